@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "m3/base/route_mode.h"
+#include "m3/base/status.h"
+
+namespace m3 {
+
+/// A Status as an answer carries it.
+struct MetadataStatus {
+  std::uint32_t code = 0;
+  std::int32_t app_code = 0;
+  std::uint32_t retry_after_ms = 0;
+  std::string text;
+  std::string owner;  ///< with Errc::moved: who has it
+
+  static MetadataStatus from(const Status& status);
+  /// `code` 0 gives OK; an unknown code gives Errc::unknown.
+  Status to_status() const;
+  friend bool operator==(const MetadataStatus&, const MetadataStatus&) = default;
+};
+
+/// What travels beside a message. A plain value; net has its codec. Most calls carry none of it.
+struct Metadata {
+  using Entry = std::pair<std::string, std::string>;
+
+  std::string source_app;
+  RouteMode route = RouteMode::none;
+  std::string route_key;
+  std::string actor_id;
+  std::string traceparent;
+  std::string lane;
+  std::vector<std::string> call_chain;
+  std::optional<MetadataStatus> status;
+  std::vector<Entry> entries;  ///< keys are lower case; one key may stand several times
+
+  bool empty() const noexcept;
+  /// Empties every field and keeps the strings' memory.
+  void clear() noexcept;
+
+  /// The first value under `key`, in whatever case it is asked for; nullptr when there is none.
+  const std::string* find(std::string_view key) const noexcept;
+  /// Replaces every value under `key`. Fails with invalid_argument when is_metadata_key() refuses the key.
+  Status set(std::string_view key, std::string value);
+  /// Adds one more value under `key`.
+  Status add(std::string_view key, std::string value);
+  /// How many values were under `key`.
+  std::size_t erase(std::string_view key);
+
+  friend bool operator==(const Metadata&, const Metadata&) = default;
+};
+
+/// As in gRPC: 1 to 256 letters, digits, '-', '_' and '.'; letters count as lower case.
+bool is_metadata_key(std::string_view key) noexcept;
+
+}  // namespace m3
