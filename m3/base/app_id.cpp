@@ -19,7 +19,8 @@ struct Shape {
   const char* example;
 };
 constexpr Shape kWorld{2, "a world id", {"env", "world"}, "env.world", "dev.world1"};
-constexpr Shape kService{3, "a service id", {"env", "world", "func"}, "env.world.func", "dev.world1.hello"};
+constexpr Shape kService{
+    3, "a service id", {"env", "world", "func"}, "env.world.func", "dev.world1.hello"};
 constexpr Shape kApp{
     4, "an app id", {"env", "world", "func", "ins"}, "env.world.func.ins", "dev.world1.hello.1"};
 
@@ -39,8 +40,9 @@ std::string shown(std::string_view text) {
 }
 
 Status refuse(std::string_view text, const Shape& shape, const std::string& why) {
-  return Status(Errc::invalid_argument, shown(text) + " is not " + shape.what + ": " + why + "; write " +
-                                            shape.form + ", for example " + shape.example);
+  return Status(Errc::invalid_argument, shown(text) + " is not " + shape.what + ": " + why +
+                                            "; write " + shape.form + ", for example " +
+                                            shape.example);
 }
 
 std::string wrong_part(std::string_view part, const char* name) {
@@ -57,8 +59,8 @@ Status check(std::string_view text, const Shape& shape) {
   if (text.empty()) return refuse(text, shape, "it is empty");
   if (parts != shape.parts)
     return refuse(text, shape,
-                  "it has " + std::to_string(parts) + (parts == 1 ? " part" : " parts") + " instead of " +
-                      std::to_string(shape.parts));
+                  "it has " + std::to_string(parts) + (parts == 1 ? " part" : " parts") +
+                      " instead of " + std::to_string(shape.parts));
   for (std::size_t i = 0, begin = 0; i < parts; ++i) {
     std::size_t end = std::min(text.find('.', begin), text.size());
     std::string_view part = text.substr(begin, end - begin);

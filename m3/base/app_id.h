@@ -18,8 +18,8 @@ namespace m3 {
 inline constexpr std::size_t kMaxIdPart = 63;
 
 /// True for a part of an id: 1 to 63 characters out of letters, digits, '-' and '_'.
-/// (m3game let anything but a dot pass; blanks, slashes and control characters are refused here, because
-/// ids become file names, topics, registry keys and log fields.)
+/// (m3game let anything but a dot pass; blanks, slashes and control characters are refused here,
+/// because ids become file names, topics, registry keys and log fields.)
 bool is_id_part(std::string_view part) noexcept;
 
 namespace base_detail {
@@ -31,7 +31,9 @@ class DottedId {
   bool empty() const noexcept { return text_.empty(); }
   const std::string& to_string() const noexcept { return text_; }
 
-  friend bool operator==(const DottedId& a, const DottedId& b) noexcept { return a.text_ == b.text_; }
+  friend bool operator==(const DottedId& a, const DottedId& b) noexcept {
+    return a.text_ == b.text_;
+  }
   /// Byte order of the text: for maps. Routing uses instance_less().
   friend std::strong_ordering operator<=>(const DottedId& a, const DottedId& b) noexcept {
     return a.text_.compare(b.text_) <=> 0;
@@ -108,9 +110,9 @@ class AppId : public base_detail::DottedId<4> {
   using DottedId::DottedId;
 };
 
-/// The order in which Single routing takes the lowest instance: part by part, runs of digits as numbers, so
-/// that `…role.9` comes before `…role.10` and `role-9` before `role-10`. A strict total order.
-/// (m3game compared bytes, so instance 10 came before 9.)
+/// The order in which Single routing takes the lowest instance: part by part, runs of digits as
+/// numbers, so that `…role.9` comes before `…role.10` and `role-9` before `role-10`. A strict total
+/// order. (m3game compared bytes, so instance 10 came before 9.)
 bool instance_less(const AppId& a, const AppId& b) noexcept;
 struct InstanceLess {
   bool operator()(const AppId& a, const AppId& b) const noexcept { return instance_less(a, b); }
@@ -124,13 +126,19 @@ std::ostream& operator<<(std::ostream& out, const WorldId& id);
 
 template <>
 struct std::hash<m3::AppId> {
-  std::size_t operator()(const m3::AppId& id) const noexcept { return std::hash<std::string>()(id.to_string()); }
+  std::size_t operator()(const m3::AppId& id) const noexcept {
+    return std::hash<std::string>()(id.to_string());
+  }
 };
 template <>
 struct std::hash<m3::ServiceId> {
-  std::size_t operator()(const m3::ServiceId& id) const noexcept { return std::hash<std::string>()(id.to_string()); }
+  std::size_t operator()(const m3::ServiceId& id) const noexcept {
+    return std::hash<std::string>()(id.to_string());
+  }
 };
 template <>
 struct std::hash<m3::WorldId> {
-  std::size_t operator()(const m3::WorldId& id) const noexcept { return std::hash<std::string>()(id.to_string()); }
+  std::size_t operator()(const m3::WorldId& id) const noexcept {
+    return std::hash<std::string>()(id.to_string());
+  }
 };

@@ -24,7 +24,8 @@ constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 Status refuse(std::string_view text, const std::string& why) {
-  return Status(Errc::invalid_argument, "\"" + std::string(text.substr(0, 40)) + "\" is not a duration: " + why);
+  return Status(Errc::invalid_argument,
+                "\"" + std::string(text.substr(0, 40)) + "\" is not a duration: " + why);
 }
 
 std::string_view take_while(std::string_view& rest, bool digits) {
@@ -61,7 +62,8 @@ std::size_t unit_index(std::string_view name) {
 
 Result<Duration> parse_duration(std::string_view text) {
   if (text == "0") return Duration(0);
-  if (text.empty()) return refuse(text, "it is empty; write a number and a unit, like 10s or 250ms");
+  if (text.empty())
+    return refuse(text, "it is empty; write a number and a unit, like 10s or 250ms");
   if (text.front() == '-') return refuse(text, "it is negative");
   std::int64_t total = 0;
   std::size_t next_unit = 0;
@@ -76,14 +78,18 @@ Result<Duration> parse_duration(std::string_view text) {
     }
     std::string_view name = take_while(rest, false);
     if (name.empty())
-      return refuse(text, "the unit is missing; write " + std::string(whole) + "s or " + std::string(whole) + "ms");
+      return refuse(text, "the unit is missing; write " + std::string(whole) + "s or " +
+                              std::string(whole) + "ms");
     std::size_t unit = unit_index(name);
     if (unit == kUnits.size())
-      return refuse(text, "\"" + std::string(name.substr(0, 20)) + "\" is no unit; use ns, us, ms, s, m, h or d");
-    if (unit < next_unit) return refuse(text, "write larger units first and each unit once, like 1m30s");
+      return refuse(text, "\"" + std::string(name.substr(0, 20)) +
+                              "\" is no unit; use ns, us, ms, s, m, h or d");
+    if (unit < next_unit)
+      return refuse(text, "write larger units first and each unit once, like 1m30s");
     next_unit = unit + 1;
     std::int64_t value = scaled(whole, fraction, kUnits[unit].nanoseconds);
-    if (value < 0 || total > kMax - value) return refuse(text, "it is too long; the most is about 292 years");
+    if (value < 0 || total > kMax - value)
+      return refuse(text, "it is too long; the most is about 292 years");
     total += value;
   }
   return Duration(total);

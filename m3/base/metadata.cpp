@@ -35,8 +35,8 @@ MetadataStatus MetadataStatus::from(const Status& status) {
   out.code = static_cast<std::uint32_t>(status.code());
   out.app_code = status.app_code();
   auto wait = status.retry_after().count();
-  out.retry_after_ms =
-      static_cast<std::uint32_t>(std::clamp<std::int64_t>(wait, 0, std::numeric_limits<std::uint32_t>::max()));
+  out.retry_after_ms = static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(wait, 0, std::numeric_limits<std::uint32_t>::max()));
   out.text = status.text();
   out.owner = status.owner();
   return out;
@@ -46,7 +46,8 @@ Status MetadataStatus::to_status() const {
   if (code == 0) return m3::ok;
   Errc errc = errc_from_number(code);
   Status made = errc == Errc::moved ? Status::moved(owner, text) : Status(errc, text);
-  return std::move(made).with_app_code(app_code).with_retry_after(std::chrono::milliseconds(retry_after_ms));
+  return std::move(made).with_app_code(app_code).with_retry_after(
+      std::chrono::milliseconds(retry_after_ms));
 }
 
 bool Metadata::empty() const noexcept {

@@ -47,7 +47,8 @@ struct Metadata {
 
   /// The first value under `key`, in whatever case it is asked for; nullptr when there is none.
   const std::string* find(std::string_view key) const noexcept;
-  /// Replaces every value under `key`. Fails with invalid_argument when is_metadata_key() refuses the key.
+  /// Replaces every value under `key`. Fails with invalid_argument when is_metadata_key() refuses
+  /// the key.
   Status set(std::string_view key, std::string value);
   /// Adds one more value under `key`.
   Status add(std::string_view key, std::string value);

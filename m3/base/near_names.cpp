@@ -30,14 +30,15 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     for (std::size_t j = 1; j <= b.size(); ++j) {
       std::size_t change = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, change});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
 }
 
-std::vector<std::string_view> near_names(std::string_view word, std::span<const std::string_view> names,
-                                         std::size_t max) {
+std::vector<std::string_view> near_names(std::string_view word,
+                                         std::span<const std::string_view> names, std::size_t max) {
   std::vector<std::pair<std::size_t, std::string_view>> found;
   if (word.size() > kLongest) return {};
   std::string wanted = folded(word);
@@ -55,7 +56,8 @@ std::vector<std::string_view> near_names(std::string_view word, std::span<const 
   std::sort(found.begin(), found.end());  // by distance, then by name
   std::vector<std::string_view> out;
   for (const auto& [distance, name] : found)
-    if (out.size() < max && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+    if (out.size() < max && std::find(out.begin(), out.end(), name) == out.end())
+      out.push_back(name);
   return out;
 }
 

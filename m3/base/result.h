@@ -19,11 +19,13 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
   /// `status` must be an error; an OK one becomes Errc::internal.
   Result(Status status)  // NOLINT(google-explicit-constructor)
       : state_(std::in_place_index<1>,
-               status.is_ok() ? Status(Errc::internal, "an OK status where a value was due") : std::move(status)) {}
+               status.is_ok() ? Status(Errc::internal, "an OK status where a value was due")
+                              : std::move(status)) {}
 
   bool is_ok() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return is_ok(); }
@@ -54,7 +56,7 @@ class [[nodiscard]] Result<void> {
  public:
   using value_type = void;
   Result() = default;
-  Result(Ok) {}                                           // NOLINT(google-explicit-constructor)
+  Result(Ok) {}                                          // NOLINT(google-explicit-constructor)
   Result(Status status) : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
   bool is_ok() const noexcept { return status_.is_ok(); }
   explicit operator bool() const noexcept { return is_ok(); }

@@ -11,10 +11,11 @@
 
 namespace m3 {
 
-/// Values addressed by a number that is never the number of a later value in the same place: index in the low
-/// 32 bits, generation in the high ones. A number from a peer is safe to look up: a stale or invented one finds
-/// nothing. 0 is never given out. Insert, find and take are O(1); values do not move; memory is kept when values
-/// go, so a steady state allocates nothing. Not thread-safe: one core owns it.
+/// Values addressed by a number that is never the number of a later value in the same place: index
+/// in the low 32 bits, generation in the high ones. A number from a peer is safe to look up: a
+/// stale or invented one finds nothing. 0 is never given out. Insert, find and take are O(1);
+/// values do not move; memory is kept when values go, so a steady state allocates nothing. Not
+/// thread-safe: one core owns it.
 template <class T>
 class SlotTable {
  public:
@@ -30,7 +31,8 @@ class SlotTable {
     if (free_ == kNone) grow();
     std::uint32_t index = free_;
     Slot& slot = at(index);
-    std::construct_at(slot.value(), std::forward<Args>(args)...);  // may throw: nothing has changed yet
+    std::construct_at(slot.value(),
+                      std::forward<Args>(args)...);  // may throw: nothing has changed yet
     free_ = slot.next_free;
     ++slot.generation;  // now odd: in use
     ++size_;
@@ -64,7 +66,8 @@ class SlotTable {
   template <class Visit>
   void for_each(Visit&& visit) {
     std::uint32_t end = static_cast<std::uint32_t>(chunks_.size()) * kChunk;
-    for (std::uint32_t index = 0, left = static_cast<std::uint32_t>(size_); index < end && left > 0; ++index) {
+    for (std::uint32_t index = 0, left = static_cast<std::uint32_t>(size_); index < end && left > 0;
+         ++index) {
       Slot& slot = at(index);
       if ((slot.generation & 1) == 0) continue;
       --left;

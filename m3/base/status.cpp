@@ -14,23 +14,40 @@ const std::string& empty_string() {
 
 const char* known_name(Errc code) {
   switch (code) {
-    case Errc::ok: return "ok";
-    case Errc::cancelled: return "cancelled";
-    case Errc::unknown: return "unknown";
-    case Errc::invalid_argument: return "invalid_argument";
-    case Errc::deadline_exceeded: return "deadline_exceeded";
-    case Errc::not_found: return "not_found";
-    case Errc::already_exists: return "already_exists";
-    case Errc::permission_denied: return "permission_denied";
-    case Errc::resource_exhausted: return "resource_exhausted";
-    case Errc::failed_precondition: return "failed_precondition";
-    case Errc::aborted: return "aborted";
-    case Errc::unimplemented: return "unimplemented";
-    case Errc::internal: return "internal";
-    case Errc::unavailable: return "unavailable";
-    case Errc::data_loss: return "data_loss";
-    case Errc::unauthenticated: return "unauthenticated";
-    case Errc::moved: return "moved";
+    case Errc::ok:
+      return "ok";
+    case Errc::cancelled:
+      return "cancelled";
+    case Errc::unknown:
+      return "unknown";
+    case Errc::invalid_argument:
+      return "invalid_argument";
+    case Errc::deadline_exceeded:
+      return "deadline_exceeded";
+    case Errc::not_found:
+      return "not_found";
+    case Errc::already_exists:
+      return "already_exists";
+    case Errc::permission_denied:
+      return "permission_denied";
+    case Errc::resource_exhausted:
+      return "resource_exhausted";
+    case Errc::failed_precondition:
+      return "failed_precondition";
+    case Errc::aborted:
+      return "aborted";
+    case Errc::unimplemented:
+      return "unimplemented";
+    case Errc::internal:
+      return "internal";
+    case Errc::unavailable:
+      return "unavailable";
+    case Errc::data_loss:
+      return "data_loss";
+    case Errc::unauthenticated:
+      return "unauthenticated";
+    case Errc::moved:
+      return "moved";
   }
   return nullptr;
 }
@@ -53,7 +70,8 @@ Status::Status(Errc code, std::string text) : rep_(std::make_unique<Rep>()) {
   rep_->text = std::move(text);
 }
 
-Status::Status(const Status& other) : rep_(other.rep_ ? std::make_unique<Rep>(*other.rep_) : nullptr) {}
+Status::Status(const Status& other)
+    : rep_(other.rep_ ? std::make_unique<Rep>(*other.rep_) : nullptr) {}
 
 Status& Status::operator=(const Status& other) {
   if (this != &other) rep_ = other.rep_ ? std::make_unique<Rep>(*other.rep_) : nullptr;
@@ -103,7 +121,9 @@ std::string Status::to_string() const {
   return out;
 }
 
-std::ostream& operator<<(std::ostream& out, const Status& status) { return out << status.to_string(); }
+std::ostream& operator<<(std::ostream& out, const Status& status) {
+  return out << status.to_string();
+}
 std::ostream& operator<<(std::ostream& out, Errc code) { return out << errc_name(code); }
 
 }  // namespace m3

@@ -10,8 +10,8 @@
 
 namespace m3 {
 
-/// What went wrong, grouped by what the caller may do about it (docs/reference/errors.md has the table).
-/// The numbers cross the wire: proto/m3/errc.proto is the same list.
+/// What went wrong, grouped by what the caller may do about it (docs/reference/errors.md has the
+/// table). The numbers cross the wire: proto/m3/errc.proto is the same list.
 enum class Errc : std::uint16_t {
   ok = 0,
   cancelled = 1,
@@ -68,7 +68,8 @@ class [[nodiscard]] Status {
   std::chrono::milliseconds retry_after() const noexcept;
   /// With Errc::moved: the app id that owns the entity; else empty.
   const std::string& owner() const noexcept;
-  /// False only when it is known that the call did not run (refused before its handler, or never sent).
+  /// False only when it is known that the call did not run (refused before its handler, or never
+  /// sent).
   bool maybe_executed() const noexcept { return !rep_ || !rep_->not_executed; }
 
   /// These change an error and return it; on an OK status they do nothing.

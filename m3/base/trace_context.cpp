@@ -42,7 +42,8 @@ bool any(std::span<const std::uint8_t> bytes) noexcept {
 }  // namespace
 
 std::optional<TraceContext> TraceContext::parse(std::string_view text) noexcept {
-  if (text.size() < kTextSize || text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
+  if (text.size() < kTextSize || text[2] != '-' || text[35] != '-' || text[52] != '-')
+    return std::nullopt;
   std::array<std::uint8_t, 1> version{};
   std::array<std::uint8_t, 1> flag_byte{};
   TraceContext context;

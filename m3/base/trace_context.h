@@ -9,7 +9,8 @@
 
 namespace m3 {
 
-/// Where in a distributed trace we are: the W3C traceparent as a value. Nothing here allocates, except to_string().
+/// Where in a distributed trace we are: the W3C traceparent as a value. Nothing here allocates,
+/// except to_string().
 struct TraceContext {
   static constexpr std::size_t kTextSize = 55;  // "00-<32 hex>-<16 hex>-<2 hex>"
   using Text = std::array<char, kTextSize>;
@@ -18,8 +19,8 @@ struct TraceContext {
   std::array<std::uint8_t, 8> span_id{};
   std::uint8_t flags = 0;
 
-  /// Empty when the header is malformed, all zero or of the forbidden version ff: the W3C rule is then to
-  /// start a new trace. Of later versions the parts that version 00 knows are read.
+  /// Empty when the header is malformed, all zero or of the forbidden version ff: the W3C rule is
+  /// then to start a new trace. Of later versions the parts that version 00 knows are read.
   static std::optional<TraceContext> parse(std::string_view traceparent) noexcept;
 
   /// Neither id is all zero.
