@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace m3::codegen_detail {
+
+/// "SSPullChannel" -> "ss_pull_channel", "GetHTTPInfo" -> "get_http_info", "P2PCall" -> "p2p_call".
+std::string snake_case(std::string_view name);
+/// A word that C++20 keeps for itself.
+bool is_cpp_keyword(std::string_view word);
+/// A lower-case word that common system headers define as a macro: "assert", "errno".
+bool is_macro(std::string_view word);
+/// `word`, with a trailing '_' when it is a keyword of C++.
+std::string escape_keyword(std::string word);
+/// "demo.new.v1" -> "demo::new_::v1", as protoc's own C++ output spells it.
+std::string cpp_namespace(std::string_view package);
+/// "SimpleSer" -> "simple", "Hello" -> "hello": the func of an app that hosts the service.
+std::string default_func(std::string_view service_name);
+/// The names as "'a', 'b', 'c'".
+std::string quoted_list(const std::vector<std::string>& names);
+
+}  // namespace m3::codegen_detail
