@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Echo calls over loopback TCP: m3 against the limit (epoll by hand) and against gRPC C++.
+
+Every server is pinned to one CPU, every client to another; the peers take turns in every round, so
+that a noisy neighbour hits all of them alike. Ratios are taken within a round, then the median.
+docs/reference/performance.md says how to read the numbers.
+"""
+import argparse
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import idle, marks, rounds, table  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--bin", default=os.getcwd(), help="directory of the built programs (default: .)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, each with every peer (default 5)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="measured time of one run (default 1)")
+    parser.add_argument("--peers", default="", help="only these, e.g. m3,epoll (default: all that are built)")
+    parser.add_argument("--workloads", default="w1,w2,w3,w4", help="only these (default: all)")
+    parser.add_argument("--idle", type=int, default=5000, help="idle connections to hold (0: leave it out)")
+    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    parser.add_argument("--quick", action="store_true",
+                        help="short rounds; fail when a figure is worse than three times its mark")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.quick:
+        arguments.rounds, arguments.seconds, arguments.idle = 2, 0.2, min(arguments.idle, 1000)
+    plan = rounds.Plan(arguments.bin, arguments.peers, arguments.workloads)
+    for name, reason in plan.absent.items():
+        print(f"rpc_bench: without {name}: {reason}")
+    if not plan.peers:
+        print("rpc_bench: nothing to measure")
+        return 77  # meson: skipped
+    results = rounds.measure(plan, arguments.rounds, arguments.seconds,
+                             warmup=0.05 if arguments.quick else 0.15)
+    memory = idle.measure(plan, arguments.idle) if arguments.idle else {}
+    figures = marks.figures(plan, results, memory)
+    table.show_runs(plan, results)
+    table.show_marks(figures)
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump([f.as_json() for f in figures], file, indent=1)
+            file.write("\n")
+    if not arguments.quick:
+        return 0
+    bad = [f for f in figures if f.worse_than(3)]
+    for figure in bad:
+        print(f"rpc_bench: {figure.name} is {figure.value:.3g} {figure.unit}, "
+              f"more than three times off its mark {figure.goal_text()}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
