@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <array>
+#include <ctime>
+#include <string>
+
+#include "m3/base/trace_context.h"
+#include "m3/obs/log.h"
+
+namespace m3 {
+namespace {
+
+constexpr std::array<std::string_view, 6> kNames{"", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"};
+
+char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+void append_time(std::string& out, std::chrono::system_clock::time_point time) {
+  auto micros = std::chrono::floor<std::chrono::microseconds>(time.time_since_epoch());
+  auto seconds = std::chrono::floor<std::chrono::seconds>(micros);
+  std::time_t clock = static_cast<std::time_t>(seconds.count());
+  std::tm utc{};
+  gmtime_r(&clock, &utc);
+  fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                 utc.tm_sec, (micros - seconds).count());
+}
+
+/// Control characters become \n, \t, \x1b; bytes of UTF-8 stay.
+void append_escaped(std::string& out, std::string_view text, bool quoted) {
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+    } else if (quoted && (c == '"' || c == '\\')) {
+      out += '\\';
+      out += c;
+    } else {
+      out += c;
+    }
+  }
+}
+
+void append_value(std::string& out, std::string_view value) {
+  bool plain = !value.empty() && value.find_first_of(" \"=\\") == std::string_view::npos;
+  if (!plain) out += '"';
+  append_escaped(out, value, !plain);
+  if (!plain) out += '"';
+}
+
+void append_field(std::string& out, const LogField& field) {
+  out += ' ';
+  append_escaped(out, field.key, false);
+  out += '=';
+  std::visit(
+      [&out](const auto& value) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string_view>)
+          append_value(out, value);
+        else
+          fmt::format_to(std::back_inserter(out), "{}", value);
+      },
+      field.value);
+}
+
+/// "dir/file.cpp" of any path.
+std::string_view short_path(std::string_view path) {
+  auto slash = path.rfind('/');
+  if (slash == std::string_view::npos || slash == 0) return path;
+  auto before = path.rfind('/', slash - 1);
+  return before == std::string_view::npos ? path : path.substr(before + 1);
+}
+
+}  // namespace
+
+std::string_view log_level_name(LogLevel level) noexcept {
+  auto index = static_cast<std::size_t>(level);
+  return index >= 1 && index < kNames.size() ? kNames[index] : "UNKNOWN";
+}
+
+Result<LogLevel> parse_log_level(std::string_view name) {
+  std::string_view trimmed = name;
+  while (!trimmed.empty() && is_blank(trimmed.front())) trimmed.remove_prefix(1);
+  while (!trimmed.empty() && is_blank(trimmed.back())) trimmed.remove_suffix(1);
+  std::string wanted;
+  for (char c : trimmed.substr(0, 16)) wanted += upper(c);
+  for (std::size_t i = 1; i < kNames.size(); ++i)
+    if (wanted == kNames[i]) return static_cast<LogLevel>(i);
+  return Status(Errc::invalid_argument,
+                fmt::format("\"{}\" is not a log level; use DEBUG, INFO, WARN, ERROR or FATAL",
+                            name.substr(0, 40)));
+}
+
+std::string format_log_line(const LogRecord& record) {
+  std::string out;
+  out.reserve(96 + record.text.size());
+  append_time(out, record.time);
+  fmt::format_to(std::back_inserter(out), " {:<5} ", log_level_name(record.level));
+  if (!record.app.empty()) {
+    append_escaped(out, record.app, false);
+    out += ' ';
+  }
+  fmt::format_to(std::back_inserter(out), "{}:{} ", short_path(record.file), record.line);
+  append_escaped(out, record.text, false);
+  for (const LogField& field : record.plus) append_field(out, field);
+  if (record.trace && record.trace->valid()) {
+    auto id = record.trace->trace_id_text();
+    out += " trace=";
+    out.append(id.data(), id.size());
+  }
+  return out;
+}
+
+}  // namespace m3
