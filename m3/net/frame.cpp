@@ -31,14 +31,22 @@ std::string why(const FrameHeader& header, const FrameLimits& limits) {
 
 std::string frame_kind_name(FrameKind kind) {
   switch (kind) {
-    case FrameKind::hello: return "hello";
-    case FrameKind::request: return "request";
-    case FrameKind::response: return "response";
-    case FrameKind::notify: return "notify";
-    case FrameKind::cancel: return "cancel";
-    case FrameKind::ping: return "ping";
-    case FrameKind::pong: return "pong";
-    case FrameKind::goaway: return "goaway";
+    case FrameKind::hello:
+      return "hello";
+    case FrameKind::request:
+      return "request";
+    case FrameKind::response:
+      return "response";
+    case FrameKind::notify:
+      return "notify";
+    case FrameKind::cancel:
+      return "cancel";
+    case FrameKind::ping:
+      return "ping";
+    case FrameKind::pong:
+      return "pong";
+    case FrameKind::goaway:
+      return "goaway";
   }
   return "kind " + std::to_string(static_cast<unsigned>(kind));
 }

@@ -123,11 +123,14 @@ class FrameReader {
   /// The next whole frame; false when there is none: not yet, or failed().
   bool next(Frame& frame) {
     const auto left = static_cast<std::size_t>(end_ - at_);
-    if (left < kFrameHeaderSize) [[unlikely]] return wait_for(kFrameHeaderSize - left);
+    if (left < kFrameHeaderSize) [[unlikely]]
+      return wait_for(kFrameHeaderSize - left);
     std::memcpy(&frame.header, at_, kFrameHeaderSize);
-    if (!allowed(frame.header)) [[unlikely]] return refuse(frame.header);
+    if (!allowed(frame.header)) [[unlikely]]
+      return refuse(frame.header);
     const std::size_t size = frame_size(frame.header);
-    if (left < size) [[unlikely]] return wait_for(size - left);
+    if (left < size) [[unlikely]]
+      return wait_for(size - left);
     const char* metadata = at_ + kFrameHeaderSize;
     frame.metadata = std::string_view(metadata, frame.header.metadata_length);
     frame.body = std::string_view(metadata + frame.header.metadata_length,

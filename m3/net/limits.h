@@ -24,7 +24,8 @@ struct NetLimits {
 inline constexpr std::uint32_t kLeastMaxFrameBytes = 4u << 10;
 inline constexpr std::uint32_t kMostMaxFrameBytes = 256u << 20;
 inline constexpr std::uint32_t kLeastMaxMetadataBytes = 512;
-inline constexpr std::uint32_t kMostMaxMetadataBytes = 0xffff;  // its field in the header has 16 bits
+inline constexpr std::uint32_t kMostMaxMetadataBytes =
+    0xffff;  // its field in the header has 16 bits
 
 /// The three hellos together, both directions, headers included.
 inline constexpr std::uint32_t kHandshakeBytes = 256u << 10;

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace m3 {
+
+/// Milliseconds on some clock, modulo 2^32: wraps after 49 days, compared by wire_ms_until().
+using WireMs = std::uint32_t;
+
+/// Deadlines further away than this (12 days) are brought down to it by the caller, so that no
+/// comparison is ever near the half of 2^32.
+inline constexpr WireMs kFarthestDeadlineMs = 1u << 30;
+
+/// From `now` to `then`; negative when `then` has passed. Right while they are less than 24 days
+/// apart.
+constexpr std::int32_t wire_ms_until(WireMs then, WireMs now) {
+  return static_cast<std::int32_t>(then - now);
+}
+
+/// The acceptor's knowledge of its dialer's clock: what a deadline in a frame means here.
+///
+/// The dialer's clock is 0 when it sends its hello. Every ping says when it was sent; the least
+/// (received − sent) over the last 64 is the offset between the clocks plus the shortest way. A
+/// frame that lay in the socket while this process was frozen is therefore known to be late, which
+/// no clock that starts at reception would see. A window, because clocks drift and machines sleep;
+/// counted in pings, so that a freeze does not empty it.
+///
+/// `now` is this side's monotonic clock in milliseconds, cut to 32 bits; any origin will do.
+class DeadlineClock {
+ public:
+  static constexpr std::size_t kWindow = 64;
+
+  /// The first hello came at `now`; it counts as the first ping, sent at 0.
+  explicit DeadlineClock(WireMs now) : offset_(now) { window_[0] = now; }
+
+  /// A ping of the dialer, with its deadline field.
+  void on_ping(WireMs sent, WireMs now);
+
+  /// True from the very moment of the deadline on: the handler must not start.
+  bool is_late(WireMs deadline, WireMs now) const { return remaining(deadline, now) <= 0; }
+  /// Milliseconds left; 0 or negative when late.
+  std::int32_t remaining(WireMs deadline, WireMs now) const {
+    return wire_ms_until(deadline + offset_, now);
+  }
+  /// The deadline on this side's clock.
+  WireMs local(WireMs deadline) const { return deadline + offset_; }
+
+ private:
+  WireMs offset_;
+  std::array<WireMs, kWindow> window_{};  // received − sent of the last pings, a ring
+  std::uint8_t count_ = 1;
+  std::uint8_t next_ = 1;
+};
+
+}  // namespace m3

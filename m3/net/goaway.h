@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "m3/base/result.h"
+
+namespace m3 {
+
+/// The last word of one side of a connection.
+struct Goaway {
+  Status reason;       // never OK after decoding
+  bool drain = false;  // true: no new calls please, those in flight are still answered
+};
+
+/// A whole frame. Text longer than 1 KiB is cut.
+std::string encode_goaway(const Status& reason, bool drain);
+
+/// From the body of a goaway frame; invalid_argument when it is malformed.
+Result<Goaway> decode_goaway(std::string_view body);
+
+}  // namespace m3
