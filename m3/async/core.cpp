@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/async/core.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cassert>
+#include <cerrno>
+#include <system_error>
+
+#include "m3/async/asio.h"
+#include "m3/async/edge_op.h"
+
+namespace m3 {
+
+namespace asio = boost::asio;
+using async_detail::Edge;
+using async_detail::EdgeWatch;
+
+namespace {
+/// A turn hands control back to the sockets after so many passes over the ready queue.
+constexpr int kMaxPasses = 64;
+}  // namespace
+
+/// The sockets' side. An eventfd wakes a sleeping core; it is edge-triggered and never read.
+struct Core::Io {
+  Io() : wake_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    if (wake_fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    watch = std::make_unique<EdgeWatch>(context, wake_fd, &Io::drain, &Io::woken, this);
+    watch->wait();
+  }
+  Io(const Io&) = delete;
+  Io& operator=(const Io&) = delete;
+  ~Io() {
+    watch->close();
+    ::close(wake_fd);
+  }
+  static Edge drain(void* self) {
+#if !M3_EDGE_OP
+    eventfd_t count = 0;
+    eventfd_read(static_cast<Io*>(self)->wake_fd, &count);
+#endif
+    static_cast<void>(self);
+    return Edge::drained;
+  }
+  static void woken(void* self) { static_cast<Io*>(self)->watch->wait(); }
+  void wake() const { eventfd_write(wake_fd, 1); }
+
+  asio::io_context context{1};
+  asio::steady_timer timer{context};
+  int wake_fd;
+  std::unique_ptr<EdgeWatch> watch;
+};
+
+asio::io_context& io_context(Core& core) { return core.io().context; }
+
+Core::Core(Options options, const Clock& clock)
+    : options_(options),
+      clock_(clock),
+      now_(clock.now()),
+      random_(options.seed),
+      timers_(now_),
+      io_(std::make_unique<Io>()) {}
+
+Core::~Core() {
+  // Work that was posted and never ran belongs to its senders; there must be none left to run.
+  assert(depth_ == 0);
+}
+
+void Core::set_siblings(std::vector<Core*> siblings) {
+  outboxes_.resize(siblings.size());
+  siblings_ = std::move(siblings);
+}
+
+void Core::post(Runnable& work) {
+  Core* from = current_;
+  if (from == this) return ready(work);
+  if (from && index() < from->outboxes_.size() && from->siblings_[index()] == this) {
+    Outbox& box = from->outboxes_[index()];
+    work.next = box.newest;
+    box.newest = &work;
+    if (!box.oldest) box.oldest = &work;
+    from->outgoing_ = true;
+    return;
+  }
+  deliver(&work, &work);
+}
+
+void Core::deliver(Runnable* newest, Runnable* oldest) {
+  Runnable* head = inbox_.load(std::memory_order_relaxed);
+  do {
+    oldest->next = head;
+  } while (!inbox_.compare_exchange_weak(head, newest, std::memory_order_seq_cst,
+                                         std::memory_order_relaxed));
+  if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false)) io_->wake();
+}
+
+void Core::flush_outboxes() {
+  outgoing_ = false;
+  for (std::size_t i = 0; i < outboxes_.size(); ++i) {
+    Outbox& box = outboxes_[i];
+    if (!box.newest) continue;
+    siblings_[i]->deliver(std::exchange(box.newest, nullptr), std::exchange(box.oldest, nullptr));
+  }
+}
+
+bool Core::drain_inbox() {
+  Runnable* list = inbox_.exchange(nullptr, std::memory_order_acquire);
+  if (!list) return false;
+  Runnable* oldest_first = nullptr;
+  while (list) {
+    Runnable* next = list->next;
+    list->next = oldest_first;
+    oldest_first = list;
+    list = next;
+  }
+  run_list(oldest_first);
+  return true;
+}
+
+void Core::run_list(Runnable* list) {
+  while (list) {
+    Runnable* work = list;
+    list = list->next;  // before it runs: it may be gone, or queued again
+    work->run(*work);
+  }
+}
+
+void Core::begin_turn() {
+  sleeping_.store(false, std::memory_order_relaxed);
+  now_ = clock_.now();
+  turn_started_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+void Core::end_turn() {
+  for (int pass = 0; pass < kMaxPasses; ++pass) {
+    if (!ready_.empty())
+      run_list(ready_.take());
+    else if (!turn_end_.empty())
+      run_list(turn_end_.take());
+    else
+      break;
+  }
+  if (!turn_end_.empty()) run_list(turn_end_.take());
+  if (outgoing_) flush_outboxes();
+  turn_started_.store(0, std::memory_order_relaxed);
+  task_name_.store("", std::memory_order_relaxed);
+}
+
+void Core::run() {
+  Core* previous = std::exchange(current_, nullptr);
+  while (!stopping_.load(std::memory_order_acquire)) {
+    if (!ready_.empty() || inbox_.load(std::memory_order_relaxed)) {
+      Turn turn(*this);
+      drain_inbox();
+    }
+    arm_timer();
+    if (ready_.empty())
+      sleep();
+    else
+      io_->context.poll();  // the turn ended with work left: sockets first, then on
+  }
+  current_ = previous;
+  async_detail::FramePool::drain();
+}
+
+void Core::sleep() {
+  if (options_.spin > Nanos(0)) {
+    const TimePoint until = clock_.now() + options_.spin;
+    do {
+      if (io_->context.poll_one() || inbox_.load(std::memory_order_relaxed)) return;
+    } while (clock_.now() < until);
+  }
+  sleeping_.store(true, std::memory_order_seq_cst);
+  if (inbox_.load(std::memory_order_seq_cst) == nullptr &&
+      !stopping_.load(std::memory_order_seq_cst))
+    io_->context.run_one();
+  sleeping_.store(false, std::memory_order_relaxed);
+}
+
+void Core::arm_timer() {
+  const TimePoint next = timers_.next_event();
+  if (next >= timer_armed_) return;
+  timer_armed_ = next;
+  io_->timer.expires_at(next);
+  io_->timer.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    timer_armed_ = TimePoint::max();
+    Turn turn(*this);
+    timers_.advance(now_);
+  });
+}
+
+void Core::stop() {
+  stopping_.store(true, std::memory_order_seq_cst);
+  io_->wake();
+}
+
+bool Core::step() {
+  Turn turn(*this);
+  bool worked = drain_inbox();
+  if (timers_.next_event() <= now_) {
+    timers_.advance(now_);
+    worked = true;
+  }
+  return worked || !ready_.empty();
+}
+
+}  // namespace m3

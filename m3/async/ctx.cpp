@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/async/ctx.h"
+
+#include <cassert>
+
+#include "m3/async/core.h"
+
+namespace m3 {
+
+using async_detail::CancelNode;
+
+void CancelNode::unlink() noexcept {
+  if (!next_) return;
+  prev_->next_ = next_;
+  next_->prev_ = prev_;
+  prev_ = next_ = nullptr;
+}
+
+Ctx::Ctx(Core& core, Deadline deadline, void* host) noexcept
+    : core_(&core), host_(host), deadline_(deadline) {
+  waiting_.prev_ = waiting_.next_ = &waiting_;
+}
+
+Ctx::Ctx(Ctx& parent, Deadline deadline) noexcept
+    : Ctx(*parent.core_, parent.deadline_.sooner(deadline), parent.host_) {
+  parent_ = &parent;
+  name_ = parent.name_;
+  incoming_ = parent.incoming_;
+  if (parent.cancelled())
+    reason_ = parent.reason_;
+  else
+    parent.add(parent_link_);
+}
+
+Ctx::~Ctx() {
+  assert(waiting_.next_ == &waiting_ && "an operation outlives the context it waits under");
+  waiting_.prev_ = waiting_.next_ = nullptr;
+}
+
+void Ctx::reset(Core& core, Deadline deadline, void* host) noexcept {
+  assert(waiting_.next_ == &waiting_);
+  core_ = &core;
+  host_ = host;
+  deadline_ = deadline;
+  reason_ = CancelReason::none;
+  name_ = "";
+  incoming_ = nullptr;
+  timer_.cancel();
+  if (outgoing_) outgoing_.reset();
+  if (reply_) reply_.reset();
+  if (last_reply_) last_reply_.reset();
+}
+
+Nanos Ctx::remaining() const noexcept { return deadline_.remaining(core_->now()); }
+
+Status Ctx::status() const {
+  switch (reason_) {
+    case CancelReason::none:
+      return {};
+    case CancelReason::caller_gone:
+      return Status(Errc::cancelled, "the caller is gone");
+    case CancelReason::deadline:
+      return Status(Errc::deadline_exceeded, "the deadline has passed");
+    case CancelReason::overload:
+      return Status(Errc::resource_exhausted, "shed under overload");
+    case CancelReason::shutdown:
+      return Status(Errc::cancelled, "shutting down");
+    case CancelReason::superseded:
+      return Status(Errc::cancelled, "no longer needed");
+  }
+  return Status(Errc::cancelled, "cancelled");
+}
+
+void Ctx::cancel(CancelReason reason) {
+  if (cancelled() || reason == CancelReason::none) return;
+  reason_ = reason;
+  timer_.cancel();
+  while (waiting_.next_ != &waiting_) {
+    CancelNode& node = *waiting_.next_;
+    node.unlink();
+    node.on_cancel_(node);
+  }
+}
+
+void Ctx::add(CancelNode& node) {
+  node.next_ = &waiting_;
+  node.prev_ = waiting_.prev_;
+  waiting_.prev_->next_ = &node;
+  waiting_.prev_ = &node;
+}
+
+void Ctx::watch_deadline() {
+  if (deadline_.is_never() || timer_.armed()) return;
+  // A child with its parent's deadline is cancelled by the parent.
+  if (parent_ && parent_->deadline_ == deadline_) return parent_->watch_deadline();
+  core_->timers().add(timer_, deadline_.at());
+}
+
+void Ctx::on_timer(async_detail::TimerNode& node) {
+  static_cast<Timer&>(node).ctx.cancel(CancelReason::deadline);
+}
+
+void Ctx::on_parent_cancel(CancelNode& node) {
+  Ctx& self = static_cast<ParentLink&>(node).ctx;
+  self.cancel(self.parent_->reason_);
+}
+
+std::string_view Ctx::meta(std::string_view key) const {
+  const std::string* value = incoming_ ? incoming_->find(key) : nullptr;
+  return value ? std::string_view(*value) : std::string_view();
+}
+
+std::string_view Ctx::caller() const {
+  return incoming_ ? std::string_view(incoming_->source_app) : std::string_view();
+}
+std::string_view Ctx::lane() const {
+  return incoming_ ? std::string_view(incoming_->lane) : std::string_view();
+}
+std::string_view Ctx::traceparent() const {
+  return incoming_ ? std::string_view(incoming_->traceparent) : std::string_view();
+}
+
+Status Ctx::set_outgoing_meta(std::string_view key, std::string value) {
+  if (!outgoing_) outgoing_ = std::make_unique<Metadata>();
+  return outgoing_->set(key, std::move(value));
+}
+
+void Ctx::clear_outgoing_meta() noexcept { outgoing_.reset(); }
+
+Status Ctx::set_reply_meta(std::string_view key, std::string value) {
+  if (!reply_) reply_ = std::make_unique<Metadata>();
+  return reply_->set(key, std::move(value));
+}
+
+void Ctx::set_last_reply(const Metadata* metadata) {
+  if (!metadata)
+    last_reply_.reset();
+  else if (last_reply_)
+    *last_reply_ = *metadata;
+  else
+    last_reply_ = std::make_unique<Metadata>(*metadata);
+}
+
+namespace async_detail {
+
+CtxOp::CtxOp(Ctx& ctx) noexcept
+    : CancelNode(&CtxOp::on_cancel), Runnable(&CtxOp::on_ready), ctx_(ctx) {}
+
+bool CtxOp::refused() {
+  if (!ctx_.cancelled() && ctx_.deadline().passed(ctx_.core().now()))
+    ctx_.cancel(CancelReason::deadline);
+  if (!ctx_.cancelled()) return false;
+  error_ = cancel_status();
+  return true;
+}
+
+Status CtxOp::cancel_status() const { return ctx_.status(); }
+
+void CtxOp::suspend(Waiter& waiter) {
+  waiter_ = &waiter;
+  ctx_.add(*this);
+  ctx_.watch_deadline();
+}
+
+void CtxOp::wake() {
+  Waiter* waiter = std::exchange(waiter_, nullptr);
+  ctx_.core().set_task_name(ctx_.name());
+  waiter->complete();
+}
+
+void CtxOp::finish() {
+  unlink();
+  wake();
+}
+
+void CtxOp::finish(Status error) {
+  error_ = std::move(error);
+  finish();
+}
+
+void CtxOp::finish_later(Status error) {
+  error_ = std::move(error);
+  unlink();
+  ctx_.core().ready(*this);
+}
+
+void CtxOp::on_cancel(CancelNode& node) {
+  auto& self = static_cast<CtxOp&>(node);
+  if (self.ends_itself_when_cancelled()) return;
+  self.detach();
+  self.error_ = self.cancel_status();
+  self.ctx_.core().ready(self);
+}
+
+void CtxOp::on_ready(Runnable& runnable) { static_cast<CtxOp&>(runnable).wake(); }
+
+}  // namespace async_detail
+}  // namespace m3

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "m3/async/clock.h"
+#include "m3/async/op.h"
+#include "m3/async/timer_wheel.h"
+#include "m3/base/metadata.h"
+#include "m3/base/status.h"
+
+namespace m3 {
+
+class Core;
+class Ctx;
+
+/// Why a context was cancelled.
+enum class CancelReason : std::uint8_t {
+  none,
+  caller_gone,
+  deadline,
+  overload,
+  shutdown,
+  superseded
+};
+
+namespace async_detail {
+
+/// Something that ends when a Ctx is cancelled. Core-local, linked into the Ctx.
+class CancelNode {
+ public:
+  /// `on_cancel` runs once, after the node was unlinked. It must not resume coroutines itself:
+  /// it hands them to the core's ready queue.
+  explicit CancelNode(void (*on_cancel)(CancelNode&)) noexcept : on_cancel_(on_cancel) {}
+  CancelNode(const CancelNode&) = delete;
+  CancelNode& operator=(const CancelNode&) = delete;
+  ~CancelNode() { unlink(); }
+  void unlink() noexcept;
+
+ private:
+  friend class m3::Ctx;
+  CancelNode* prev_ = nullptr;
+  CancelNode* next_ = nullptr;
+  void (*on_cancel_)(CancelNode&);
+};
+
+}  // namespace async_detail
+
+/// What travels with a piece of work: its deadline, its cancellation, and, for a call, who asked
+/// and the metadata. Belongs to whoever runs the work (the dispatcher, a Scope); handlers get a
+/// reference that is good until their Task has ended. Core-local.
+class Ctx {
+ public:
+  /// A root. `host` is the app it runs in (m3::call finds its way through it); may be null.
+  explicit Ctx(Core& core, Deadline deadline = Deadline::never(), void* host = nullptr) noexcept;
+  /// Cancelled with `parent`, and at `deadline` if that is sooner; sees the parent's call facts.
+  Ctx(Ctx& parent, Deadline deadline) noexcept;
+  Ctx(const Ctx&) = delete;
+  Ctx& operator=(const Ctx&) = delete;
+  ~Ctx();
+
+  Core& core() const noexcept { return *core_; }
+  void* host() const noexcept { return host_; }
+
+  Deadline deadline() const noexcept { return deadline_; }
+  /// Time left, Nanos::max() when there is no deadline.
+  Nanos remaining() const noexcept;
+
+  bool cancelled() const noexcept { return reason_ != CancelReason::none; }
+  CancelReason reason() const noexcept { return reason_; }
+  /// OK, or the error that waiting operations end with.
+  Status status() const;
+  /// Everything that waits under this context ends with an error. The first reason stays.
+  void cancel(CancelReason reason);
+
+  /// The request's metadata; "" when absent. Keys are case-insensitive.
+  std::string_view meta(std::string_view key) const;
+  /// The caller's app id; "" when there is none (a Scope's own work, an anonymous tool).
+  std::string_view caller() const;
+  std::string_view lane() const;
+  /// W3C traceparent of the request; "" when absent.
+  std::string_view traceparent() const;
+  /// All that came with the request; null when nothing did.
+  const Metadata* incoming() const noexcept { return incoming_; }
+
+  /// Metadata of the calls made with this context from now on. Nothing travels on by itself.
+  /// invalid_argument when the key is not one (is_metadata_key).
+  Status set_outgoing_meta(std::string_view key, std::string value);
+  void clear_outgoing_meta() noexcept;
+  const Metadata* outgoing() const noexcept { return outgoing_.get(); }
+  /// Metadata of this request's answer.
+  Status set_reply_meta(std::string_view key, std::string value);
+  const Metadata* reply() const noexcept { return reply_.get(); }
+  /// Metadata that came with the answer of the last call made with this context; null when none
+  /// did.
+  const Metadata* last_reply() const noexcept { return last_reply_.get(); }
+
+  /// Static text that names this work for the stall watchdog and the log.
+  const char* name() const noexcept { return name_; }
+  void set_name(const char* name) noexcept { name_ = name; }
+
+  /// For those who run calls.
+  void set_incoming(const Metadata* metadata) noexcept { incoming_ = metadata; }
+  void set_last_reply(const Metadata* metadata);
+  void add(async_detail::CancelNode& node);
+  /// Starts the deadline's timer; waiting operations do so when they suspend.
+  void watch_deadline();
+  /// Back to the state after construction, for pooled records.
+  void reset(Core& core, Deadline deadline, void* host) noexcept;
+
+ private:
+  static void on_timer(async_detail::TimerNode& node);
+  static void on_parent_cancel(async_detail::CancelNode& node);
+
+  struct Timer final : async_detail::TimerNode {
+    explicit Timer(Ctx& owner) noexcept : TimerNode(&Ctx::on_timer), ctx(owner) {}
+    Ctx& ctx;
+  };
+  struct ParentLink final : async_detail::CancelNode {
+    explicit ParentLink(Ctx& owner) noexcept : CancelNode(&Ctx::on_parent_cancel), ctx(owner) {}
+    Ctx& ctx;
+  };
+
+  Core* core_;
+  void* host_;
+  Ctx* parent_ = nullptr;
+  Deadline deadline_;
+  CancelReason reason_ = CancelReason::none;
+  const char* name_ = "";
+  const Metadata* incoming_ = nullptr;
+  std::unique_ptr<Metadata> outgoing_;
+  std::unique_ptr<Metadata> reply_;
+  std::unique_ptr<Metadata> last_reply_;
+  async_detail::CancelNode waiting_{nullptr};  // list head
+  Timer timer_{*this};
+  ParentLink parent_link_{*this};
+};
+
+namespace async_detail {
+
+/// Something to run soon on a core: in this turn (Core::ready) or from another thread (Core::post).
+/// Intrusive: linked at most once at a time; the owner keeps it alive until it ran.
+struct Runnable {
+  explicit Runnable(void (*fn)(Runnable&)) noexcept : run(fn) {}
+  Runnable(const Runnable&) = delete;
+  Runnable& operator=(const Runnable&) = delete;
+  void (*run)(Runnable&);
+  Runnable* next = nullptr;
+};
+
+/// Base of leaf ops that end early when their Ctx is cancelled or its deadline passes.
+/// Derived classes call suspend() when they really wait, finish() or finish(error) when done, and
+/// implement detach(): forget me, I am being cancelled.
+class CtxOp : CancelNode, Runnable {
+ public:
+  using m3_leaf_op = void;
+
+  Status& error() noexcept { return error_; }
+
+ protected:
+  explicit CtxOp(Ctx& ctx) noexcept;
+  /// Only an op that has not started moves (into as_result).
+  CtxOp(CtxOp&& other) noexcept : CtxOp(other.ctx_) {}
+  virtual ~CtxOp() = default;
+
+  Ctx& ctx() const noexcept { return ctx_; }
+  /// True: the context is already cancelled; error() says so and start() must return true.
+  bool refused();
+  void suspend(Waiter& waiter);
+  bool suspended() const noexcept { return waiter_ != nullptr; }
+  /// From the core's loop: the coroutine goes on now. `*this` may be gone afterwards.
+  void finish();
+  void finish(Status error);
+  /// From anywhere on this core: the coroutine goes on when the ready queue runs.
+  void finish_later(Status error = {});
+  virtual void detach() noexcept = 0;
+  /// True: the op was told of the cancellation and will finish by itself; detach() is not called.
+  virtual bool ends_itself_when_cancelled() noexcept { return false; }
+  /// What a cancelled op fails with; by default the context's status.
+  virtual Status cancel_status() const;
+
+ private:
+  static void on_cancel(CancelNode& node);
+  static void on_ready(Runnable& runnable);
+  void wake();
+
+  Ctx& ctx_;
+  Waiter* waiter_ = nullptr;
+  Status error_;
+};
+
+}  // namespace async_detail
+}  // namespace m3

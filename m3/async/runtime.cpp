@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/async/runtime.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <chrono>
+#include <deque>
+#include <random>
+#include <string>
+
+#include "m3/obs/log.h"
+
+namespace m3 {
+namespace {
+
+std::vector<int> usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
+
+void bind_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (int error = pthread_setaffinity_np(pthread_self(), sizeof set, &set))
+    log::warn("cannot bind a core to CPU {}: error {}", cpu, error);
+}
+
+std::uint64_t system_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+const Clock& system_clock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+}  // namespace
+
+/// A few threads that take jobs in order.
+struct Runtime::Helpers {
+  explicit Helpers(unsigned count) : limit(count ? count : 1) {}
+  ~Helpers() { stop(); }
+
+  void submit(std::function<void()> job) {
+    std::lock_guard lock(mutex);
+    jobs.push_back(std::move(job));
+    if (idle == 0 && threads.size() < limit) threads.emplace_back([this] { work(); });
+    changed.notify_one();
+  }
+  void stop() {
+    {
+      std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    changed.notify_all();
+    for (std::thread& thread : threads) thread.join();
+    threads.clear();
+  }
+  void work() {
+    pthread_setname_np(pthread_self(), "m3-helper");
+    std::unique_lock lock(mutex);
+    for (;;) {
+      ++idle;
+      changed.wait(lock, [&] { return stopping || !jobs.empty(); });
+      --idle;
+      if (jobs.empty()) return;
+      auto job = std::move(jobs.front());
+      jobs.pop_front();
+      lock.unlock();
+      job();
+      job = nullptr;  // what it holds goes outside the lock
+      lock.lock();
+    }
+  }
+
+  const unsigned limit;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::function<void()>> jobs;
+  std::vector<std::thread> threads;
+  unsigned idle = 0;
+  bool stopping = false;
+};
+
+/// Looks at the cores from outside and names what keeps one of them from turning.
+struct Runtime::Watchdog {
+  Watchdog(const std::vector<std::unique_ptr<Core>>& watched, Nanos limit)
+      : cores(watched), warn_after(limit), reported(watched.size(), 0), thread([this] { run(); }) {}
+  ~Watchdog() {
+    {
+      std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    changed.notify_all();
+    thread.join();
+  }
+  void run() {
+    pthread_setname_np(pthread_self(), "m3-watchdog");
+    std::unique_lock lock(mutex);
+    while (!changed.wait_for(lock, warn_after / 2, [&] { return stopping; })) look();
+  }
+  void look() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    for (std::size_t i = 0; i < cores.size(); ++i) {
+      const std::int64_t began = cores[i]->turn_started_ns();
+      if (began == 0 || began == reported[i] || now - Nanos(began) < warn_after) continue;
+      reported[i] = began;
+      const char* name = cores[i]->task_name();
+      log::warn("core {} has been busy for {} ms in {}: nothing else runs there meanwhile", i,
+                std::chrono::duration_cast<std::chrono::milliseconds>(now - Nanos(began)).count(),
+                *name ? name : "work without a name");
+    }
+  }
+
+  const std::vector<std::unique_ptr<Core>>& cores;
+  const Nanos warn_after;
+  std::vector<std::int64_t> reported;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stopping = false;
+  std::thread thread;
+};
+
+Runtime::Runtime(RuntimeConfig config) : Runtime(config, system_clock()) {}
+
+Runtime::Runtime(RuntimeConfig config, const Clock& clock)
+    : config_(config), helpers_(std::make_unique<Helpers>(config.blocking_threads)) {
+  const std::size_t count = config.cores ? config.cores : usable_cpus().size();
+  const std::uint64_t seed = config.seed ? config.seed : system_seed();
+  std::vector<Core*> all;
+  for (unsigned i = 0; i < count; ++i) {
+    Core::Options options;
+    options.index = i;
+    options.seed = seed + i;
+    options.spin = config.spin;
+    cores_.push_back(std::make_unique<Core>(options, clock));
+    all.push_back(cores_.back().get());
+  }
+  for (auto& core : cores_) core->set_siblings(all);
+}
+
+Runtime::~Runtime() { stop(); }
+
+void Runtime::start() {
+  const std::vector<int> cpus = usable_cpus();
+  for (auto& core : cores_) {
+    threads_.emplace_back([this, &core = *core, cpus] {
+      pthread_setname_np(pthread_self(), ("m3-core-" + std::to_string(core.index())).c_str());
+      if (config_.pin) bind_to(cpus[core.index() % cpus.size()]);
+      core.run();
+    });
+  }
+  if (config_.stall_warning > Nanos(0))
+    watchdog_ = std::make_unique<Watchdog>(cores_, config_.stall_warning);
+}
+
+void Runtime::stop() {
+  watchdog_.reset();
+  helpers_->stop();  // their last results still reach the cores' inboxes
+  for (auto& core : cores_) core->stop();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void Runtime::submit_blocking(std::function<void()> job) { helpers_->submit(std::move(job)); }
+
+}  // namespace m3

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "m3/async/promise.h"
+#include "m3/base/result.h"
+#include "m3/base/status.h"
+
+namespace m3 {
+
+template <class T>
+class Task;
+
+namespace async_detail {
+
+template <class T>
+struct Promise;
+
+template <class T>
+class TaskAwaiter;
+
+template <class T>
+class TaskLook;
+
+template <class Op>
+class OpAwaiter;
+
+/// A leaf operation (timer, channel, call, socket): see op.h.
+template <class Op>
+concept LeafOp = requires { typename std::remove_cvref_t<Op>::m3_leaf_op; };
+
+}  // namespace async_detail
+
+/// A coroutine that gives a T or fails with a Status. Lazy: nothing runs before it is awaited.
+/// Owns its frame; move-only. Awaited once, on the core it was made for:
+///   - `T v = co_await task;`      on an error the awaiting coroutine ends with the same Status
+///   - `Result<T> r = co_await as_result(std::move(task));`   to look at the error instead
+/// In a coroutine: `co_return value;`, `co_return m3::ok;` (Task<>), `co_return Status(…)`.
+/// A Task that never ran is destroyed without running.
+template <class T = void>
+class [[nodiscard]] Task {
+ public:
+  using value_type = T;
+  using promise_type = async_detail::Promise<T>;
+  using Handle = std::coroutine_handle<promise_type>;
+
+  Task() noexcept = default;
+  explicit Task(Handle frame) noexcept : frame_(frame) {}
+  Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      if (frame_) frame_.destroy();
+      frame_ = std::exchange(other.frame_, {});
+    }
+    return *this;
+  }
+  ~Task() {
+    if (frame_) frame_.destroy();
+  }
+
+  /// False for a default-constructed or moved-from Task, which must not be awaited.
+  bool valid() const noexcept { return static_cast<bool>(frame_); }
+
+  async_detail::TaskAwaiter<T> operator co_await() && noexcept {
+    return async_detail::TaskAwaiter<T>(std::exchange(frame_, {}));
+  }
+
+  /// For those who run frames themselves (dispatcher, Scope, tests): see promise.h.
+  Handle frame() const noexcept { return frame_; }
+  Handle release() noexcept { return std::exchange(frame_, {}); }
+
+ private:
+  Handle frame_;
+};
+
+namespace async_detail {
+
+template <class T>
+struct PromiseCommon : PromiseBase {
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  FinalAwaiter final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { catch_exception(); }
+
+  template <class U>
+  TaskAwaiter<U> await_transform(Task<U>&& task) noexcept {
+    return std::move(task).operator co_await();
+  }
+  template <LeafOp Op>
+  OpAwaiter<Op> await_transform(Op&& op) noexcept {
+    return OpAwaiter<Op>(op);
+  }
+  template <class Awaitable>
+    requires(!LeafOp<Awaitable>)
+  Awaitable&& await_transform(Awaitable&& awaitable) noexcept {
+    return std::forward<Awaitable>(awaitable);
+  }
+
+ protected:
+  /// True when `status` was OK.
+  bool take_status(Status status) noexcept {
+    this->returned = true;
+    if (status.is_ok()) return true;
+    this->fail(std::move(status));
+    return false;
+  }
+};
+
+template <class T>
+struct Promise final : PromiseCommon<T> {
+  std::optional<T> value;
+
+  Task<T> get_return_object() noexcept {
+    return Task<T>(std::coroutine_handle<Promise>::from_promise(*this));
+  }
+
+  template <class U = T>
+  void return_value(U&& result) {
+    using Given = std::remove_cvref_t<U>;
+    if constexpr (std::same_as<Given, Status> && !std::same_as<T, Status>) {
+      if (this->take_status(std::forward<U>(result)))
+        this->fail(Status(Errc::internal, "co_return of an OK status where a value was due"));
+    } else if constexpr (std::same_as<Given, Result<T>>) {
+      if (result.is_ok()) {
+        value.emplace(*std::forward<U>(result));
+        this->returned = true;
+      } else {
+        this->take_status(std::forward<U>(result).status());
+      }
+    } else {
+      value.emplace(std::forward<U>(result));
+      this->returned = true;
+    }
+  }
+  T take() { return std::move(*value); }
+  Result<T> take_result() {
+    if (this->failed) return Result<T>(std::move(this->error));
+    return Result<T>(std::move(*value));
+  }
+};
+
+template <>
+struct Promise<void> final : PromiseCommon<void> {
+  Task<void> get_return_object() noexcept {
+    return Task<void>(std::coroutine_handle<Promise>::from_promise(*this));
+  }
+  void return_value(Status status) noexcept { take_status(std::move(status)); }
+  void return_value(Ok) noexcept { returned = true; }
+  void return_value(Result<void> result) noexcept { take_status(std::move(result).status()); }
+  void take() const noexcept {}
+  Result<void> take_result() {
+    if (failed) return Result<void>(std::move(error));
+    return {};
+  }
+};
+
+/// co_await task.
+template <class T>
+class [[nodiscard]] TaskAwaiter {
+ public:
+  using Handle = typename Task<T>::Handle;
+  explicit TaskAwaiter(Handle child) noexcept : child_(child) {}
+  TaskAwaiter(TaskAwaiter&& other) noexcept : child_(std::exchange(other.child_, {})) {}
+  TaskAwaiter& operator=(TaskAwaiter&&) = delete;
+  ~TaskAwaiter() {
+    if (child_) child_.destroy();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  template <class ParentPromise>
+  bool await_suspend(std::coroutine_handle<ParentPromise> parent) {
+    static_assert(std::derived_from<ParentPromise, PromiseBase>,
+                  "a Task is awaited in a Task; from Asio code use m3::async_run");
+    auto& promise = child_.promise();
+    PromiseBase& above = parent.promise();
+    promise.parent = &above;
+    promise.continuation = parent;
+    promise.running_inline = true;
+    child_.resume();
+    promise.running_inline = false;
+    if (promise.failed) {
+      fail_suspended(above, std::move(promise.error));
+      return true;
+    }
+    return !child_.done();
+  }
+  T await_resume() { return child_.promise().take(); }
+
+ private:
+  Handle child_;
+};
+
+/// co_await as_result(task).
+template <class T>
+class [[nodiscard]] TaskLook {
+ public:
+  explicit TaskLook(Task<T> task) noexcept : task_(std::move(task)) {}
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> looker) {
+    looker_ = looker;
+    auto frame = task_.frame();
+    if (!start_root(frame, frame.promise(), &TaskLook::on_done, this)) return true;
+    finish();
+    return false;
+  }
+  Result<T> await_resume() { return *std::move(result_); }
+
+ private:
+  static std::coroutine_handle<> on_done(void* self) {
+    auto* look = static_cast<TaskLook*>(self);
+    look->finish();
+    return look->looker_;
+  }
+  /// Takes the outcome and destroys the frames, innermost first, before the looker goes on.
+  void finish() {
+    result_.emplace(task_.frame().promise().take_result());
+    task_ = Task<T>();
+  }
+
+  Task<T> task_;
+  std::coroutine_handle<> looker_;
+  std::optional<Result<T>> result_;
+};
+
+}  // namespace async_detail
+
+/// Awaits the task and gives its Result to look at, instead of ending the caller on an error.
+/// Frames abandoned by an error are destroyed, innermost first, before the caller goes on.
+template <class T>
+async_detail::TaskLook<T> as_result(Task<T> task) {
+  return async_detail::TaskLook<T>(std::move(task));
+}
+
+}  // namespace m3
+
+#include "m3/async/op.h"  // IWYU pragma: export

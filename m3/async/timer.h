@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <utility>
+
+#include "m3/async/core.h"
+#include "m3/async/task.h"
+
+namespace m3 {
+
+namespace async_detail {
+
+class SleepOp final : public CtxOp {
+ public:
+  using value_type = void;
+  SleepOp(Ctx& ctx, TimePoint until) noexcept : CtxOp(ctx), until_(until) {}
+  SleepOp(SleepOp&& other) noexcept : CtxOp(std::move(other)), until_(other.until_) {}
+
+  bool start(Waiter& waiter) {
+    if (refused()) return true;
+    suspend(waiter);
+    ctx().core().timers().add(timer_, until_);
+    return false;
+  }
+  void take() const noexcept {}
+
+ private:
+  struct Timer final : TimerNode {
+    explicit Timer(SleepOp& owner) noexcept
+        : TimerNode([](TimerNode& node) { static_cast<Timer&>(node).op.finish(); }), op(owner) {}
+    SleepOp& op;
+  };
+  void detach() noexcept override { timer_.cancel(); }
+
+  TimePoint until_;
+  Timer timer_{*this};
+};
+
+class YieldOp final : public CtxOp {
+ public:
+  using value_type = void;
+  explicit YieldOp(Ctx& ctx) noexcept : CtxOp(ctx) {}
+  YieldOp(YieldOp&&) = default;
+  bool start(Waiter& waiter) {
+    if (refused()) return true;
+    suspend(waiter);
+    finish_later();
+    return false;
+  }
+  void take() const noexcept {}
+
+ private:
+  void detach() noexcept override {}
+};
+
+}  // namespace async_detail
+
+/// Waits that long (never less; up to a millisecond more). Fails when `ctx` is cancelled or its
+/// deadline comes first.
+inline async_detail::SleepOp sleep(Ctx& ctx, Nanos duration) {
+  return async_detail::SleepOp(ctx, ctx.core().now() + duration);
+}
+inline async_detail::SleepOp sleep_until(Ctx& ctx, TimePoint until) {
+  return async_detail::SleepOp(ctx, until);
+}
+
+/// Lets other ready work of this core run first.
+inline async_detail::YieldOp yield(Ctx& ctx) { return async_detail::YieldOp(ctx); }
+
+/// Runs `body(Ctx&)` with a deadline at most `duration` from now; fails with deadline_exceeded when
+/// that passes. `body` is kept until its Task has ended.
+///   `auto rsp = co_await m3::within(ctx, 50ms, [&](m3::Ctx& soon) { return hello.say(soon, req);
+///   });`
+template <class Body>
+auto within(Ctx& ctx, Nanos duration, Body body) -> std::invoke_result_t<Body&, Ctx&> {
+  Ctx soon(ctx, Deadline(ctx.core().now() + duration));
+  using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
+  auto task = body(soon);
+  if constexpr (std::is_void_v<T>) {
+    co_await std::move(task);
+    co_return ok;
+  } else {
+    co_return co_await std::move(task);
+  }
+}
+
+}  // namespace m3

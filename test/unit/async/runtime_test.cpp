@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/async/runtime.h"
+
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <thread>
+
+#include "m3/async/asio.h"
+#include "m3/async/timer.h"
+#include "m3/obs/log.h"
+#include "m3/testing/catch.h"
+
+using namespace std::chrono_literals;
+using m3::as_result;
+using m3::Ctx;
+using m3::Errc;
+using m3::Task;
+namespace asio = boost::asio;
+
+namespace {
+
+m3::RuntimeConfig two_cores() {
+  m3::RuntimeConfig config;
+  config.cores = 2;
+  return config;
+}
+
+Task<std::uint64_t> bounce(Ctx& ctx, m3::Runtime& runtime, int hops) {
+  std::uint64_t sum = 0;
+  for (int i = 0; i < hops; ++i)
+    sum += co_await m3::run_on(ctx, runtime.core(1), [](Ctx& far) -> Task<std::uint64_t> {
+      co_return far.core().index();
+    });
+  co_return sum;
+}
+
+}  // namespace
+
+TEST_CASE("runtime: work crosses cores and comes back, thousands of times") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  auto sum =
+      runtime.block_on(runtime.core(0), [&](Ctx& ctx) { return bounce(ctx, runtime, 5000); });
+  CHECK(*sum == 5000);
+}
+
+TEST_CASE("runtime: many chains cross cores at once, both ways") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  std::atomic<int> done{0};
+  std::vector<std::thread> outside;
+  for (int i = 0; i < 4; ++i)
+    outside.emplace_back([&, i] {
+      auto result = runtime.block_on(runtime.core(i % 2), [&](Ctx& ctx) -> Task<> {
+        for (int n = 0; n < 500; ++n)
+          co_await m3::run_on(ctx, runtime.core(n % 2), [](Ctx& far) -> Task<> {
+            co_await m3::yield(far);
+            co_return m3::ok;
+          });
+        co_return m3::ok;
+      });
+      done += result.is_ok();
+    });
+  for (auto& thread : outside) thread.join();
+  CHECK(done == 4);
+}
+
+TEST_CASE("runtime: a sleeping core wakes for its timers") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  auto took = runtime.block_on(runtime.core(1), [](Ctx& ctx) -> Task<m3::Nanos> {
+    const auto began = ctx.core().now();
+    co_await m3::sleep(ctx, 20ms);
+    co_return ctx.core().now() - began;
+  });
+  CHECK(*took >= 20ms);
+}
+
+TEST_CASE("runtime: run_blocking gives the value, the error or the exception of its function") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<int> {
+    const int value = co_await m3::run_blocking(ctx, runtime, [] { return 42; });
+    auto thrown = co_await as_result(
+        m3::run_blocking(ctx, runtime, []() -> int { throw std::runtime_error("no disk"); }));
+    CHECK(thrown.status().text() == "exception: no disk");
+    auto failed = co_await as_result(m3::run_blocking(ctx, runtime, []() -> m3::Result<int> {
+      return m3::Status(Errc::not_found, "no such file");
+    }));
+    CHECK(failed.code() == Errc::not_found);
+    co_return value;
+  });
+  CHECK(*outcome == 42);
+}
+
+TEST_CASE("runtime: a cancelled caller leaves a blocking function behind") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  std::atomic<bool> go{false};
+  auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
+    co_await m3::within(ctx, 10ms, [&](Ctx& soon) -> Task<> {
+      co_await m3::run_blocking(soon, runtime, [&go] { go.wait(false); });
+      co_return m3::ok;
+    });
+    co_return m3::ok;
+  });
+  CHECK(outcome.code() == Errc::deadline_exceeded);
+  go = true;
+  go.notify_all();
+}
+
+TEST_CASE("asio: operations are awaited in a Task, and a deadline cancels them") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  auto outcome = runtime.block_on(runtime.core(0), [](Ctx& ctx) -> Task<std::size_t> {
+    asio::ip::tcp::acceptor acceptor(m3::io_context(ctx.core()),
+                                     {asio::ip::address_v4::loopback(), 0});
+    asio::ip::tcp::socket client(m3::io_context(ctx.core()));
+    co_await client.async_connect(acceptor.local_endpoint(), m3::use_task(ctx));
+    auto server = co_await acceptor.async_accept(m3::use_task(ctx));
+    char bytes[8] = {};
+    auto nothing = co_await as_result(m3::within(ctx, 20ms, [&](Ctx& soon) -> Task<std::size_t> {
+      co_return co_await server.async_read_some(asio::buffer(bytes), m3::use_task(soon));
+    }));
+    CHECK(nothing.code() == Errc::deadline_exceeded);
+    co_await asio::async_write(client, asio::buffer("hello", 5), m3::use_task(ctx));
+    const std::size_t got = co_await server.async_read_some(asio::buffer(bytes), m3::use_task(ctx));
+    client.close();
+    auto end = co_await as_result(server.async_read_some(asio::buffer(bytes), m3::use_task(ctx)));
+    CHECK(end.code() == Errc::unavailable);
+    co_return got;
+  });
+  CHECK(outcome.is_ok());
+  CHECK(*outcome == 5);
+}
+
+TEST_CASE("asio: an asio coroutine awaits a Task and gets its Result") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  std::atomic<int> code{-1};
+  std::atomic<int> value{0};
+  auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
+    asio::co_spawn(
+        m3::io_context(ctx.core()),
+        [&]() -> asio::awaitable<void> {
+          auto good = co_await m3::async_run(
+              ctx.core(),
+              [](Ctx& c) -> Task<int> {
+                co_await m3::sleep(c, 1ms);
+                co_return 5;
+              }(ctx),
+              asio::use_awaitable);
+          value = *good;
+          auto bad = co_await m3::async_run(
+              ctx.core(), []() -> Task<int> { co_return m3::Status(Errc::aborted, "no"); }(),
+              asio::use_awaitable);
+          code = static_cast<int>(bad.code());
+        },
+        asio::detached);
+    while (code == -1) co_await m3::sleep(ctx, 1ms);
+    co_return m3::ok;
+  });
+  CHECK(outcome.is_ok());
+  CHECK(value == 5);
+  CHECK(code == static_cast<int>(Errc::aborted));
+}

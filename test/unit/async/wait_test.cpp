@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <random>
+#include <string>
+#include <vector>
+
+#include "m3/async/channel.h"
+#include "m3/async/scope.h"
+#include "m3/async/serial.h"
+#include "m3/async/timer.h"
+#include "m3/async/when.h"
+#include "m3/testing/co_test.h"
+
+using namespace std::chrono_literals;
+using m3::as_result;
+using m3::CancelReason;
+using m3::Ctx;
+using m3::Errc;
+using m3::Status;
+using m3::Task;
+
+namespace {
+
+Task<int> after(Ctx& ctx, m3::Nanos wait, int value) {
+  co_await m3::sleep(ctx, wait);
+  co_return value;
+}
+
+Task<int> failing_after(Ctx& ctx, m3::Nanos wait, Errc code) {
+  co_await m3::sleep(ctx, wait);
+  co_return Status(code, "as told");
+}
+
+Task<> push(Ctx& ctx, m3::Channel<int>& channel, int from, int to) {
+  for (int i = from; i < to; ++i) co_await channel.send(ctx, i);
+  co_return m3::ok;
+}
+
+Task<> note_after(Ctx& ctx, m3::Nanos wait, std::vector<int>& out, int value) {
+  co_await m3::sleep(ctx, wait);
+  out.push_back(value);
+  co_return m3::ok;
+}
+
+Task<> hold_serial(Ctx& ctx, m3::Serial& serial, std::vector<int>& out, int id) {
+  auto turn = co_await serial.enter(ctx);
+  out.push_back(id);
+  co_await m3::sleep(ctx, 1ms);
+  out.push_back(-id);
+  co_return m3::ok;
+}
+
+}  // namespace
+
+CO_TEST("sleep: lasts as long as asked on the virtual clock") {
+  const auto began = ctx.core().now();
+  co_await m3::sleep(ctx, 90min);
+  const auto took = ctx.core().now() - began;
+  CHECK(took >= 90min);
+  CHECK(took < 90min + 2ms);
+}
+
+CO_TEST("within: a deadline ends the work it was given for, and no more") {
+  auto late =
+      co_await as_result(m3::within(ctx, 10ms, [](Ctx& soon) { return after(soon, 1s, 1); }));
+  CHECK(late.code() == Errc::deadline_exceeded);
+  const int value = co_await m3::within(ctx, 1s, [](Ctx& soon) { return after(soon, 10ms, 2); });
+  CHECK(value == 2);
+  CHECK_FALSE(ctx.cancelled());
+}
+
+CO_TEST("ctx: deadlines only shrink, and a child ends with its parent") {
+  Ctx parent(ctx, m3::Deadline(ctx.core().now() + 10ms));
+  Ctx child(parent, m3::Deadline(ctx.core().now() + 1h));
+  CHECK(child.deadline() == parent.deadline());
+  auto result = co_await as_result(m3::sleep(child, 1s));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  CHECK(parent.reason() == CancelReason::deadline);
+}
+
+CO_TEST("ctx: cancelling reaches a waiting operation, with the reason") {
+  m3::Scope scope(ctx.core());
+  Ctx work(ctx, m3::Deadline::never());
+  std::vector<int> out;
+  scope.spawn("cancel soon", [](Ctx& c, Ctx& target) -> Task<> {
+    co_await m3::sleep(c, 5ms);
+    target.cancel(CancelReason::overload);
+    co_return m3::ok;
+  }(scope.ctx(), work));
+  auto result = co_await as_result(m3::sleep(work, 1h));
+  CHECK(result.code() == Errc::resource_exhausted);
+  auto again = co_await as_result(m3::sleep(work, 1ms));
+  CHECK(again.code() == Errc::resource_exhausted);
+  co_await scope.close(ctx);
+}
+
+CO_TEST("channel: values come in order, and a full one makes the sender wait") {
+  m3::Channel<int> channel(2);
+  m3::Scope scope(ctx.core());
+  scope.spawn("push", push(scope.ctx(), channel, 0, 10));
+  CHECK(channel.size() == 2);
+  for (int i = 0; i < 10; ++i) {
+    const int value = co_await channel.receive(ctx);
+    CHECK(value == i);
+  }
+  co_await scope.close(ctx);
+}
+
+CO_TEST("channel: try_send fails at once when it is full") {
+  m3::Channel<int> channel(1);
+  CHECK(channel.try_send(1).is_ok());
+  CHECK(channel.try_send(2) == Errc::resource_exhausted);
+  const int value = co_await channel.receive(ctx);
+  CHECK(value == 1);
+  CHECK_FALSE(channel.try_receive().has_value());
+}
+
+CO_TEST("channel: closing wakes receivers after what is left, and senders at once") {
+  m3::Channel<int> channel(1);
+  CHECK(channel.try_send(1).is_ok());
+  channel.close();
+  auto left = co_await as_result(channel.receive(ctx));
+  CHECK(left.is_ok());
+  auto none = co_await as_result(channel.receive(ctx));
+  CHECK(none.code() == Errc::cancelled);
+  auto refused = co_await as_result(channel.send(ctx, 2));
+  CHECK(refused.code() == Errc::cancelled);
+}
+
+CO_TEST("channel: a receiver that gave up does not swallow a value") {
+  m3::Channel<int> channel(1);
+  auto gave_up = co_await as_result(m3::within(
+      ctx, 5ms, [&](Ctx& soon) -> Task<int> { co_return co_await channel.receive(soon); }));
+  CHECK(gave_up.code() == Errc::deadline_exceeded);
+  CHECK(channel.try_send(4).is_ok());
+  const int value = co_await channel.receive(ctx);
+  CHECK(value == 4);
+}
+
+CO_TEST("serial: one at a time, in order of arrival") {
+  m3::Serial serial;
+  m3::Scope scope(ctx.core());
+  std::vector<int> out;
+  for (int id = 1; id <= 3; ++id) scope.spawn("hold", hold_serial(scope.ctx(), serial, out, id));
+  co_await scope.drain(ctx);
+  CHECK(out == std::vector<int>{1, -1, 2, -2, 3, -3});
+  CHECK_FALSE(serial.busy());
+}
+
+CO_TEST("serial: one that gives up waiting leaves the queue, and a limit refuses more") {
+  m3::Serial serial(1);
+  auto first = co_await serial.enter(ctx);
+  m3::Scope scope(ctx.core());
+  std::vector<int> out;
+  scope.spawn("hold", hold_serial(scope.ctx(), serial, out, 1));
+  auto refused = co_await as_result(serial.enter(ctx));
+  CHECK(refused.code() == Errc::resource_exhausted);
+  co_await scope.close(ctx);
+  CHECK(serial.waiting() == 0);
+  first.release();
+  CHECK_FALSE(serial.busy());
+  CHECK(out.empty());
+}
+
+CO_TEST("scope: close cancels what runs and waits for it") {
+  m3::Scope scope(ctx.core());
+  std::vector<int> out;
+  scope.spawn("never", note_after(scope.ctx(), 24h, out, 1));
+  scope.spawn("done", note_after(scope.ctx(), 0ms, out, 2));
+  CHECK(scope.size() == 2);
+  co_await m3::sleep(ctx, 2ms);
+  CHECK(scope.size() == 1);
+  co_await scope.close(ctx);
+  CHECK(scope.size() == 0);
+  CHECK(out == std::vector<int>{2});
+  scope.spawn("refused", note_after(scope.ctx(), 0ms, out, 3));
+  CHECK(scope.size() == 0);
+}
+
+CO_TEST("when_all: gives every value, in the time of the slowest") {
+  const auto began = ctx.core().now();
+  auto [a, b] = co_await m3::when_all(ctx.core(), after(ctx, 10ms, 1), after(ctx, 20ms, 2));
+  CHECK(a == 1);
+  CHECK(b == 2);
+  CHECK(ctx.core().now() - began < 25ms);
+}
+
+CO_TEST("when_all: fails with the first error written, after all have ended") {
+  std::vector<int> out;
+  std::vector<Task<>> tasks;
+  tasks.push_back(note_after(ctx, 30ms, out, 1));
+  tasks.push_back([](Ctx& c) -> Task<> {
+    co_await failing_after(c, 5ms, Errc::aborted);
+    co_return m3::ok;
+  }(ctx));
+  auto result = co_await as_result(m3::when_all(ctx.core(), std::move(tasks)));
+  CHECK(result.code() == Errc::aborted);
+  CHECK(out == std::vector<int>{1});
+}
+
+CO_TEST("when_any: the first wins and the others are cancelled") {
+  const auto began = ctx.core().now();
+  auto first = co_await m3::when_any(
+      ctx, [](Ctx& c) { return after(c, 1h, 1); }, [](Ctx& c) { return after(c, 10ms, 2); });
+  CHECK(first.index == 1);
+  CHECK(*first.result == 2);
+  CHECK(ctx.core().now() - began < 15ms);
+  CHECK_FALSE(ctx.cancelled());
+}
+
+CO_TEST("when_any: one that fails first has ended first") {
+  auto first = co_await m3::when_any(
+      ctx, [](Ctx& c) { return after(c, 1h, 1); },
+      [](Ctx& c) { return failing_after(c, 1ms, Errc::unavailable); });
+  CHECK(first.index == 1);
+  CHECK(first.result.code() == Errc::unavailable);
+}
+
+TEST_CASE("run_on: the body runs on the other core and its outcome comes back") {
+  m3::testing::SimRuntime two(2);
+  auto outcome = two.run([&](Ctx& home) -> Task<unsigned> {
+    const unsigned there = co_await m3::run_on(home, two.core(1), [](Ctx& far) -> Task<unsigned> {
+      co_await m3::sleep(far, 3ms);
+      co_return far.core().index();
+    });
+    CHECK(&m3::Core::current() == &two.core(0));
+    co_return there;
+  });
+  CHECK(outcome.is_ok());
+  CHECK(*outcome == 1);
+}
+
+TEST_CASE("run_on: a deadline here ends the work there") {
+  m3::testing::SimRuntime two(2);
+  bool ended = false;
+  auto outcome = two.run([&](Ctx& home) -> Task<> {
+    co_await m3::within(home, 5ms, [&](Ctx& soon) -> Task<> {
+      co_await m3::run_on(soon, two.core(1), [&](Ctx& far) -> Task<> {
+        auto slept = co_await as_result(m3::sleep(far, 1h));
+        ended = slept.code() == Errc::deadline_exceeded;
+        co_return std::move(slept).status();
+      });
+      co_return m3::ok;
+    });
+    co_return m3::ok;
+  });
+  CHECK(outcome.code() == Errc::deadline_exceeded);
+  CHECK(ended);
+}
+
+TEST_CASE("timer wheel: every timer fires once, never early, at most a tick late") {
+  std::mt19937_64 random(7);
+  const m3::TimePoint start(m3::Nanos(123456789));
+  m3::async_detail::TimerWheel wheel(start);
+  struct Timer final : m3::async_detail::TimerNode {
+    Timer() : TimerNode([](TimerNode& n) { ++static_cast<Timer&>(n).fired; }) {}
+    int fired = 0;
+    m3::TimePoint due;
+    bool cancelled = false;
+  };
+  std::vector<Timer> timers(2000);
+  const m3::Nanos spans[] = {5ms, 300ms, 20s, 30min, 40h};
+  for (std::size_t i = 0; i < timers.size(); ++i) {
+    const auto span = static_cast<std::uint64_t>(spans[i % 5].count());
+    timers[i].due = start + m3::Nanos(random() % span);
+    wheel.add(timers[i], timers[i].due);
+  }
+  for (std::size_t i = 0; i < timers.size(); i += 7) {
+    timers[i].cancel();
+    timers[i].cancelled = true;
+  }
+  m3::TimePoint now = start;
+  int wrong = 0;
+  while (wheel.next_event() != m3::TimePoint::max()) {
+    now = std::max(now, wheel.next_event());
+    wheel.advance(now);
+    for (const Timer& timer : timers) {
+      const bool due = timer.due <= now - m3::Nanos(1ms);
+      if (timer.cancelled ? timer.fired != 0
+                          : (timer.fired > 1 || (due && timer.fired == 0) ||
+                             (timer.fired == 1 && timer.due > now)))
+        ++wrong;
+    }
+  }
+  CHECK(wrong == 0);
+  int fired = 0;
+  for (const Timer& timer : timers) fired += timer.fired;
+  CHECK(fired == 2000 - 286);
+}
