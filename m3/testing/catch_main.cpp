@@ -25,6 +25,7 @@ namespace m3::testing_detail {
 namespace {
 
 bool case_was_skipped = false;
+int cases_begun = 0;
 
 void write_fate(const char* fate, const std::string& name) {
   const char* path = std::getenv("M3_TEST_RESULTS");
@@ -44,6 +45,7 @@ class FateWriter : public CatchListener {
 
   void testCaseStarting(const Catch::TestCaseInfo& info) override {
     case_was_skipped = false;
+    ++cases_begun;
     write_fate("begin", info.name);
   }
 
@@ -71,4 +73,12 @@ void skip_case(std::string_view reason) {
 
 }  // namespace m3::testing_detail
 
-int main(int argc, char** argv) { return Catch::Session().run(argc, argv); }
+int main(int argc, char** argv) {
+  int code = Catch::Session().run(argc, argv);
+  if (code == 0 && m3::testing_detail::cases_begun == 0 &&
+      std::getenv("M3_TEST_RESULTS") != nullptr) {
+    std::fprintf(stderr, "no test case ran\n");
+    return 2;
+  }
+  return code;
+}
