@@ -58,7 +58,7 @@ void emit_bindings(const FileModel& file, const ServiceModel& service, Writer& o
     out.line("}");
     return;
   }
-  out.line("  static constexpr " + m3 + "MethodBinding kBindings[] = {");
+  out.line("  static constexpr " + m3 + "MethodBinding table[] = {");
   for (const auto& rpc : service.rpcs) {
     const std::string handler = "&" + service.service_class + "::" + rpc.method;
     std::string types = service.service_class + ", " + rpc.request.local;
@@ -68,7 +68,7 @@ void emit_bindings(const FileModel& file, const ServiceModel& service, Writer& o
     out.line(Writer::fits(head + tail) ? head + tail : head + "\n          " + tail);
   }
   out.line("  };");
-  out.line("  return kBindings;");
+  out.line("  return table;");
   out.line("}");
 }
 

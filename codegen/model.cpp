@@ -4,6 +4,7 @@
 #include <google/protobuf/compiler/cpp/names.h>
 #include <google/protobuf/descriptor.h>
 
+#include <algorithm>
 #include <map>
 
 #include "m3/base/app_id.h"
@@ -19,6 +20,7 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
+using google::protobuf::FileDescriptorProto;
 using google::protobuf::FileOptions;
 using google::protobuf::MethodDescriptor;
 using google::protobuf::MethodDescriptorProto;
@@ -31,7 +33,7 @@ namespace cpp = google::protobuf::compiler::cpp;
 constexpr std::string_view kTakenMembers[] = {"service_name", "bindings", "call", "call_into", "notify", "kDefaultFunc",
                                               "kPlacement"};
 // Names that mean something else inside the generated classes than a message of that name.
-constexpr std::string_view kHiddenTypes[] = {"Service", "ClientBase", "ctx", "req", "rsp", "route"};
+constexpr std::string_view kHiddenTypes[] = {"Service", "ClientBase"};
 
 template <std::size_t N>
 bool contains(const std::string_view (&names)[N], std::string_view name) {
@@ -73,6 +75,7 @@ class Builder {
     model.stem = cpp::StripProto(file_.name());
     model.cpp_namespace = cpp_namespace(file_.package());
     model.root = hides_roots() ? "::" : "";
+    check_package();
     count_requests();
     for (int i = 0; i < file_.service_count(); ++i) model.services.push_back(service(*file_.service(i)));
     if (file_.service_count() > 0) {
@@ -158,8 +161,9 @@ class Builder {
   TypeName type_name(const Descriptor& message) const {
     TypeName name{"", cpp::QualifiedClassName(&message)};
     const std::string simple = cpp::ClassName(&message);
-    const bool plain = message.file()->package() == file_.package() && !contains(kHiddenTypes, simple) &&
-                       members_.find(simple) == members_.end();
+    // Lower case: members of the base classes and parameters look like that.
+    const bool hidden = (simple[0] >= 'a' && simple[0] <= 'z') || contains(kHiddenTypes, simple) || members_.count(simple) > 0;
+    const bool plain = message.file()->package() == file_.package() && !hidden;
     name.local = plain ? simple : name.qualified;
     return name;
   }
@@ -213,6 +217,18 @@ class Builder {
     if (!found && service.method_count() > 0) {
       errors_.error(place, "(m3.actor).key '" + key + "' names no field of any request of service " + service.name() +
                                ": write `option (m3.actor) = {}` if callers always say m3::to::actor(id)");
+    }
+  }
+
+  // protoc itself would write `namespace new {`.
+  void check_package() {
+    for (std::string_view rest = file_.package(); !rest.empty();) {
+      const std::string part(rest.substr(0, rest.find('.')));
+      rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+      if (!is_cpp_keyword(part)) continue;
+      errors_.error({&file_, {FileDescriptorProto::kPackageFieldNumber}},
+                    "package " + file_.package() + " cannot be a C++ namespace, because '" + part +
+                        "' is a keyword of C++: rename it");
     }
   }
 

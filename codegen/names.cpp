@@ -59,19 +59,9 @@ bool is_cpp_keyword(std::string_view word) { return contains(kKeywords, word); }
 
 bool is_macro(std::string_view word) { return contains(kMacros, word); }
 
-std::string escape_keyword(std::string word) {
-  if (is_cpp_keyword(word)) word += '_';
-  return word;
-}
-
 std::string cpp_namespace(std::string_view package) {
   std::string result;
-  while (!package.empty()) {
-    const auto dot = std::min(package.find('.'), package.size());
-    if (!result.empty()) result += "::";
-    result += escape_keyword(std::string(package.substr(0, dot)));
-    package.remove_prefix(std::min(dot + 1, package.size()));
-  }
+  for (char c : package) result += c == '.' ? std::string("::") : std::string(1, c);
   return result;
 }
 

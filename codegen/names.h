@@ -13,9 +13,7 @@ std::string snake_case(std::string_view name);
 bool is_cpp_keyword(std::string_view word);
 /// A lower-case word that common system headers define as a macro: "assert", "errno".
 bool is_macro(std::string_view word);
-/// `word`, with a trailing '_' when it is a keyword of C++.
-std::string escape_keyword(std::string word);
-/// "demo.new.v1" -> "demo::new_::v1", as protoc's own C++ output spells it.
+/// "demo.v1" -> "demo::v1", as protoc's own C++ output spells it.
 std::string cpp_namespace(std::string_view package);
 /// "SimpleSer" -> "simple", "Hello" -> "hello": the func of an app that hosts the service.
 std::string default_func(std::string_view service_name);
