@@ -14,7 +14,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import idle, marks, rounds, table  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+QUICK_ATTEMPTS = 3
 
 
 def parse_arguments():
@@ -33,31 +33,44 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    if arguments.quick:
-        arguments.rounds, arguments.seconds, arguments.idle = 2, 0.2, min(arguments.idle, 1000)
     plan = rounds.Plan(arguments.bin, arguments.peers, arguments.workloads)
     for name, reason in plan.absent.items():
         print(f"rpc_bench: without {name}: {reason}")
     if not plan.peers:
         print("rpc_bench: nothing to measure")
         return 77  # meson: skipped
-    results = rounds.measure(plan, arguments.rounds, arguments.seconds,
-                             warmup=0.05 if arguments.quick else 0.15)
-    memory = idle.measure(plan, arguments.idle) if arguments.idle else {}
-    figures = marks.figures(plan, results, memory)
-    table.show_runs(plan, results)
-    table.show_marks(figures)
+    if arguments.quick:
+        return quick_check(plan, arguments)
+    figures = measure(plan, arguments, warmup=0.15)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump([f.as_json() for f in figures], file, indent=1)
             file.write("\n")
-    if not arguments.quick:
-        return 0
-    bad = [f for f in figures if f.worse_than(3)]
-    for figure in bad:
-        print(f"rpc_bench: {figure.name} is {figure.value:.3g} {figure.unit}, "
-              f"more than three times off its mark {figure.goal_text()}")
-    return 1 if bad else 0
+    return 0
+
+
+def measure(plan, arguments, warmup):
+    results = rounds.measure(plan, arguments.rounds, arguments.seconds, warmup)
+    memory = idle.measure(plan, arguments.idle) if arguments.idle else {}
+    figures = marks.figures(plan, results, memory)
+    table.show_runs(plan, results)
+    table.show_marks(figures)
+    return figures
+
+
+def quick_check(plan, arguments):
+    """Fails when a figure is bad every time: one bad time may be the neighbour's build."""
+    arguments.rounds, arguments.seconds, arguments.idle = 2, 0.2, min(arguments.idle, 1000)
+    bad = None
+    for _ in range(QUICK_ATTEMPTS):
+        missed = {f.name: f for f in measure(plan, arguments, warmup=0.05) if f.worse_than(3)}
+        bad = missed if bad is None else {name: missed[name] for name in bad if name in missed}
+        if not bad:
+            return 0
+    for figure in bad.values():
+        print(f"rpc_bench: {figure.name} is {figure.value:.3g} {figure.unit}, more than three times off "
+              f"its mark {figure.goal_text()}, {QUICK_ATTEMPTS} times in a row")
+    return 1
 
 
 if __name__ == "__main__":

@@ -41,10 +41,16 @@ def median(numbers):
     return statistics.median(numbers) if numbers else None
 
 
-def ratio(results, workload, key, over, under):
+def pairs(over, under, key, under_key=None):
+    """(over, under) of each round in which both are known."""
+    both = ((a[key], b[under_key or key]) for a, b in zip(over, under))
+    return [(a, b) for a, b in both if a is not None and b is not None]
+
+
+def ratio(results, workload, key, over, under, under_key=None):
     """The median of the ratios within each round."""
-    pairs = zip(values(results, over, workload, key), values(results, under, workload, key))
-    return median([a / b for a, b in pairs if b])
+    known = pairs(results.get((over, workload), []), results.get((under, workload), []), key, under_key)
+    return median([a / b for a, b in known if b])
 
 
 RAW = [("calls_per_second", "calls/s"), ("p50_us", "us"), ("p99_us", "us"), ("server_cpu_us", "us"),
@@ -76,9 +82,8 @@ def marked_figures(plan, results, memory):
             yield from add(f"{workload}: server CPU, gRPC / m3",
                            ratio(results, workload, "server_cpu_us", "grpc", "m3"), "x",
                            at_least=FROM_GRPC[workload])
-        own = [r["client_cpu_us"] / r["server_cpu_us"] for r in results.get(("m3", workload), [])
-               if r["server_cpu_us"]]
-        yield from add(f"{workload}: m3's client CPU / server CPU", median(own), "x", at_most=1.5)
+        yield from add(f"{workload}: m3's client CPU / server CPU",
+                       ratio(results, workload, "client_cpu_us", "m3", "m3", "server_cpu_us"), "x", at_most=1.5)
         for end in ("server", "client"):
             goal = {"at_most": 0} if end == "server" else {}
             yield from add(f"{workload}: m3's {end} allocations",
@@ -90,10 +95,9 @@ def marked_figures(plan, results, memory):
     yield from add("w3: m3's server system calls", median(values(results, "m3", "w3", "server_syscalls")),
                    "per call", at_most=0.25)
     if not plan.sanitized:
-        pairs = zip(values(results, "m3-suspend", "w2", "server_cpu_us"),
-                    values(results, "m3", "w2", "server_cpu_us"))
-        yield from add("w2: a handler that suspends once costs", median([(a - b) * 1e3 for a, b in pairs]),
-                       "ns more", at_most=150)
+        suspending = pairs(results.get(("m3-suspend", "w2"), []), results.get(("m3", "w2"), []), "server_cpu_us")
+        yield from add("w2: a handler that suspends once costs",
+                       median([(a - b) * 1e3 for a, b in suspending]), "ns more", at_most=150)
         for peer, size in memory.items():
             goal = {"at_most": 2} if peer == "m3" else {}
             yield from add(f"memory per idle connection, {peer}", size / 1024, "KiB", **goal)

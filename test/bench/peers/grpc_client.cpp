@@ -25,7 +25,6 @@ std::shared_ptr<grpc::Channel> open_channel(int port) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024 * 1024);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1024 * 1024);
   auto channel = grpc::CreateCustomChannel("ipv4:127.0.0.1:" + std::to_string(port),
