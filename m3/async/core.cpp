@@ -16,7 +16,6 @@
 namespace m3 {
 
 namespace asio = boost::asio;
-using async_detail::Edge;
 using async_detail::EdgeWatch;
 
 namespace {
@@ -28,7 +27,7 @@ constexpr int kMaxPasses = 64;
 struct Core::Io {
   Io() : wake_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     if (wake_fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
-    watch = std::make_unique<EdgeWatch>(context, wake_fd, &Io::drain, &Io::woken, this);
+    watch = std::make_unique<EdgeWatch>(context, wake_fd, &Io::woken, this);
     watch->wait();
   }
   Io(const Io&) = delete;
@@ -37,15 +36,13 @@ struct Core::Io {
     watch->close();
     ::close(wake_fd);
   }
-  static Edge drain(void* self) {
+  static void woken(void* self) {
 #if !M3_EDGE_OP
     eventfd_t count = 0;
     eventfd_read(static_cast<Io*>(self)->wake_fd, &count);
 #endif
-    static_cast<void>(self);
-    return Edge::drained;
+    static_cast<Io*>(self)->watch->wait();
   }
-  static void woken(void* self) { static_cast<Io*>(self)->watch->wait(); }
   void wake() const { eventfd_write(wake_fd, 1); }
 
   asio::io_context context{1};

@@ -25,29 +25,18 @@ struct EdgeWatch::Impl {
     std::shared_ptr<Impl> keep;  // while the reactor knows the op
   };
 
-  Impl(asio::io_context& io, int descriptor, Edge (*poll_fn)(void*), void (*ready_fn)(void*),
-       void* argument)
+  Impl(asio::io_context& io, int descriptor, void (*ready_fn)(void*), void* argument)
       : reactor(asio::use_service<detail::epoll_reactor>(io)),
         fd(descriptor),
-        poll(poll_fn),
         on_ready(ready_fn),
         arg(argument) {
     reactor.init_task();
     reactor.register_descriptor(fd, data);
   }
 
-  static detail::reactor_op::status perform_read(detail::reactor_op* base) {
-    Impl& self = static_cast<Op*>(base)->impl;
-    if (self.closed) return detail::reactor_op::done;
-    switch (self.poll(self.arg)) {
-      case Edge::again:
-        return detail::reactor_op::not_done;
-      case Edge::ready:
-        return detail::reactor_op::done;
-      case Edge::drained:
-        return detail::reactor_op::done_and_exhausted;
-    }
-    return detail::reactor_op::done;
+  // Nothing is read here: other descriptors may have their turn before the completion runs.
+  static detail::reactor_op::status perform_read(detail::reactor_op*) {
+    return detail::reactor_op::done_and_exhausted;
   }
   static detail::reactor_op::status perform_write(detail::reactor_op*) {
     return detail::reactor_op::done;
@@ -67,7 +56,6 @@ struct EdgeWatch::Impl {
   detail::epoll_reactor& reactor;
   detail::epoll_reactor::per_descriptor_data data = nullptr;
   int fd;
-  Edge (*poll)(void*);
   void (*on_ready)(void*);
   void (*on_writable)(void*) = nullptr;
   void* arg;
@@ -99,21 +87,18 @@ void EdgeWatch::close() {
 #else
 
 struct EdgeWatch::Impl : std::enable_shared_from_this<EdgeWatch::Impl> {
-  Impl(asio::io_context& io, int fd, Edge (*poll_fn)(void*), void (*ready_fn)(void*),
-       void* argument)
-      : descriptor(io, fd), poll(poll_fn), on_ready(ready_fn), arg(argument) {}
+  Impl(asio::io_context& io, int fd, void (*ready_fn)(void*), void* argument)
+      : descriptor(io, fd), on_ready(ready_fn), arg(argument) {}
 
   void wait() {
     descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                           [self = shared_from_this()](const error_code& error) {
                             if (self->closed || error == asio::error::operation_aborted) return;
-                            if (self->poll(self->arg) == Edge::again) return self->wait();
                             self->on_ready(self->arg);
                           });
   }
 
   asio::posix::stream_descriptor descriptor;
-  Edge (*poll)(void*);
   void (*on_ready)(void*);
   void* arg;
   bool closed = false;
@@ -137,9 +122,8 @@ void EdgeWatch::close() {
 
 #endif
 
-EdgeWatch::EdgeWatch(asio::io_context& io, int fd, Edge (*poll)(void*), void (*on_ready)(void*),
-                     void* arg)
-    : impl_(std::make_shared<Impl>(io, fd, poll, on_ready, arg)) {}
+EdgeWatch::EdgeWatch(asio::io_context& io, int fd, void (*on_ready)(void*), void* arg)
+    : impl_(std::make_shared<Impl>(io, fd, on_ready, arg)) {}
 
 EdgeWatch::~EdgeWatch() { close(); }
 

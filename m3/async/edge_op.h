@@ -24,26 +24,21 @@
 
 namespace m3::async_detail {
 
-/// What reading a descriptor came to.
-enum class Edge { again, ready, drained };
-
-/// Watches one descriptor for reading. The owner keeps it alive until on_ready came for the last
-/// wait() or until after the `closed` callback of close().
+/// Watches one non-blocking descriptor. Core-local; the descriptor stays the caller's, who closes
+/// it after close(). Callbacks get `arg`, from the loop.
+///
+/// Edges, not levels: after on_ready read until a read comes back short (or with EAGAIN), then
+/// wait() again; bytes that came in between raise it at once.
 class EdgeWatch {
  public:
-  /// `poll` reads what is there: `again` (nothing yet), `ready` (more may follow) or `drained`
-  /// (a short read: the next byte will raise a new edge). Then `on_ready` is called from the loop.
-  /// Both get `arg`. The descriptor must be non-blocking; it stays the caller's to close, after
-  /// close().
-  EdgeWatch(boost::asio::io_context& io, int fd, Edge (*poll)(void*), void (*on_ready)(void*),
-            void* arg);
+  EdgeWatch(boost::asio::io_context& io, int fd, void (*on_ready)(void*), void* arg);
   EdgeWatch(const EdgeWatch&) = delete;
   EdgeWatch& operator=(const EdgeWatch&) = delete;
   ~EdgeWatch();
 
-  /// One on_ready follows. Not again before it came.
+  /// One on_ready follows (the first may come without a byte to read). Not again before it came.
   void wait();
-  /// One on_writable follows when the descriptor takes bytes again.
+  /// One on_writable follows when the descriptor takes bytes again (or a connect has ended).
   void wait_writable(void (*on_writable)(void*));
   /// Takes the descriptor out of the loop; no callback comes after this.
   void close();

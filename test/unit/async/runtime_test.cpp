@@ -100,9 +100,9 @@ TEST_CASE("runtime: run_blocking gives the value, the error or the exception of 
 }
 
 TEST_CASE("runtime: a cancelled caller leaves a blocking function behind") {
+  std::atomic<bool> go{false};  // the helper may outlast the wait: stop() joins it
   m3::Runtime runtime(two_cores());
   runtime.start();
-  std::atomic<bool> go{false};
   auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
     co_await m3::within(ctx, 10ms, [&](Ctx& soon) -> Task<> {
       co_await m3::run_blocking(soon, runtime, [&go] { go.wait(false); });

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "m3/async/core.h"
+#include "m3/async/task.h"
+#include "m3/base/result.h"
+#include "m3/net/out_queue.h"
+
+namespace m3 {
+
+/// What a stream tells its owner, always from the core's loop.
+class StreamHandler {
+ public:
+  struct Taken {
+    std::size_t bytes = 0;   ///< used up; the stream keeps the rest and shows it again with more
+    std::size_t needed = 0;  ///< how many more complete the next frame, 0 = not known
+  };
+  virtual Taken on_bytes(std::string_view bytes) = 0;
+  /// The stream takes bytes again after a short send().
+  virtual void on_writable() = 0;
+  /// The peer closed or the connection broke; no callback follows. Not called after close().
+  virtual void on_closed(Status why) = 0;
+
+ protected:
+  ~StreamHandler() = default;
+};
+
+/// An ordered two-way pipe of bytes. Core-local; owned by its connection, who may close it in a
+/// callback, but destroys it only when no callback is running.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  /// Reading begins; `handler` stays until close() or on_closed().
+  virtual void start(StreamHandler& handler) = 0;
+  /// Takes some or all of the bytes, without waiting. Fewer: on_writable() follows. An error is
+  /// told by on_closed(), later.
+  virtual std::size_t send(std::string_view bytes) = 0;
+  virtual void pause_reading(bool paused) = 0;
+  /// What was sent still goes out. No callback comes after this. Safe inside a callback.
+  virtual void close() = 0;
+  /// "127.0.0.1:20051", for people.
+  virtual const std::string& peer_name() const = 0;
+};
+
+/// What the streams of one core share. Outlives them.
+struct StreamBuffers {
+  StreamBuffers();
+  static constexpr std::size_t kReadBytes = 256u << 10;
+  OutBufferPool pool;
+  std::unique_ptr<char[]> read;  ///< what is read lands here; only unfinished tails are kept
+};
+
+/// "host:port"; an IPv6 address in brackets. invalid_argument says what is wrong.
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+  static Result<HostPort> parse(std::string_view text);
+  std::string to_string() const;
+};
+
+/// Where streams come from. One per core; outlives its streams.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  /// Fails with unavailable when nobody listens there. Ends with `ctx`.
+  virtual Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) = 0;
+};
+
+}  // namespace m3

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "m3/net/stream.h"
+
+namespace m3 {
+
+/// TCP over the core's event loop. `buffers` outlives the streams.
+class TcpTransport final : public Transport {
+ public:
+  TcpTransport(Core& core, StreamBuffers& buffers) : core_(core), buffers_(buffers) {}
+  Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) override;
+  /// Makes a stream of an accepted socket, whose owner it becomes.
+  std::unique_ptr<Stream> adopt(int fd, std::string peer_name);
+
+ private:
+  Core& core_;
+  StreamBuffers& buffers_;
+};
+
+/// A listening socket on one core. `on_accept` gets each new socket (non-blocking, TCP_NODELAY) and
+/// owns it; it may hand it to another core. When the process is out of descriptors, accepting
+/// pauses, with a log line that says so.
+class TcpListener {
+ public:
+  using OnAccept = std::function<void(int fd, std::string peer_name)>;
+
+  /// Port 0: any free one. already_exists when the address is in use.
+  static Result<std::unique_ptr<TcpListener>> listen(Core& core, const HostPort& address,
+                                                     OnAccept on_accept);
+  ~TcpListener();
+
+  std::uint16_t port() const noexcept { return port_; }
+  /// Refuses new connections from now on.
+  void close();
+
+ private:
+  struct Impl;
+  explicit TcpListener(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace m3
