@@ -6,11 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <span>
+#include <string>
 #include <string_view>
 
 #include "m3/base/status.h"
-#include "m3/net/limits.h"
+#include "m3/net/net_limits.h"
 
 namespace m3 {
 
@@ -114,8 +114,6 @@ class FrameReader {
  public:
   FrameReader(std::string_view bytes, const FrameLimits& limits)
       : begin_(bytes.data()), at_(begin_), end_(begin_ + bytes.size()), limits_(limits) {}
-  FrameReader(std::span<const char> bytes, const FrameLimits& limits)
-      : FrameReader(std::string_view(bytes.data(), bytes.size()), limits) {}
 
   /// Between two frames, when the handshake has settled the limits.
   void set_limits(const FrameLimits& limits) { limits_ = limits; }

@@ -11,7 +11,7 @@
 
 #include "m3/base/status.h"
 #include "m3/net/frame.h"
-#include "m3/net/limits.h"
+#include "m3/net/net_limits.h"
 
 namespace m3 {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "m3/net/limits.h"
+#include "m3/net/net_limits.h"
 
 #include <algorithm>
 
