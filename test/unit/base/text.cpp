@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "m3/base/byte_size.h"
 #include "m3/base/duration.h"
 #include "m3/base/near_names.h"
 #include "m3/base/trace_context.h"
@@ -109,4 +110,22 @@ TEST_CASE("base: near names are offered best first, and nothing when nothing is 
   CHECK(m3::did_you_mean("zzz", keys).empty());
   CHECK(m3::did_you_mean("", keys).empty());
   CHECK(m3::did_you_mean(std::string(100000, 'l'), keys).empty());
+}
+
+TEST_CASE("base: a size is read and written with its unit") {
+  using m3::ByteSize;
+  CHECK(ByteSize::parse("64KiB")->bytes == 65536);
+  CHECK(ByteSize::parse("10MB")->bytes == 10000000);
+  CHECK(ByteSize::parse("0")->bytes == 0);
+  CHECK(ByteSize::parse("16777215TiB")->to_string() == "16777215TiB");
+  CHECK(ByteSize{1500}.to_string() == "1500B");
+  CHECK(ByteSize{0}.to_string() == "0B");
+  CHECK(m3::operator""_MiB(3).to_string() == "3MiB");
+  CHECK(contains(ByteSize::parse("64").status().text(), "the unit is missing; write 64B or 64KiB"));
+  CHECK(contains(ByteSize::parse("64kb").status().text(), "\"kb\" is no unit"));
+  CHECK(contains(ByteSize::parse("-1B").status().text(), "whole number"));
+  CHECK(contains(ByteSize::parse("1.5MiB").status().text(), "\".5MiB\" is no unit"));
+  CHECK(contains(ByteSize::parse("").status().text(), "like 64KiB"));
+  CHECK(contains(ByteSize::parse("16777216TiB").status().text(), "too large"));
+  CHECK(contains(ByteSize::parse("99999999999999999999B").status().text(), "too large"));
 }

@@ -75,9 +75,9 @@ TEST_CASE("obs: an event reaches the sink with its level, place and fields") {
   auto sink = std::make_shared<RecordingSink>();
   m3::ScopedLogSink installed(sink);
   std::string name = "ann";
+  std::uint32_t line = __LINE__ + 1;
   log_front::warn_p({{"player", 7}, {"name", name}, {"ok", true}, {"ratio", 0.5}}, "slow {} of {}",
                     "call", 3);
-  std::uint32_t line = __LINE__ - 1;
   REQUIRE(sink->events().size() == 1);
   auto event = sink->events().front();
   CHECK(event.level == LogLevel::warn);
