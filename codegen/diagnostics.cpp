@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "diagnostics.h"
+#include "codegen/diagnostics.h"
 
 #include <google/protobuf/descriptor.h>
 
@@ -20,7 +20,8 @@ void Diagnostics::error(const Place& place, const std::string& text) {
   const bool known = !path.empty();
   const int line = known ? location.start_line + 1 : 1;
   const int column = known ? location.start_column + 1 : 1;
-  errors_.push_back(place.file->name() + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + text);
+  errors_.push_back(place.file->name() + ":" + std::to_string(line) + ":" + std::to_string(column) +
+                    ": " + text);
 }
 
 std::string Diagnostics::to_string() const {

@@ -22,7 +22,8 @@ struct Place {
 /// Collects the errors of a run, so that a user sees all of them at once.
 class Diagnostics {
  public:
-  /// `text` says what is wrong and what to do. The nearest enclosing place that protoc knows is shown.
+  /// `text` says what is wrong and what to do. The nearest enclosing place that protoc knows is
+  /// shown.
   void error(const Place& place, const std::string& text);
 
   bool empty() const { return errors_.empty(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "emit_client.h"
+#include "codegen/emit_client.h"
 
 namespace m3::codegen_detail {
 namespace {
@@ -28,7 +28,8 @@ void emit_declarations(const FileModel& file, const RpcModel& rpc, Writer& out) 
   out.call(2, m3 + "Task<> " + rpc.method, {p.ctx, p.req, p.rsp, route}, ";");
 }
 
-void emit_calls(const FileModel& file, const ServiceModel& service, const RpcModel& rpc, Writer& out) {
+void emit_calls(const FileModel& file, const ServiceModel& service, const RpcModel& rpc,
+                Writer& out) {
   const std::string m3 = file.root + "m3::";
   const Parameters p = parameters(file, rpc);
   const std::string name = service.client_class + "::" + rpc.method;
@@ -42,7 +43,8 @@ void emit_calls(const FileModel& file, const ServiceModel& service, const RpcMod
     return;
   }
   out.call(0, m3 + "Task<" + rpc.response.local + "> " + name, {p.ctx, p.req, p.route}, " {");
-  out.call(2, "return ClientBase::call<" + rpc.response.local + ">", {"ctx", info, "req", route}, ";");
+  out.call(2, "return ClientBase::call<" + rpc.response.local + ">", {"ctx", info, "req", route},
+           ";");
   out.line("}");
   out.line();
   out.call(0, m3 + "Task<> " + name, {p.ctx, p.req, p.rsp, p.route}, " {");
@@ -55,10 +57,12 @@ void emit_calls(const FileModel& file, const ServiceModel& service, const RpcMod
 void emit_client_class(const FileModel& file, const ServiceModel& service, Writer& out) {
   const std::string m3 = file.root + "m3::";
   out.line();
-  out.line("/// Calls " + service.full_name + ". Without a route, a call goes as the .proto says; `host` outlives it.");
+  out.line("/// Calls " + service.full_name +
+           ". Without a route, a call goes as the .proto says; `host` outlives it.");
   out.line("class " + service.client_class + " : public " + m3 + "ClientBase {");
   out.line(" public:");
-  out.line("  static constexpr " + file.root + "std::string_view kDefaultFunc = \"" + service.default_func + "\";");
+  out.line("  static constexpr " + file.root + "std::string_view kDefaultFunc = \"" +
+           service.default_func + "\";");
   out.line();
   out.line("  template <class... Options>");
   out.call(2, "explicit " + service.client_class, {m3 + "Host& host", "Options... options"}, "");
@@ -79,9 +83,10 @@ void emit_rpc_traits(const FileModel& file, const ServiceModel& service, Writer&
     out.line("template <>");
     out.line("struct m3::RpcTraits<" + rpc.request.qualified + "> {");
     out.line("  using Response = " + (rpc.notify ? "void" : rpc.response.qualified) + ";");
-    out.line("  static constexpr std::string_view default_func = " + scope + service.client_class + "::kDefaultFunc;");
-    out.line("  static const MethodInfo& info() { return " + scope + service.service_class + "::" + rpc.constant +
-             "; }");
+    out.line("  static constexpr std::string_view default_func = " + scope + service.client_class +
+             "::kDefaultFunc;");
+    out.line("  static const MethodInfo& info() { return " + scope + service.service_class +
+             "::" + rpc.constant + "; }");
     out.line("};");
   }
 }

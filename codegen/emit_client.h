@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "model.h"
-#include "writer.h"
+#include "codegen/model.h"
+#include "codegen/writer.h"
 
 namespace m3::codegen_detail {
 
@@ -10,7 +10,8 @@ namespace m3::codegen_detail {
 void emit_client_class(const FileModel& file, const ServiceModel& service, Writer& out);
 /// Its calls, for x.m3.cc.
 void emit_client_code(const FileModel& file, const ServiceModel& service, Writer& out);
-/// What m3::call(ctx, request) looks up: one m3::RpcTraits per request type that belongs to one rpc. Global scope.
+/// What m3::call(ctx, request) looks up: one m3::RpcTraits per request type that belongs to one
+/// rpc. Global scope.
 void emit_rpc_traits(const FileModel& file, const ServiceModel& service, Writer& out);
 
 }  // namespace m3::codegen_detail

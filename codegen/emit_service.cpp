@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "emit_service.h"
+#include "codegen/emit_service.h"
 
 namespace m3::codegen_detail {
 namespace {
@@ -20,20 +20,25 @@ std::string summary(const RpcModel& rpc) {
 }
 
 std::string getter(const FileModel& file, const TypeName& type) {
-  return "[]() -> const " + file.root + "google::protobuf::Message& { return " + type.local + "::default_instance(); }";
+  return "[]() -> const " + file.root + "google::protobuf::Message& { return " + type.local +
+         "::default_instance(); }";
 }
 
 void emit_route_key(const FileModel& file, const RpcModel& rpc, Writer& out) {
-  const std::string value = "static_cast<const " + rpc.request.local + "&>(req)." + rpc.route_key + "()";
-  out.line("    .route_key = [](const " + file.root + "google::protobuf::MessageLite& req) -> " + file.root +
-           "std::string {");
-  out.line("      return " + (rpc.route_key_is_string ? value : file.root + "std::to_string(" + value + ")") + ";");
+  const std::string value =
+      "static_cast<const " + rpc.request.local + "&>(req)." + rpc.route_key + "()";
+  out.line("    .route_key = [](const " + file.root + "google::protobuf::MessageLite& req) -> " +
+           file.root + "std::string {");
+  out.line("      return " +
+           (rpc.route_key_is_string ? value : file.root + "std::to_string(" + value + ")") + ";");
   out.line("    },");
 }
 
-void emit_method_info(const FileModel& file, const ServiceModel& service, const RpcModel& rpc, Writer& out) {
+void emit_method_info(const FileModel& file, const ServiceModel& service, const RpcModel& rpc,
+                      Writer& out) {
   const std::string m3 = file.root + "m3::";
-  out.line("constinit const " + m3 + "MethodInfo " + service.service_class + "::" + rpc.constant + "{");
+  out.line("constinit const " + m3 + "MethodInfo " + service.service_class + "::" + rpc.constant +
+           "{");
   out.line("    .full_name = " + quoted(rpc.full_name) + ",");
   out.line("    .hash = " + m3 + "method_hash(" + quoted(rpc.full_name) + "),");
   out.line("    .route = " + m3 + "RouteMode::" + std::string(route_mode_name(rpc.route)) + ",");
@@ -52,7 +57,8 @@ void emit_method_info(const FileModel& file, const ServiceModel& service, const 
 
 void emit_bindings(const FileModel& file, const ServiceModel& service, Writer& out) {
   const std::string m3 = file.root + "m3::";
-  out.line(file.root + "std::span<const " + m3 + "MethodBinding> " + service.service_class + "::bindings() const {");
+  out.line(file.root + "std::span<const " + m3 + "MethodBinding> " + service.service_class +
+           "::bindings() const {");
   if (service.rpcs.empty()) {
     out.line("  return {};");
     out.line("}");
@@ -62,7 +68,8 @@ void emit_bindings(const FileModel& file, const ServiceModel& service, Writer& o
   for (const auto& rpc : service.rpcs) {
     const std::string handler = "&" + service.service_class + "::" + rpc.method;
     std::string types = service.service_class + ", " + rpc.request.local;
-    types += rpc.notify ? ", " + handler : ", " + rpc.response.local + ", " + handler + ", " + handler;
+    types +=
+        rpc.notify ? ", " + handler : ", " + rpc.response.local + ", " + handler + ", " + handler;
     const std::string head = "      " + m3 + (rpc.notify ? "bind_notify<" : "bind<");
     const std::string tail = types + ">(" + rpc.constant + "),";
     out.line(Writer::fits(head + tail) ? head + tail : head + "\n          " + tail);
@@ -72,7 +79,8 @@ void emit_bindings(const FileModel& file, const ServiceModel& service, Writer& o
   out.line("}");
 }
 
-void emit_default_handlers(const FileModel& file, const ServiceModel& service, const RpcModel& rpc, Writer& out) {
+void emit_default_handlers(const FileModel& file, const ServiceModel& service, const RpcModel& rpc,
+                           Writer& out) {
   const std::string m3 = file.root + "m3::";
   const std::string ctx = m3 + "Ctx&";
   const std::string req = "const " + rpc.request.local + "&";
@@ -99,7 +107,8 @@ void emit_handler_declarations(const FileModel& file, const RpcModel& rpc, Write
   const std::string result = rpc.notify ? "" : rpc.response.local;
   out.call(2, "virtual " + m3 + "Task<" + result + "> " + rpc.method, {ctx, req}, ";");
   if (!rpc.notify) {
-    out.call(2, "virtual " + m3 + "Task<> " + rpc.method, {ctx, req, rpc.response.local + "& rsp"}, ";");
+    out.call(2, "virtual " + m3 + "Task<> " + rpc.method, {ctx, req, rpc.response.local + "& rsp"},
+             ";");
   }
 }
 
@@ -111,11 +120,13 @@ void emit_service_class(const FileModel& file, const ServiceModel& service, Writ
   out.line();
   out.comment(0, service.comment);
   if (!service.comment.empty()) out.line("///");
-  out.line("/// The server of " + service.full_name + ": derive from it and override, per rpc, the overload that");
+  out.line("/// The server of " + service.full_name +
+           ": derive from it and override, per rpc, the overload that");
   out.line("/// returns its answer or the one that fills in a pooled message.");
   out.line("class " + service.service_class + " : public " + m3 + "Service {");
   out.line(" public:");
-  out.line("  static constexpr " + std_ns + "string_view kPlacement = " + quoted(service.placement) + ";");
+  out.line("  static constexpr " + std_ns +
+           "string_view kPlacement = " + quoted(service.placement) + ";");
   for (const auto& rpc : service.rpcs) {
     out.line("  static const " + m3 + "MethodInfo " + rpc.constant + ";  // " + summary(rpc));
   }
@@ -129,8 +140,8 @@ void emit_service_class(const FileModel& file, const ServiceModel& service, Writ
 void emit_service_code(const FileModel& file, const ServiceModel& service, Writer& out) {
   out.line();
   for (const auto& rpc : service.rpcs) emit_method_info(file, service, rpc, out);
-  out.line(file.root + "std::string_view " + service.service_class + "::service_name() const { return " +
-           quoted(service.full_name) + "; }");
+  out.line(file.root + "std::string_view " + service.service_class +
+           "::service_name() const { return " + quoted(service.full_name) + "; }");
   out.line();
   emit_bindings(file, service, out);
   for (const auto& rpc : service.rpcs) emit_default_handlers(file, service, rpc, out);

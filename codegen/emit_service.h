@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "model.h"
-#include "writer.h"
+#include "codegen/model.h"
+#include "codegen/writer.h"
 
 namespace m3::codegen_detail {
 

@@ -7,11 +7,11 @@
 
 #include <memory>
 
-#include "diagnostics.h"
-#include "emit_client.h"
-#include "emit_service.h"
-#include "model.h"
-#include "writer.h"
+#include "codegen/diagnostics.h"
+#include "codegen/emit_client.h"
+#include "codegen/emit_service.h"
+#include "codegen/model.h"
+#include "codegen/writer.h"
 
 namespace m3::codegen_detail {
 namespace {

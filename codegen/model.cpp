@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "model.h"
+#include "codegen/model.h"
 
 #include <google/protobuf/compiler/cpp/names.h>
 #include <google/protobuf/descriptor.h>
@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <map>
 
+#include "codegen/names.h"
+#include "codegen/rpc_options.h"
 #include "m3/base/app_id.h"
 #include "m3/base/method_hash.h"
 #include "m3/options.pb.h"
-#include "names.h"
 #include "options.pb.h"
-#include "rpc_options.h"
 
 namespace m3::codegen_detail {
 namespace {
@@ -30,8 +30,8 @@ using google::protobuf::SourceLocation;
 namespace cpp = google::protobuf::compiler::cpp;
 
 // Member names that the bases m3::Service and m3::ClientBase keep for themselves.
-constexpr std::string_view kTakenMembers[] = {"service_name", "bindings", "call", "call_into", "notify", "kDefaultFunc",
-                                              "kPlacement"};
+constexpr std::string_view kTakenMembers[] = {
+    "service_name", "bindings", "call", "call_into", "notify", "kDefaultFunc", "kPlacement"};
 // Names that mean something else inside the generated classes than a message of that name.
 constexpr std::string_view kHiddenTypes[] = {"Service", "ClientBase"};
 
@@ -44,7 +44,8 @@ bool contains(const std::string_view (&names)[N], std::string_view name) {
 }
 
 std::string member_name(std::string name) {
-  return is_cpp_keyword(name) || is_macro(name) || contains(kTakenMembers, name) ? name + "_" : name;
+  return is_cpp_keyword(name) || is_macro(name) || contains(kTakenMembers, name) ? name + "_"
+                                                                                 : name;
 }
 
 std::string constant_name(std::string_view rpc) {
@@ -77,7 +78,8 @@ class Builder {
     model.root = hides_roots() ? "::" : "";
     check_package();
     count_requests();
-    for (int i = 0; i < file_.service_count(); ++i) model.services.push_back(service(*file_.service(i)));
+    for (int i = 0; i < file_.service_count(); ++i)
+      model.services.push_back(service(*file_.service(i)));
     if (file_.service_count() > 0) {
       for (int i = 0; i < file_.message_type_count(); ++i) check_holder(*file_.message_type(i));
     }
@@ -85,7 +87,8 @@ class Builder {
   }
 
  private:
-  // `package game.m3`, or a `message m3` of the package, would be found first where the generated code says `m3::Task`.
+  // `package game.m3`, or a `message m3` of the package, would be found first where the generated
+  // code says `m3::Task`.
   bool hides_roots() const {
     for (const char* root : {"m3", "std", "google"}) {
       for (std::string scope = file_.package(); !scope.empty();) {
@@ -140,7 +143,8 @@ class Builder {
     check_member(method, model.constant);
     check_hash(method, model.full_name);
     take_options(merge_options(method, errors_), model);
-    model.owns_request = method.input_type()->file() == &file_ && request_uses_[method.input_type()] == 1;
+    model.owns_request =
+        method.input_type()->file() == &file_ && request_uses_[method.input_type()] == 1;
     return model;
   }
 
@@ -162,7 +166,8 @@ class Builder {
     TypeName name{"", cpp::QualifiedClassName(&message)};
     const std::string simple = cpp::ClassName(&message);
     // Lower case: members of the base classes and parameters look like that.
-    const bool hidden = (simple[0] >= 'a' && simple[0] <= 'z') || contains(kHiddenTypes, simple) || members_.count(simple) > 0;
+    const bool hidden = (simple[0] >= 'a' && simple[0] <= 'z') || contains(kHiddenTypes, simple) ||
+                        members_.count(simple) > 0;
     const bool plain = message.file()->package() == file_.package() && !hidden;
     name.local = plain ? simple : name.qualified;
     return name;
@@ -172,16 +177,18 @@ class Builder {
     const auto& option = service.options().GetExtension(m3::service);
     if (option.has_func()) {
       if (!is_id_part(option.func())) {
-        errors_.error(service_option(service, m3::kServiceFieldNumber, ServiceOptions::kFuncFieldNumber),
-                      "(m3.service).func '" + option.func() +
-                          "' can be no part of an app id: write 1 to 63 letters, digits, '-' or '_'");
+        errors_.error(
+            service_option(service, m3::kServiceFieldNumber, ServiceOptions::kFuncFieldNumber),
+            "(m3.service).func '" + option.func() +
+                "' can be no part of an app id: write 1 to 63 letters, digits, '-' or '_'");
       }
       return option.func();
     }
     const std::string func = default_func(service.name());
     if (!is_id_part(func)) {
-      errors_.error(place_of(service), "the func '" + func + "' made from the name of service " + service.name() +
-                                           " is too long for an app id: say `option (m3.service).func`");
+      errors_.error(place_of(service),
+                    "the func '" + func + "' made from the name of service " + service.name() +
+                        " is too long for an app id: say `option (m3.service).func`");
     }
     return func;
   }
@@ -194,15 +201,18 @@ class Builder {
     if (!service.options().HasExtension(m3::actor)) return;
     const auto& option = service.options().GetExtension(m3::service);
     if (option.has_placement() && option.placement() == ServiceOptions::STATELESS) {
-      errors_.error(service_option(service, m3::kServiceFieldNumber, ServiceOptions::kPlacementFieldNumber),
-                    "placement STATELESS contradicts (m3.actor): actors have state");
+      errors_.error(
+          service_option(service, m3::kServiceFieldNumber, ServiceOptions::kPlacementFieldNumber),
+          "placement STATELESS contradicts (m3.actor): actors have state");
     }
     const std::string& key = service.options().GetExtension(m3::actor).key();
-    const Place place = service_option(service, m3::kActorFieldNumber, ActorOptions::kKeyFieldNumber);
+    const Place place =
+        service_option(service, m3::kActorFieldNumber, ActorOptions::kKeyFieldNumber);
     if (!key.empty()) check_actor_key(service, key, place);
   }
 
-  void check_actor_key(const ServiceDescriptor& service, const std::string& key, const Place& place) {
+  void check_actor_key(const ServiceDescriptor& service, const std::string& key,
+                       const Place& place) {
     bool found = false;
     for (int i = 0; i < service.method_count(); ++i) {
       const Descriptor& request = *service.method(i)->input_type();
@@ -210,13 +220,16 @@ class Builder {
       if (field == nullptr) continue;
       found = true;
       if (!can_be_key(*field)) {
-        errors_.error(place, "(m3.actor).key '" + key + "' must be a single string or integer field, but in " +
+        errors_.error(place, "(m3.actor).key '" + key +
+                                 "' must be a single string or integer field, but in " +
                                  request.full_name() + " it is not");
       }
     }
     if (!found && service.method_count() > 0) {
-      errors_.error(place, "(m3.actor).key '" + key + "' names no field of any request of service " + service.name() +
-                               ": write `option (m3.actor) = {}` if callers always say m3::to::actor(id)");
+      errors_.error(place,
+                    "(m3.actor).key '" + key + "' names no field of any request of service " +
+                        service.name() +
+                        ": write `option (m3.actor) = {}` if callers always say m3::to::actor(id)");
     }
   }
 
@@ -234,18 +247,20 @@ class Builder {
 
   void check_streaming(const MethodDescriptor& method) {
     if (!method.client_streaming() && !method.server_streaming()) return;
-    const int field = method.client_streaming() ? MethodDescriptorProto::kClientStreamingFieldNumber
-                                                : MethodDescriptorProto::kServerStreamingFieldNumber;
-    errors_.error(place_of(method).at({field}), "rpc " + method.name() +
-                                                    " streams, and m3 has no streams: answer with one message, or "
-                                                    "send several notifies");
+    const int field = method.client_streaming()
+                          ? MethodDescriptorProto::kClientStreamingFieldNumber
+                          : MethodDescriptorProto::kServerStreamingFieldNumber;
+    errors_.error(place_of(method).at({field}),
+                  "rpc " + method.name() +
+                      " streams, and m3 has no streams: answer with one message, or "
+                      "send several notifies");
   }
 
   void check_runtime(const MethodDescriptor& method, const Descriptor& message, int field) {
     if (message.file()->options().optimize_for() != FileOptions::LITE_RUNTIME) return;
-    errors_.error(place_of(method).at({field}), message.full_name() + " is compiled for LITE_RUNTIME (" +
-                                                    message.file()->name() +
-                                                    "), but messages of rpcs need reflection");
+    errors_.error(place_of(method).at({field}),
+                  message.full_name() + " is compiled for LITE_RUNTIME (" + message.file()->name() +
+                      "), but messages of rpcs need reflection");
   }
 
   // Generated class names live in the package, next to everything else of it.
@@ -254,23 +269,24 @@ class Builder {
     const FileDescriptor* other = file_.pool()->FindFileContainingSymbol(full);
     if (other == nullptr || file_.pool()->FindServiceByName(full) != nullptr) return;
     errors_.error(place_of(service).at({ServiceDescriptorProto::kNameFieldNumber}),
-                  "the C++ class " + name + " of service " + service.name() + " has the name of " + full + " (" +
-                      other->name() + "): rename one");
+                  "the C++ class " + name + " of service " + service.name() + " has the name of " +
+                      full + " (" + other->name() + "): rename one");
   }
 
   void check_member(const MethodDescriptor& method, const std::string& name) {
     const auto [other, is_new] = members_.emplace(name, &method);
     if (is_new) return;
     errors_.error(place_of(method).at({MethodDescriptorProto::kNameFieldNumber}),
-                  "rpc " + method.name() + " becomes " + name + " in C++, and so does rpc " + other->second->name() +
-                      ": rename one");
+                  "rpc " + method.name() + " becomes " + name + " in C++, and so does rpc " +
+                      other->second->name() + ": rename one");
   }
 
   void check_hash(const MethodDescriptor& method, const std::string& full_name) {
     const auto [other, is_new] = hashes_.emplace(method_hash(full_name), full_name);
     if (is_new) return;
-    errors_.error(place_of(method).at({MethodDescriptorProto::kNameFieldNumber}),
-                  full_name + " and " + other->second + " have the same hash on the wire: rename one");
+    errors_.error(
+        place_of(method).at({MethodDescriptorProto::kNameFieldNumber}),
+        full_name + " and " + other->second + " have the same hash on the wire: rename one");
   }
 
   // An (rpc_option) that no rpc uses would be ignored in silence.
@@ -279,14 +295,16 @@ class Builder {
     if (!message.options().HasExtension(::rpc_option)) return;
     for (int s = 0; s < file_.service_count(); ++s) {
       for (int m = 0; m < file_.service(s)->method_count(); ++m) {
-        if (file_.service(s)->method(m)->input_type()->containing_type() == &message) return;  // used, or refused there
+        if (file_.service(s)->method(m)->input_type()->containing_type() == &message)
+          return;  // used, or refused there
       }
     }
     errors_.error(place_of(message).at({google::protobuf::DescriptorProto::kOptionsFieldNumber,
                                         ::kRpcOptionFieldNumber}),
-                  "(rpc_option) on message " + message.name() + " is for an rpc named " + message.name() +
-                      " that takes a message inside of it, like `rpc " + message.name() + "(" + message.name() +
-                      ".Req) returns (" + message.name() + ".Rsp)`: there is none in this file");
+                  "(rpc_option) on message " + message.name() + " is for an rpc named " +
+                      message.name() + " that takes a message inside of it, like `rpc " +
+                      message.name() + "(" + message.name() + ".Req) returns (" + message.name() +
+                      ".Rsp)`: there is none in this file");
   }
 
   void check_other_holder(const MethodDescriptor& method) {
@@ -294,8 +312,9 @@ class Builder {
     if (outer == nullptr || outer->name() == method.name()) return;
     if (!outer->options().HasExtension(::rpc_option)) return;
     errors_.error(place_of(method).at({MethodDescriptorProto::kInputTypeFieldNumber}),
-                  "the (rpc_option) on " + outer->full_name() + " is for an rpc named " + outer->name() +
-                      ", not for rpc " + method.name() + ": rename the rpc or give it a request of its own");
+                  "the (rpc_option) on " + outer->full_name() + " is for an rpc named " +
+                      outer->name() + ", not for rpc " + method.name() +
+                      ": rename the rpc or give it a request of its own");
   }
 
   const FileDescriptor& file_;
@@ -307,6 +326,8 @@ class Builder {
 
 }  // namespace
 
-FileModel build_model(const FileDescriptor& file, Diagnostics& errors) { return Builder(file, errors).build(); }
+FileModel build_model(const FileDescriptor& file, Diagnostics& errors) {
+  return Builder(file, errors).build();
+}
 
 }  // namespace m3::codegen_detail

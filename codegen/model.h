@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "diagnostics.h"
+#include "codegen/diagnostics.h"
 #include "m3/base/route_mode.h"
 
 namespace google::protobuf {
@@ -29,7 +29,7 @@ struct RpcModel {
   TypeName request;
   TypeName response;
   RouteMode route = RouteMode::random;
-  std::string route_key;             // the accessor of the request's key field: "name"; empty = no key
+  std::string route_key;  // the accessor of the request's key field: "name"; empty = no key
   bool route_key_is_string = false;  // else an integer
   bool notify = false;
   bool client = false;
@@ -50,12 +50,13 @@ struct ServiceModel {
   std::vector<RpcModel> rpcs;
 };
 
-/// What the emitters need of one .proto file. Everything in it has been checked: emitting cannot fail.
+/// What the emitters need of one .proto file. Everything in it has been checked: emitting cannot
+/// fail.
 struct FileModel {
-  std::string proto;           // "game/hello.proto"
-  std::string stem;            // "game/hello"
-  std::string cpp_namespace;   // "hello"; empty without a package
-  std::string root;            // "::" where the package hides one of the names m3, std, google; else empty
+  std::string proto;          // "game/hello.proto"
+  std::string stem;           // "game/hello"
+  std::string cpp_namespace;  // "hello"; empty without a package
+  std::string root;  // "::" where the package hides one of the names m3, std, google; else empty
   std::vector<ServiceModel> services;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "names.h"
+#include "codegen/names.h"
 
 #include <algorithm>
 #include <iterator>
@@ -9,23 +9,43 @@ namespace {
 
 // NULL is here because protoc treats it so.
 constexpr std::string_view kKeywords[] = {
-    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break",
-    "case", "catch", "char", "char16_t", "char32_t", "char8_t", "class", "co_await", "co_return",
-    "co_yield", "compl", "concept", "const", "const_cast", "consteval", "constexpr", "constinit",
-    "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum",
-    "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline",
-    "int", "long", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr",
-    "operator", "or", "or_eq", "private", "protected", "public", "register", "reinterpret_cast",
-    "requires", "return", "short", "signed", "sizeof", "static", "static_assert", "static_cast",
-    "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef",
-    "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t",
-    "while", "xor", "xor_eq", "NULL",
+    "alignas",       "alignof",     "and",
+    "and_eq",        "asm",         "auto",
+    "bitand",        "bitor",       "bool",
+    "break",         "case",        "catch",
+    "char",          "char16_t",    "char32_t",
+    "char8_t",       "class",       "co_await",
+    "co_return",     "co_yield",    "compl",
+    "concept",       "const",       "const_cast",
+    "consteval",     "constexpr",   "constinit",
+    "continue",      "decltype",    "default",
+    "delete",        "do",          "double",
+    "dynamic_cast",  "else",        "enum",
+    "explicit",      "export",      "extern",
+    "false",         "float",       "for",
+    "friend",        "goto",        "if",
+    "inline",        "int",         "long",
+    "mutable",       "namespace",   "new",
+    "noexcept",      "not",         "not_eq",
+    "nullptr",       "operator",    "or",
+    "or_eq",         "private",     "protected",
+    "public",        "register",    "reinterpret_cast",
+    "requires",      "return",      "short",
+    "signed",        "sizeof",      "static",
+    "static_assert", "static_cast", "struct",
+    "switch",        "template",    "this",
+    "thread_local",  "throw",       "true",
+    "try",           "typedef",     "typeid",
+    "typename",      "union",       "unsigned",
+    "using",         "virtual",     "void",
+    "volatile",      "wchar_t",     "while",
+    "xor",           "xor_eq",      "NULL",
 };
 
 // What common system headers define as macros.
 constexpr std::string_view kMacros[] = {
-    "alloca", "assert", "errno", "linux", "major", "minor", "offsetof", "stderr", "stdin", "stdout",
-    "unix",
+    "alloca",   "assert", "errno", "linux",  "major", "minor",
+    "offsetof", "stderr", "stdin", "stdout", "unix",
 };
 
 template <std::size_t N>
@@ -38,7 +58,8 @@ bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 char to_lower(char c) { return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// A word begins at an upper-case letter that follows a lower-case one, or that ends a row of capitals ("HTTPInfo").
+// A word begins at an upper-case letter that follows a lower-case one, or that ends a row of
+// capitals ("HTTPInfo").
 bool begins_word(std::string_view name, std::size_t i) {
   if (i == 0 || !is_upper(name[i]) || name[i - 1] == '_') return false;
   return is_lower(name[i - 1]) || (i + 1 < name.size() && is_lower(name[i + 1]));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "rpc_options.h"
+#include "codegen/rpc_options.h"
 
 #include <google/protobuf/descriptor.h>
 
@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
+#include "codegen/names.h"
 #include "m3/base/near_names.h"
 #include "m3/options.pb.h"
-#include "names.h"
 #include "options.pb.h"
 
 namespace m3::codegen_detail {
@@ -61,7 +61,8 @@ class Merger {
       : method_(method),
         errors_(errors),
         rpc_(method.options().GetExtension(m3::rpc)),
-        rpc_place_(place_of(method).at({MethodDescriptorProto::kOptionsFieldNumber, m3::kRpcFieldNumber})),
+        rpc_place_(
+            place_of(method).at({MethodDescriptorProto::kOptionsFieldNumber, m3::kRpcFieldNumber})),
         holder_(holder_of(method)) {
     if (holder_ != nullptr) holder_option_ = holder_->options().GetExtension(::rpc_option);
   }
@@ -87,9 +88,10 @@ class Merger {
   std::uint32_t timeout() {
     if (!rpc_.has_timeout_ms()) return 0;
     if (rpc_.timeout_ms() < 1 || rpc_.timeout_ms() > kMaxTimeoutMs) {
-      errors_.error(place(RpcOptions::kTimeoutMsFieldNumber),
-                    "timeout_ms is " + std::to_string(rpc_.timeout_ms()) +
-                        ", but must be 1 to 86400000 (a day); leave it out for the config's default");
+      errors_.error(
+          place(RpcOptions::kTimeoutMsFieldNumber),
+          "timeout_ms is " + std::to_string(rpc_.timeout_ms()) +
+              ", but must be 1 to 86400000 (a day); leave it out for the config's default");
       return 0;
     }
     return static_cast<std::uint32_t>(rpc_.timeout_ms());
@@ -97,11 +99,13 @@ class Merger {
 
   std::optional<NamedKey> named_key() const {
     if (rpc_.has_route_key()) {
-      return NamedKey{"(m3.rpc).route_key", rpc_.route_key(), place(RpcOptions::kRouteKeyFieldNumber)};
+      return NamedKey{"(m3.rpc).route_key", rpc_.route_key(),
+                      place(RpcOptions::kRouteKeyFieldNumber)};
     }
     if (holder_ != nullptr) {
-      const Place place = place_of(*holder_).at({DescriptorProto::kOptionsFieldNumber, ::kRpcOptionFieldNumber,
-                                                 M3GRPCOption::kRouteKeyFieldNumber});
+      const Place place =
+          place_of(*holder_).at({DescriptorProto::kOptionsFieldNumber, ::kRpcOptionFieldNumber,
+                                 M3GRPCOption::kRouteKeyFieldNumber});
       if (!holder_option_.route_key().empty()) {
         return NamedKey{"(rpc_option).route_key", holder_option_.route_key(), place};
       }
@@ -116,10 +120,11 @@ class Merger {
     if (key->field.empty()) return nullptr;
     const FieldDescriptor* field = request.FindFieldByName(key->field);
     if (field == nullptr) {
-      errors_.error(key->place, key->option + " '" + key->field + "' names no field of " + request.full_name() + ": " +
-                                    key_fields(request, key->field));
+      errors_.error(key->place, key->option + " '" + key->field + "' names no field of " +
+                                    request.full_name() + ": " + key_fields(request, key->field));
     } else if (!can_be_key(*field)) {
-      errors_.error(key->place, key->option + " '" + key->field + "' must be a single string or integer field of " +
+      errors_.error(key->place, key->option + " '" + key->field +
+                                    "' must be a single string or integer field of " +
                                     request.full_name() + ": " + key_fields(request, key->field));
       field = nullptr;
     }
@@ -127,8 +132,8 @@ class Merger {
     return field;
   }
 
-  // A request without the actor's key is fine: its caller says m3::to::actor(id). build_model() sees to it that the
-  // key is a field of some request, and of the right type wherever it is one.
+  // A request without the actor's key is fine: its caller says m3::to::actor(id). build_model()
+  // sees to it that the key is a field of some request, and of the right type wherever it is one.
   const FieldDescriptor* actor_key(const Descriptor& request) const {
     const auto& actor = method_.service()->options().GetExtension(m3::actor);
     if (actor.key().empty()) return nullptr;
@@ -144,19 +149,22 @@ class Merger {
 
   void check(const MergedOptions& merged) {
     const std::string rpc_name = "rpc " + method_.name();
-    const bool to_many = merged.route == RouteMode::broadcast || merged.route == RouteMode::multicast;
+    const bool to_many =
+        merged.route == RouteMode::broadcast || merged.route == RouteMode::multicast;
     if (to_many && !merged.notify) {
       errors_.error(place(RpcOptions::kRouteFieldNumber),
-                    "route " + RpcOptions::Route_Name(rpc_.route()) + " needs `notify: true`: " + rpc_name +
-                        " answers, and an answer comes from one instance");
+                    "route " + RpcOptions::Route_Name(rpc_.route()) + " needs `notify: true`: " +
+                        rpc_name + " answers, and an answer comes from one instance");
     }
     if (merged.route == RouteMode::hash && merged.route_key == nullptr && !bad_key_) {
       errors_.error(place(RpcOptions::kRouteFieldNumber),
-                    "route HASH needs a route_key, a string or integer field of " + method_.input_type()->full_name());
+                    "route HASH needs a route_key, a string or integer field of " +
+                        method_.input_type()->full_name());
     }
     if (merged.route == RouteMode::actor && !is_actor()) {
-      errors_.error(place(RpcOptions::kRouteFieldNumber),
-                    "route ACTOR needs `option (m3.actor)` on service " + method_.service()->name());
+      errors_.error(
+          place(RpcOptions::kRouteFieldNumber),
+          "route ACTOR needs `option (m3.actor)` on service " + method_.service()->name());
     }
     if (merged.sync && merged.notify) {
       errors_.error(place(RpcOptions::kDurabilityFieldNumber),
@@ -188,7 +196,8 @@ Place place_of(const ServiceDescriptor& service) {
 }
 
 Place place_of(const MethodDescriptor& method) {
-  return place_of(*method.service()).at({ServiceDescriptorProto::kMethodFieldNumber, method.index()});
+  return place_of(*method.service())
+      .at({ServiceDescriptorProto::kMethodFieldNumber, method.index()});
 }
 
 const Descriptor* holder_of(const MethodDescriptor& method) {

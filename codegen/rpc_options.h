@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "diagnostics.h"
+#include "codegen/diagnostics.h"
 #include "m3/base/route_mode.h"
 
 namespace google::protobuf {
@@ -16,8 +16,9 @@ class ServiceDescriptor;
 
 namespace m3::codegen_detail {
 
-/// What (m3.rpc) on the method, (rpc_option) on the holder message and (m3.actor) on the service say about one rpc
-/// together. A field set in (m3.rpc) wins over the holder's, that over the service's.
+/// What (m3.rpc) on the method, (rpc_option) on the holder message and (m3.actor) on the service
+/// say about one rpc together. A field set in (m3.rpc) wins over the holder's, that over the
+/// service's.
 struct MergedOptions {
   RouteMode route = RouteMode::random;
   const google::protobuf::FieldDescriptor* route_key = nullptr;
@@ -34,7 +35,8 @@ Place place_of(const google::protobuf::Descriptor& message);
 Place place_of(const google::protobuf::ServiceDescriptor& service);
 Place place_of(const google::protobuf::MethodDescriptor& method);
 
-/// The message around the request, when it is named like the rpc and carries (rpc_option); else null.
+/// The message around the request, when it is named like the rpc and carries (rpc_option); else
+/// null.
 const google::protobuf::Descriptor* holder_of(const google::protobuf::MethodDescriptor& method);
 
 /// A field that can be a key: one string or integer.

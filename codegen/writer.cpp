@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "writer.h"
+#include "codegen/writer.h"
 
 namespace m3::codegen_detail {
 namespace {
@@ -18,7 +18,8 @@ std::string join(const std::vector<std::string>& parts, const std::string& separ
 
 bool Writer::fits(std::string_view line) { return line.size() <= kColumns; }
 
-void Writer::call(int indent, std::string_view head, const std::vector<std::string>& arguments, std::string_view tail) {
+void Writer::call(int indent, std::string_view head, const std::vector<std::string>& arguments,
+                  std::string_view tail) {
   const std::string begin = spaces(indent) + std::string(head) + "(";
   const std::string end = ")" + std::string(tail);
   const std::string next_line = "\n" + spaces(indent + 4);
@@ -37,8 +38,10 @@ void Writer::comment(int indent, std::string_view text) {
     const auto end = text.find('\n');
     std::string_view one = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    while (!one.empty() && (one.back() == ' ' || one.back() == '\t' || one.back() == '\r' || one.back() == '\\')) {
-      one.remove_suffix(1);  // a backslash at the end would pull the next line of code into the comment
+    while (!one.empty() &&
+           (one.back() == ' ' || one.back() == '\t' || one.back() == '\r' || one.back() == '\\')) {
+      one.remove_suffix(
+          1);  // a backslash at the end would pull the next line of code into the comment
     }
     line(spaces(indent) + "///" + std::string(one));
   }

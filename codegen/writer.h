@@ -14,8 +14,10 @@ class Writer {
     text_ += text;
     text_ += '\n';
   }
-  /// `head(a, b, c)tail` on one line, or else broken after the parenthesis or between the arguments.
-  void call(int indent, std::string_view head, const std::vector<std::string>& arguments, std::string_view tail);
+  /// `head(a, b, c)tail` on one line, or else broken after the parenthesis or between the
+  /// arguments.
+  void call(int indent, std::string_view head, const std::vector<std::string>& arguments,
+            std::string_view tail);
   /// A comment of the .proto as `///` lines.
   void comment(int indent, std::string_view text);
 
