@@ -24,11 +24,11 @@ constexpr char kAcceptor = 'A';
 
 Status refused(Errc code, std::string text) { return Status(code, std::move(text)).not_executed(); }
 
-/// An id is shown in logs and errors: printable, no blanks.
-bool is_plain(std::string_view id) {
-  return id.size() <= kMaxHelloId &&
-         std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c <= '~'; });
+/// Ids and names are shown in logs and errors: printable, no blanks.
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
+bool is_plain_id(std::string_view id) { return id.size() <= kMaxHelloId && is_plain(id); }
 
 void add_id(std::string& text, std::string_view id) {
   text.push_back(static_cast<char>(id.size() & 0xff));
@@ -91,7 +91,7 @@ Handshake Handshake::accept(HelloConfig config) {
 }
 
 Handshake::Step Handshake::start() {
-  if (!is_plain(config_.app_id)) {
+  if (!is_plain_id(config_.app_id)) {
     return fail(refused(Errc::internal, "this app's id cannot be sent in a hello"));
   }
   if (role_ == Role::acceptor) return {};
@@ -176,7 +176,7 @@ Status Handshake::meet(const wire::Hello& hello) {
                    "protocol version " + std::to_string(hello.protocol()) + " meets version " +
                        std::to_string(kProtocolVersion) + ": both sides must speak the same");
   }
-  if (!is_plain(hello.app_id()) || (role_ == Role::dialer && hello.app_id().empty())) {
+  if (!is_plain_id(hello.app_id()) || (role_ == Role::dialer && hello.app_id().empty())) {
     return refused(Errc::invalid_argument, "the app id in the hello is not one");
   }
   if (hello.nonce().size() != kNonceBytes) {
@@ -198,6 +198,9 @@ Status Handshake::meet(const wire::Hello& hello) {
   if (role_ == Role::dialer) {
     peer_.methods.reserve(static_cast<std::size_t>(hello.methods_size()));
     for (const wire::Method& method : hello.methods()) {
+      if (!is_plain(method.name())) {
+        return refused(Errc::invalid_argument, "a method in the hello has no printable name");
+      }
       MethodName name;
       name.hash = method.hash();
       name.name = method.name();

@@ -298,6 +298,16 @@ TEST_CASE("net: a hello that is not one is refused with the reason") {
   CHECK(feed(acceptor, bytes).status.text() == "the body of a hello is no m3.wire.Hello");
 }
 
+TEST_CASE("net: what a hello says is shown in logs, so it must be printable") {
+  HelloConfig acceptor = acceptor_config();
+  acceptor.methods[0].name = "/p.S/M\n";
+  Meeting named(dialer_config(), acceptor);
+  CHECK(named.dialer_status.text() == "a method in the hello has no printable name");
+  HelloConfig dialer = dialer_config();
+  dialer.app_id = "\xff";
+  CHECK(Handshake::dial(dialer).start().state == State::failed);
+}
+
 TEST_CASE("net: three hellos may be 256 KiB together and no more") {
   HelloConfig acceptor = acceptor_config();
   MethodName method;
