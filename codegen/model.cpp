@@ -30,8 +30,9 @@ using google::protobuf::SourceLocation;
 namespace cpp = google::protobuf::compiler::cpp;
 
 // Member names that the bases m3::Service and m3::ClientBase keep for themselves.
-constexpr std::string_view kTakenMembers[] = {
-    "service_name", "bindings", "call", "call_into", "notify", "kDefaultFunc", "kPlacement"};
+constexpr std::string_view kTakenMembers[] = {"service_name", "bindings",  "target",
+                                              "call",         "call_into", "notify",
+                                              "kDefaultFunc", "kPlacement"};
 // Names that mean something else inside the generated classes than a message of that name.
 constexpr std::string_view kHiddenTypes[] = {"Service", "ClientBase"};
 

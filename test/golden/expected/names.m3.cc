@@ -70,6 +70,14 @@ constinit const m3::MethodInfo NamesService::kBindings{
     .response = []() -> const google::protobuf::Message& { return ::demo::names::v1::call::default_instance(); },
 };
 
+constinit const m3::MethodInfo NamesService::kTarget{
+    .full_name = "/demo.names.v1.Names/Target",
+    .hash = m3::method_hash("/demo.names.v1.Names/Target"),
+    .route = m3::RouteMode::random,
+    .request = []() -> const google::protobuf::Message& { return ::demo::names::v1::call::default_instance(); },
+    .response = []() -> const google::protobuf::Message& { return ::demo::names::v1::rsp::default_instance(); },
+};
+
 constinit const m3::MethodInfo NamesService::kServiceName{
     .full_name = "/demo.names.v1.Names/ServiceName",
     .hash = m3::method_hash("/demo.names.v1.Names/ServiceName"),
@@ -184,6 +192,8 @@ std::span<const m3::MethodBinding> NamesService::bindings() const {
       m3::bind<
           NamesService, ::demo::names::v1::bindings, ::demo::names::v1::call, &NamesService::bindings_, &NamesService::bindings_>(kBindings),
       m3::bind<
+          NamesService, ::demo::names::v1::call, ::demo::names::v1::rsp, &NamesService::target_, &NamesService::target_>(kTarget),
+      m3::bind<
           NamesService, Task, Ctx, &NamesService::service_name_, &NamesService::service_name_>(kServiceName),
       m3::bind<
           NamesService, ::demo::names::v1::lookup, ::demo::names::v1::lookup, &NamesService::lookup, &NamesService::lookup>(kLookup),
@@ -276,6 +286,15 @@ m3::Task<::demo::names::v1::call> NamesService::bindings_(
 
 m3::Task<> NamesService::bindings_(
     m3::Ctx&, const ::demo::names::v1::bindings&, ::demo::names::v1::call&) {
+  return m3::Task<>();
+}
+
+m3::Task<::demo::names::v1::rsp> NamesService::target_(m3::Ctx&, const ::demo::names::v1::call&) {
+  co_return m3::Status(m3::Errc::unimplemented, "/demo.names.v1.Names/Target is not overridden");
+}
+
+m3::Task<> NamesService::target_(
+    m3::Ctx&, const ::demo::names::v1::call&, ::demo::names::v1::rsp&) {
   return m3::Task<>();
 }
 
@@ -473,6 +492,20 @@ m3::Task<> NamesClient::bindings_(
     ::demo::names::v1::call& rsp,
     m3::Route route) {
   return ClientBase::call_into(ctx, NamesService::kBindings, req, rsp, std::move(route));
+}
+
+m3::Task<::demo::names::v1::rsp> NamesClient::target_(
+    m3::Ctx& ctx, const ::demo::names::v1::call& req, m3::Route route) {
+  return ClientBase::call<::demo::names::v1::rsp>(
+      ctx, NamesService::kTarget, req, std::move(route));
+}
+
+m3::Task<> NamesClient::target_(
+    m3::Ctx& ctx,
+    const ::demo::names::v1::call& req,
+    ::demo::names::v1::rsp& rsp,
+    m3::Route route) {
+  return ClientBase::call_into(ctx, NamesService::kTarget, req, rsp, std::move(route));
 }
 
 m3::Task<Ctx> NamesClient::service_name_(m3::Ctx& ctx, const Task& req, m3::Route route) {

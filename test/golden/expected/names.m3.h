@@ -24,6 +24,7 @@ class NamesService : public m3::Service {
   static const m3::MethodInfo kCallInto;  // random
   static const m3::MethodInfo kNotify;  // random, notify
   static const m3::MethodInfo kBindings;  // random
+  static const m3::MethodInfo kTarget;  // random
   static const m3::MethodInfo kServiceName;  // random
   static const m3::MethodInfo kLookup;  // hash by mixedcase
   static const m3::MethodInfo kPlacement_;  // random
@@ -74,6 +75,11 @@ class NamesService : public m3::Service {
       m3::Ctx& ctx, const ::demo::names::v1::bindings& req);
   virtual m3::Task<> bindings_(
       m3::Ctx& ctx, const ::demo::names::v1::bindings& req, ::demo::names::v1::call& rsp);
+
+  virtual m3::Task<::demo::names::v1::rsp> target_(
+      m3::Ctx& ctx, const ::demo::names::v1::call& req);
+  virtual m3::Task<> target_(
+      m3::Ctx& ctx, const ::demo::names::v1::call& req, ::demo::names::v1::rsp& rsp);
 
   virtual m3::Task<Ctx> service_name_(m3::Ctx& ctx, const Task& req);
   virtual m3::Task<> service_name_(m3::Ctx& ctx, const Task& req, Ctx& rsp);
@@ -182,6 +188,14 @@ class NamesClient : public m3::ClientBase {
       ::demo::names::v1::call& rsp,
       m3::Route route = {});
 
+  m3::Task<::demo::names::v1::rsp> target_(
+      m3::Ctx& ctx, const ::demo::names::v1::call& req, m3::Route route = {});
+  m3::Task<> target_(
+      m3::Ctx& ctx,
+      const ::demo::names::v1::call& req,
+      ::demo::names::v1::rsp& rsp,
+      m3::Route route = {});
+
   m3::Task<Ctx> service_name_(m3::Ctx& ctx, const Task& req, m3::Route route = {});
   m3::Task<> service_name_(m3::Ctx& ctx, const Task& req, Ctx& rsp, m3::Route route = {});
 
@@ -261,13 +275,6 @@ struct m3::RpcTraits<::demo::names::v1::ctx> {
   using Response = ::demo::names::v1::route;
   static constexpr std::string_view default_func = ::demo::names::v1::NamesClient::kDefaultFunc;
   static const MethodInfo& info() { return ::demo::names::v1::NamesService::kErrno; }
-};
-
-template <>
-struct m3::RpcTraits<::demo::names::v1::call> {
-  using Response = ::demo::names::v1::bindings;
-  static constexpr std::string_view default_func = ::demo::names::v1::NamesClient::kDefaultFunc;
-  static const MethodInfo& info() { return ::demo::names::v1::NamesService::kCall; }
 };
 
 template <>

@@ -60,7 +60,7 @@ class RoutesService : public m3::Service {
   virtual m3::Task<Answer> hash_by_oneof(m3::Ctx& ctx, const ByOneof& req);
   virtual m3::Task<> hash_by_oneof(m3::Ctx& ctx, const ByOneof& req, Answer& rsp);
 
-  /// A key that only calls with m3::to::hash() look at.
+  /// RANDOM is said, so it is RANDOM.
   virtual m3::Task<Answer> random_with_key(m3::Ctx& ctx, const Any& req);
   virtual m3::Task<> random_with_key(m3::Ctx& ctx, const Any& req, Answer& rsp);
 
@@ -124,7 +124,7 @@ class RoutesClient : public m3::ClientBase {
   m3::Task<Answer> hash_by_oneof(m3::Ctx& ctx, const ByOneof& req, m3::Route route = {});
   m3::Task<> hash_by_oneof(m3::Ctx& ctx, const ByOneof& req, Answer& rsp, m3::Route route = {});
 
-  /// A key that only calls with m3::to::hash() look at.
+  /// RANDOM is said, so it is RANDOM.
   m3::Task<Answer> random_with_key(m3::Ctx& ctx, const Any& req, m3::Route route = {});
   m3::Task<> random_with_key(m3::Ctx& ctx, const Any& req, Answer& rsp, m3::Route route = {});
 
