@@ -55,6 +55,18 @@ void emit_method_info(const FileModel& file, const ServiceModel& service, const 
   out.line();
 }
 
+// "m3::bind<HelloService, SayReq, SayRsp, &HelloService::say, &HelloService::say>(kSay),"
+void emit_binding(const FileModel& file, const ServiceModel& service, const RpcModel& rpc,
+                  Writer& out) {
+  const std::string handler = ", &" + service.service_class + "::" + rpc.method;
+  std::string head = "      " + file.root + (rpc.notify ? "m3::bind_notify<" : "m3::bind<");
+  std::string rest = service.service_class + ", " + rpc.request.local;
+  if (!rpc.notify) rest += ", " + rpc.response.local + handler;
+  rest += handler + ">(" + rpc.constant + "),";
+  if (!Writer::fits(head + rest)) head += "\n          ";
+  out.line(head + rest);
+}
+
 void emit_bindings(const FileModel& file, const ServiceModel& service, Writer& out) {
   const std::string m3 = file.root + "m3::";
   out.line(file.root + "std::span<const " + m3 + "MethodBinding> " + service.service_class +
@@ -65,15 +77,7 @@ void emit_bindings(const FileModel& file, const ServiceModel& service, Writer& o
     return;
   }
   out.line("  static constexpr " + m3 + "MethodBinding table[] = {");
-  for (const auto& rpc : service.rpcs) {
-    const std::string handler = "&" + service.service_class + "::" + rpc.method;
-    std::string types = service.service_class + ", " + rpc.request.local;
-    types +=
-        rpc.notify ? ", " + handler : ", " + rpc.response.local + ", " + handler + ", " + handler;
-    const std::string head = "      " + m3 + (rpc.notify ? "bind_notify<" : "bind<");
-    const std::string tail = types + ">(" + rpc.constant + "),";
-    out.line(Writer::fits(head + tail) ? head + tail : head + "\n          " + tail);
-  }
+  for (const auto& rpc : service.rpcs) emit_binding(file, service, rpc, out);
   out.line("  };");
   out.line("  return table;");
   out.line("}");

@@ -91,6 +91,7 @@ class Generator final : public CodeGenerator {
     }
     Diagnostics errors;
     std::vector<FileModel> models;
+    models.reserve(files.size());
     for (const auto* file : files) models.push_back(build_model(*file, errors));
     if (!errors.empty()) {
       *error = errors.to_string();
