@@ -13,6 +13,8 @@ namespace m3 {
 /// An amount of memory or data: written "64KiB", "1MiB", "512B", "10MB" (KB, MB, GB, TB count in
 /// thousands).
 struct ByteSize {
+  static constexpr std::string_view kTypeName = "size";
+
   std::uint64_t bytes = 0;
 
   /// A bare number is refused (only 0 needs no unit). The error's text says what to write.
