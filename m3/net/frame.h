@@ -123,16 +123,17 @@ class FrameReader {
     const auto left = static_cast<std::size_t>(end_ - at_);
     if (left < kFrameHeaderSize) [[unlikely]]
       return wait_for(kFrameHeaderSize - left);
-    std::memcpy(&frame.header, at_, kFrameHeaderSize);
-    if (!allowed(frame.header)) [[unlikely]]
-      return refuse(frame.header);
-    const std::size_t size = frame_size(frame.header);
+    const FrameHeader header = read_header(at_);
+    if (!allowed(header)) [[unlikely]]
+      return refuse(header);
+    const std::size_t size = frame_size(header);
     if (left < size) [[unlikely]]
       return wait_for(size - left);
+    frame.header = header;
     const char* metadata = at_ + kFrameHeaderSize;
-    frame.metadata = std::string_view(metadata, frame.header.metadata_length);
+    frame.metadata = std::string_view(metadata, header.metadata_length);
     frame.body = std::string_view(metadata + frame.header.metadata_length,
-                                  size - kFrameHeaderSize - frame.header.metadata_length);
+                                  size - kFrameHeaderSize - header.metadata_length);
     at_ += size;
     return true;
   }
