@@ -26,6 +26,7 @@ Ctx::Ctx(Ctx& parent, Deadline deadline) noexcept
   parent_ = &parent;
   name_ = parent.name_;
   incoming_ = parent.incoming_;
+  caller_ = parent.caller_;
   if (parent.cancelled())
     reason_ = parent.reason_;
   else
@@ -45,6 +46,7 @@ void Ctx::reset(Core& core, Deadline deadline, void* host) noexcept {
   reason_ = CancelReason::none;
   name_ = "";
   incoming_ = nullptr;
+  caller_ = {};
   timer_.cancel();
   if (outgoing_) outgoing_.reset();
   if (reply_) reply_.reset();
@@ -111,7 +113,7 @@ std::string_view Ctx::meta(std::string_view key) const {
 }
 
 std::string_view Ctx::caller() const {
-  return incoming_ ? std::string_view(incoming_->source_app) : std::string_view();
+  return incoming_ && !incoming_->source_app.empty() ? std::string_view(incoming_->source_app) : caller_;
 }
 std::string_view Ctx::lane() const {
   return incoming_ ? std::string_view(incoming_->lane) : std::string_view();

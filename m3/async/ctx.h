@@ -106,6 +106,8 @@ class Ctx {
 
   /// For those who run calls.
   void set_incoming(const Metadata* metadata) noexcept { incoming_ = metadata; }
+  /// Who calls when the metadata does not say; stays valid as long as the context.
+  void set_caller(std::string_view app_id) noexcept { caller_ = app_id; }
   void set_last_reply(const Metadata* metadata);
   void add(async_detail::CancelNode& node);
   /// Starts the deadline's timer; waiting operations do so when they suspend.
@@ -133,6 +135,7 @@ class Ctx {
   CancelReason reason_ = CancelReason::none;
   const char* name_ = "";
   const Metadata* incoming_ = nullptr;
+  std::string_view caller_;
   std::unique_ptr<Metadata> outgoing_;
   std::unique_ptr<Metadata> reply_;
   std::unique_ptr<Metadata> last_reply_;

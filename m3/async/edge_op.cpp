@@ -2,6 +2,7 @@
 #include "m3/async/edge_op.h"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <system_error>
 
 #if M3_EDGE_OP
 #include <boost/asio/detail/epoll_reactor.hpp>
@@ -31,7 +32,8 @@ struct EdgeWatch::Impl {
         on_ready(ready_fn),
         arg(argument) {
     reactor.init_task();
-    reactor.register_descriptor(fd, data);
+    if (const int error = reactor.register_descriptor(fd, data))
+      throw std::system_error(error, std::generic_category(), "epoll");
   }
 
   // Nothing is read here: other descriptors may have their turn before the completion runs.

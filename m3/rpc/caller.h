@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <google/protobuf/message_lite.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "m3/async/ctx.h"
+#include "m3/async/task.h"
+#include "m3/async/timer_wheel.h"
+#include "m3/base/app_id.h"
+#include "m3/rpc/method.h"
+#include "m3/rpc/route.h"
+
+namespace m3 {
+
+class Caller;
+class CallOp;
+struct Instance;
+
+namespace rpc_detail {
+class ClientConnection;
+class Link;
+class LocalCall;
+class RpcCore;
+}  // namespace rpc_detail
+
+/// The app, as clients see it: who calls, and the way out. App is one.
+class Host {
+ public:
+  virtual const AppId& app_id() const = 0;
+  /// The current core's.
+  virtual Caller& caller() = 0;
+
+ protected:
+  ~Host() = default;
+};
+
+/// Sends calls to other apps and hands back their answers. Core-local, one per core; owned by the
+/// app's RpcNode. Dials instances when they are first needed and keeps one connection to each.
+class Caller {
+ public:
+  explicit Caller(rpc_detail::RpcCore& core);
+  ~Caller();
+
+  /// Sends one way. The error is local: an unreachable instance, a full queue. `request` is encoded
+  /// before this returns, but when the connection must be made first.
+  Task<> notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
+                const google::protobuf::MessageLite& request, NotifyRoute route);
+
+  rpc_detail::RpcCore& core() noexcept { return core_; }
+
+ private:
+  friend class CallOp;
+  friend class rpc_detail::RpcCore;
+  rpc_detail::Link& link_to(const Instance& instance);
+  Task<> notify_one(Ctx& ctx, const Instance& instance, const MethodInfo& method,
+                    const google::protobuf::MessageLite& request, const Route& route);
+
+  rpc_detail::RpcCore& core_;
+  std::vector<std::unique_ptr<rpc_detail::Link>> links_;  // by Instance::slot
+};
+
+/// One call, as a leaf op: `co_await CallOp(…)`. Fills `response` or fails. Retried on another
+/// instance when it is known not to have run (or the method is idempotent), inside its deadline.
+class CallOp final : public async_detail::CtxOp {
+ public:
+  using value_type = void;
+  /// Everything referred to outlives the op.
+  CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
+         const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response, Route route,
+         bool intercept = true);
+  CallOp(CallOp&& other) noexcept;
+  ~CallOp() override;
+
+  bool start(async_detail::Waiter& waiter);
+  void take() const noexcept {}
+
+ private:
+  friend class rpc_detail::ClientConnection;
+  friend class rpc_detail::Link;
+  friend class rpc_detail::LocalCall;
+
+  enum class Phase : std::uint8_t { idle, connecting, waiting, local, intercepted };
+  struct Timer final : async_detail::TimerNode {
+    explicit Timer(CallOp& owner) noexcept : TimerNode(&CallOp::on_timer), op(owner) {}
+    CallOp& op;
+  };
+  struct Intercepted;
+
+  bool attempt();
+  Status pick();
+  bool send();
+  bool start_local();
+  bool start_intercepted();
+  bool may_retry(const Status& outcome) const;
+  void arm();
+  static void on_timer(async_detail::TimerNode& node);
+  void on_response(const Metadata* metadata, std::string_view body, bool not_executed);
+  void on_lost(const Status& why);
+  void on_link_ready();
+  void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply, Status outcome);
+  void settle(Status outcome);
+  void end(Status outcome);
+  void forget() noexcept;
+  void detach() noexcept override;
+  bool ends_itself_when_cancelled() noexcept override;
+  Status cancel_status() const override;
+
+  Caller& caller_;
+  const ServiceId& service_;
+  const MethodInfo& method_;
+  const google::protobuf::MessageLite& request_;
+  google::protobuf::MessageLite* response_;  // null: a notify
+  Route route_;
+  Deadline deadline_;
+  const Instance* instance_ = nullptr;
+  rpc_detail::Link* link_ = nullptr;
+  rpc_detail::ClientConnection* connection_ = nullptr;
+  rpc_detail::LocalCall* local_ = nullptr;
+  std::uint64_t call_id_ = 0;
+  Phase phase_ = Phase::idle;
+  bool sent_ = false;
+  bool intercept_ = true;
+  std::uint8_t attempts_ = 0;
+  Timer timer_{*this};
+  CallOp* link_prev_ = nullptr;
+  CallOp* link_next_ = nullptr;
+  std::unique_ptr<Intercepted> intercepted_;
+};
+
+}  // namespace m3

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <google/protobuf/message_lite.h>
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "m3/async/ctx.h"
+#include "m3/async/task.h"
+#include "m3/rpc/caller.h"
+#include "m3/rpc/method.h"
+#include "m3/rpc/route.h"
+
+namespace m3 {
+
+/// Client option: the world to call, instead of the app's own.
+struct world {
+  explicit world(std::string name) : value(std::move(name)) {}
+  std::string value;
+};
+/// Client option: the func to call, instead of the one the .proto gives.
+struct func {
+  explicit func(std::string name) : value(std::move(name)) {}
+  std::string value;
+};
+
+/// What generated clients are made of. A value: knows its app and whom to call, holds no connection,
+/// may be used on every core. The app outlives it.
+///
+/// Calls are lazy Tasks that refer to their arguments: await them in the statement that made them,
+/// or keep request and response alive until they have ended.
+class ClientBase {
+ public:
+  /// m3::world and m3::func in any order. A part that cannot be in an id shows as invalid_argument
+  /// in every call.
+  template <class... Options>
+  ClientBase(Host& host, std::string_view default_func, Options... options) : host_(&host) {
+    Target target;
+    target.func = std::string(default_func);
+    (set(target, std::move(options)), ...);
+    resolve(target);
+  }
+
+  const ServiceId& target() const noexcept { return service_; }
+
+ protected:
+  template <class Rsp>
+  Task<Rsp> call(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request, Route route) {
+    Rsp response;
+    co_await CallOp(caller(), ctx, service_, method, request, &response, std::move(route));
+    co_return response;
+  }
+  Task<> call_into(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request,
+                   google::protobuf::MessageLite& response, Route route) {
+    co_await CallOp(caller(), ctx, service_, method, request, &response, std::move(route));
+    co_return ok;
+  }
+  Task<> notify(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request,
+                NotifyRoute route);
+
+ private:
+  struct Target {
+    std::string world, func;
+  };
+  static void set(Target& target, world&& option) { target.world = std::move(option.value); }
+  static void set(Target& target, func&& option) { target.func = std::move(option.value); }
+  void resolve(const Target& target);
+  Caller& caller() const { return host_->caller(); }
+
+  Host* host_;
+  ServiceId service_;
+};
+
+/// What the generated code knows of a request type that belongs to exactly one rpc.
+template <class Req>
+struct RpcTraits {
+  static_assert(!std::is_same_v<Req, Req>,
+                "m3::call needs a request type that belongs to exactly one rpc: include the .m3.h of its "
+                ".proto, or, when two rpcs share the type, use the generated client");
+};
+
+namespace rpc_detail {
+class AnyClient : public ClientBase {
+ public:
+  using ClientBase::ClientBase;
+  using ClientBase::call;
+  using ClientBase::notify;
+};
+}  // namespace rpc_detail
+
+/// The generic call: the request's type says what is called. The context must belong to an app (a
+/// handler's does). Lazy; `request` must outlive it.
+template <class Req>
+Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request, NotifyRoute route = {}) {
+  using Traits = RpcTraits<Req>;
+  using Rsp = typename Traits::Response;
+  auto* host = static_cast<Host*>(ctx.host());
+  if (!host)
+    co_return Status(Errc::failed_precondition, "m3::call in a context that belongs to no app: use a client").not_executed();
+  rpc_detail::AnyClient client(*host, Traits::default_func);
+  if constexpr (std::is_void_v<Rsp>) {
+    co_await client.notify(ctx, Traits::info(), request, std::move(route));
+    co_return ok;
+  } else {
+    co_return co_await client.template call<Rsp>(ctx, Traits::info(), request, std::move(route));
+  }
+}
+
+}  // namespace m3

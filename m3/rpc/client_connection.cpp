@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <string>
+#include <unordered_set>
+
+#include "m3/base/near_names.h"
+#include "m3/net/metadata_codec.h"
+#include "m3/obs/log.h"
+#include "m3/rpc/connection.h"
+
+namespace m3::rpc_detail {
+
+namespace {
+
+HelloConfig dialer_hello(RpcShared& shared, std::string expected) {
+  HelloConfig hello;
+  hello.app_id = shared.id.to_string();
+  hello.generation = shared.generation;
+  hello.limits = shared.config.limits;
+  hello.token = shared.config.token;
+  hello.expected_app_id = std::move(expected);
+  return hello;
+}
+
+}  // namespace
+
+ClientConnection::ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link, std::string expected_id)
+    : Connection(core, std::move(stream), Handshake::dial(dialer_hello(core.shared(), std::move(expected_id)))),
+      link_(&link),
+      born_(core.core().now()),
+      last_used_(born_) {
+  core_.metrics().client_connections.inc();
+}
+
+void ClientConnection::on_established() {
+  std::size_t size = std::bit_ceil(peer_.methods.size() * 2 + 2);
+  methods_.assign(size, Known{0, nullptr});
+  for (const MethodName& method : peer_.methods) {
+    std::size_t i = method.hash & (size - 1);
+    while (methods_[i].name) i = (i + 1) & (size - 1);
+    methods_[i] = Known{method.hash, &method.name};
+  }
+  last_used_ = core_.core().now();
+  next_tick_ = core_.core().now() + tick_interval();
+  set_tick(tick_interval());
+  if (link_) link_->established(*this);
+}
+
+bool ClientConnection::has(std::uint32_t hash) const noexcept {
+  const std::size_t mask = methods_.size() - 1;
+  for (std::size_t i = hash & mask; methods_[i].name; i = (i + 1) & mask)
+    if (methods_[i].hash == hash) return true;
+  return false;
+}
+
+Status ClientConnection::knows(const MethodInfo& method) const {
+  std::vector<std::string_view> names;
+  for (const MethodName& known : peer_.methods) {
+    if (known.hash == method.hash) {
+      if (known.name == method.full_name) return ok;
+      return Status(Errc::internal, std::string(method.full_name) + " and the peer's " + known.name +
+                                        " have the same number on the wire")
+          .not_executed();
+    }
+    names.push_back(known.name);
+  }
+  std::string text = peer_.app_id + " does not serve " + std::string(method.full_name);
+  if (const std::string hint = did_you_mean(method.full_name, names); !hint.empty()) text += ", " + hint;
+  return Status(Errc::unimplemented, text).not_executed();
+}
+
+std::uint32_t ClientConnection::wire_deadline(Deadline deadline) const {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  const TimePoint farthest = core_.core().now() + milliseconds(kFarthestDeadlineMs);
+  const TimePoint at = std::min(deadline.at(), farthest);
+  return static_cast<std::uint32_t>(duration_cast<milliseconds>(at - born_).count());
+}
+
+void ClientConnection::on_frame(const Frame& frame) {
+  switch (frame.header.kind) {
+    case FrameKind::response: return on_response(frame);
+    case FrameKind::ping: return send_control(FrameKind::pong, frame.header.deadline, frame.header.call_id);
+    case FrameKind::pong: ping_sent_ = TimePoint::max(); return;
+    case FrameKind::goaway: {
+      auto goaway = decode_goaway(frame.body);
+      if (!goaway.is_ok()) return bad_frame(std::move(goaway).status());
+      if (!goaway->drain) return close(goaway->reason, false);
+      draining_ = true;
+      if (Link* link = std::exchange(link_, nullptr)) link->retire(*this);
+      if (pending_.empty()) close(Status(Errc::unavailable, "drained").not_executed(), false);
+      return;
+    }
+    default: break;
+  }
+  bad_frame(Status(Errc::invalid_argument, "an acceptor sends no " + frame_kind_name(frame.header.kind)));
+}
+
+void ClientConnection::on_response(const Frame& frame) {
+  auto op = pending_.take(frame.header.call_id);
+  if (!op) return core_.metrics().unexpected_response.inc();  // its caller gave up meanwhile
+  const Metadata* metadata = nullptr;
+  if (!frame.metadata.empty()) {
+    Status read = decode_metadata(frame.metadata, scratch_);
+    if (!read.is_ok()) {
+      (*op)->on_lost(Status(Errc::internal, "the answer's metadata is malformed: " + read.text()));
+      return bad_frame(std::move(read));
+    }
+    metadata = &scratch_;
+  }
+  (*op)->on_response(metadata, frame.body, (frame.header.flags & kFlagNotExecuted) != 0);
+  if (draining_ && pending_.empty()) close(Status(Errc::unavailable, "drained").not_executed(), false);
+}
+
+void ClientConnection::forget(std::uint64_t id, bool tell) {
+  if (!pending_.erase(id) || !tell || state_ != State::established) return;
+  char* to = reserve(FrameKind::cancel, kFrameHeaderSize);
+  if (!to) return;  // shed: the answer will be dropped when it comes
+  FrameHeader header;
+  header.kind = FrameKind::cancel;
+  header.call_id = id;
+  write_header(to, header, 0, 0);
+  commit();
+}
+
+Nanos ClientConnection::tick_interval() const {
+  const bool busy = !pending_.empty() || core_.core().now() - last_used_ < core_.config().ping_interval * 2;
+  return busy ? core_.config().ping_interval : core_.config().idle_ping_interval;
+}
+
+void ClientConnection::busy_now() {
+  last_used_ = core_.core().now();
+  if (next_tick_ - last_used_ <= core_.config().ping_interval) return;
+  next_tick_ = last_used_ + core_.config().ping_interval;
+  set_tick(core_.config().ping_interval);
+}
+
+void ClientConnection::on_tick() {
+  const TimePoint now = core_.core().now();
+  if (ping_sent_ != TimePoint::max() && now - ping_sent_ >= core_.config().ping_timeout) {
+    core_.metrics().dead_link.inc();
+    return close(Status(Errc::unavailable, peer_name() + " does not answer pings"), false);
+  }
+  if (pending_.empty() && now - last_used_ >= core_.config().idle_close)
+    return close(Status(Errc::unavailable, "closed after a long idle time").not_executed(), true);
+  if (ping_sent_ == TimePoint::max()) {
+    ping_sent_ = now;
+    send_control(FrameKind::ping, wire_deadline(Deadline(now)), 0);
+  }
+  next_tick_ = now + tick_interval();
+  set_tick(tick_interval());
+}
+
+void ClientConnection::on_lost(const Status& why) {
+  core_.metrics().client_connections.dec();
+  Ref<ClientConnection> keep(this);
+  std::unordered_set<std::uint64_t> unsent;
+  if (!pending_.empty())
+    out_.for_each_unsent([&](const FrameHeader& header) { unsent.insert(header.call_id); });
+  // The link first: a call that is tried again must find a new connection.
+  if (Link* link = std::exchange(link_, nullptr)) link->lost(*this, why);
+  std::vector<std::pair<std::uint64_t, CallOp*>> orphans;
+  pending_.for_each([&](std::uint64_t id, CallOp* op) { orphans.emplace_back(id, op); });
+  for (auto [id, op] : orphans) {
+    if (!pending_.erase(id)) continue;  // ended by what an earlier one woke
+    Status status(Errc::unavailable, "connection to " + peer_name() + " lost: " + why.text());
+    op->on_lost(unsent.count(id) ? std::move(status).not_executed() : std::move(status));
+  }
+}
+
+}  // namespace m3::rpc_detail

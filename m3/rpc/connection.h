@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "m3/base/slot_table.h"
+#include "m3/net/backoff.h"
+#include "m3/net/deadline_clock.h"
+#include "m3/net/frame.h"
+#include "m3/net/goaway.h"
+#include "m3/net/hello.h"
+#include "m3/net/out_queue.h"
+#include "m3/net/stream.h"
+#include "m3/rpc/rpc_core.h"
+
+namespace m3::rpc_detail {
+
+/// What both ends of a connection have in common: handshake, frames in, frames out (gathered in a
+/// buffer and sent once when the turn ends), pings, and the end. Core-local, counted.
+class Connection : public CallSink, public StreamHandler {
+ public:
+  Connection(RpcCore& core, std::unique_ptr<Stream> stream, Handshake handshake);
+  ~Connection() override;
+
+  void open();
+  /// Ends it: `why` goes to whoever waits; `tell` sends the peer a goaway first.
+  void close(const Status& why, bool tell);
+  bool is_open() const noexcept { return state_ != State::closed; }
+  bool is_established() const noexcept { return state_ == State::established; }
+  const PeerInfo& peer() const noexcept { return peer_; }
+  const std::string& peer_name() const { return stream_->peer_name(); }
+
+  /// Room for one frame; nullptr: shed or closed, refusal() says why. Then commit().
+  char* reserve(FrameKind kind, std::size_t size);
+  void commit();
+  Status refusal() const;
+
+  /// Acceptor: asks the dialer to send its new calls elsewhere.
+  virtual void ask_to_drain() {}
+
+  Connection* list_prev = nullptr;
+  Connection* list_next = nullptr;
+
+ protected:
+  enum class State : std::uint8_t { handshake, established, closed };
+
+  virtual void on_first_hello() {}
+  virtual void on_established() = 0;
+  virtual void on_frame(const Frame& frame) = 0;
+  virtual void on_lost(const Status& why) = 0;
+  virtual void on_tick() = 0;
+
+  void expire() noexcept override;
+  void send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id);
+  void set_tick(Nanos after);
+  std::uint32_t now_ms() const;
+  void bad_frame(Status why);
+  void after_send();
+
+  RpcCore& core_;
+  std::unique_ptr<Stream> stream_;
+  OutQueue out_;
+  FrameLimits frame_limits_ = handshake_frame_limits();
+  PeerInfo peer_;
+  TimePoint last_heard_;
+  State state_ = State::handshake;
+  bool may_pause_ = false;  ///< an acceptor stops reading while its answers pile up
+
+ private:
+  struct Flush final : async_detail::Runnable {
+    explicit Flush(Connection& c) : Runnable(&Flush::fire), owner(c) {}
+    static void fire(Runnable& work);
+    Connection& owner;
+    bool queued = false;
+  };
+  struct Tick final : async_detail::TimerNode {
+    explicit Tick(Connection& c) : TimerNode(&Tick::fire), owner(c) {}
+    static void fire(TimerNode& node);
+    Connection& owner;
+  };
+  struct Reaper final : async_detail::Runnable {
+    explicit Reaper(Connection& c) : Runnable([](Runnable& r) { delete &static_cast<Reaper&>(r).owner; }), owner(c) {}
+    Connection& owner;
+  };
+
+  Taken on_bytes(std::string_view bytes) final;
+  void on_writable() final;
+  void on_closed(Status why) final;
+  void on_handshake_frame(const Frame& frame);
+  void apply(Handshake::Step step);
+  void send_raw(const std::string& frames);
+  void flush();
+
+  std::unique_ptr<Handshake> handshake_;
+  Flush flush_{*this};
+  Tick tick_{*this};
+  Reaper reaper_{*this};
+  bool blocked_ = false;
+  bool reading_paused_ = false;
+  bool heard_hello_ = false;
+};
+
+/// The acceptor's end: requests and notifies come in, answers go out.
+class ServerConnection final : public Connection {
+ public:
+  ServerConnection(RpcCore& core, std::unique_ptr<Stream> stream);
+
+  void answer(ServerCall& call, Status outcome) override;
+  void suspended(ServerCall& call) override;
+  void ask_to_drain() override;
+
+ private:
+  void on_first_hello() override;
+  void on_established() override;
+  void on_frame(const Frame& frame) override;
+  void on_lost(const Status& why) override;
+  void on_tick() override;
+  void on_call(const Frame& frame);
+  void on_cancel(std::uint64_t id);
+  void refuse(const FrameHeader& header, Counter& counter, Status why);
+  void send_error(std::uint64_t id, const Status& why, const Metadata* reply);
+  void send_answer(std::uint64_t id, const google::protobuf::MessageLite& message, const Metadata* reply);
+
+  ServerCall*& bucket(std::uint64_t id) { return table_[(id ^ (id >> 32)) & (table_.size() - 1)]; }
+  void grow_table();
+  ServerCall* unlink(std::uint64_t id, const ServerCall* which);
+
+  DeadlineClock clock_{0};
+  std::vector<ServerCall*> table_;  // suspended calls, chained by id
+  std::size_t suspended_ = 0;
+};
+
+/// The dialer's end: requests and notifies go out, answers come in.
+class ClientConnection final : public Connection {
+ public:
+  ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link, std::string expected_id);
+
+  void answer(ServerCall&, Status) override {}  // a dialer answers nothing
+  void suspended(ServerCall&) override {}
+
+  /// OK: the peer serves it. unimplemented with near names, or internal for a clash of numbers.
+  Status knows(const MethodInfo& method) const;
+  bool may_send(const MethodInfo& method) const noexcept { return has(method.hash) && pending_.size() < peer_.limits.max_calls; }
+  std::size_t in_flight() const noexcept { return pending_.size(); }
+  std::uint32_t wire_deadline(Deadline deadline) const;
+
+  std::uint64_t add(CallOp& op) { busy_now(); return pending_.insert(&op); }
+  void forget(std::uint64_t id, bool tell);
+  void leave_link() noexcept { link_ = nullptr; }
+  void close_when_idle();
+  void note_use() noexcept { last_used_ = core_.core().now(); }
+
+ private:
+  friend class Link;
+  struct Known {
+    std::uint32_t hash;
+    const std::string* name;
+  };
+  void on_established() override;
+  void on_frame(const Frame& frame) override;
+  void on_lost(const Status& why) override;
+  void on_tick() override;
+  void on_response(const Frame& frame);
+  void busy_now();
+  Nanos tick_interval() const;
+  bool has(std::uint32_t hash) const noexcept;
+
+  Link* link_;
+  SlotTable<CallOp*> pending_;
+  Metadata scratch_;
+  std::vector<Known> methods_;  // open addressing, by hash
+  TimePoint born_;
+  TimePoint last_used_;
+  TimePoint next_tick_;
+  TimePoint ping_sent_ = TimePoint::max();  // max: none is unanswered
+  bool draining_ = false;
+};
+
+/// The way from this core to one instance: dials when it is needed, waits before it tries again.
+class Link {
+ public:
+  Link(RpcCore& core, const Instance& instance);
+  ~Link();
+
+  /// nullptr while there is no connection.
+  ClientConnection* ready() const noexcept { return connection_.get() && connection_->is_established() ? connection_.get() : nullptr; }
+  /// The op is told when the connection is there, or that it is not. An error: not queued.
+  Status wait(CallOp& op);
+  void leave(CallOp& op) noexcept;
+  const Instance& instance() const noexcept { return instance_; }
+
+  void established(ClientConnection& connection);
+  void lost(ClientConnection& connection, const Status& why);
+  /// No new calls on it; a new connection is made when one is needed.
+  void retire(ClientConnection& connection);
+  void close(const Status& why);
+
+ private:
+  void dial_now();
+  Task<> dial(Ctx& ctx);
+  void fail_all(const Status& why);
+
+  RpcCore& core_;
+  const Instance& instance_;
+  Ref<ClientConnection> connection_;
+  CallOp* waiting_head_ = nullptr;
+  CallOp* waiting_tail_ = nullptr;
+  std::size_t waiting_ = 0;
+  bool dialling_ = false;
+  bool closed_ = false;
+  Backoff backoff_;
+  TimePoint not_before_{};
+  Status last_error_;
+};
+
+}  // namespace m3::rpc_detail

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/rpc/node.h"
+
+#include <google/protobuf/message.h>
+
+#include "m3/async/when.h"
+#include "m3/net/tcp.h"
+#include "m3/rpc/rpc_core.h"
+
+namespace m3 {
+
+using rpc_detail::RpcCore;
+using rpc_detail::RpcShared;
+
+namespace {
+
+/// TCP for one core, with the buffers of its RpcCore (made later than the transport).
+class CoreTcp final : public Transport {
+ public:
+  CoreTcp(Core& core, StreamBuffers& buffers) : tcp_(core, buffers) {}
+  Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) override {
+    return tcp_.connect(ctx, std::move(address));
+  }
+
+ private:
+  TcpTransport tcp_;
+};
+
+}  // namespace
+
+RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRegistry& metrics)
+    : runtime_(runtime),
+      shared_(std::make_unique<RpcShared>(std::move(options.id), std::move(options.config), resolver, metrics)) {
+  shared_->generation = options.generation;
+  shared_->host = options.host ? options.host : this;
+  for (unsigned i = 0; i < runtime_.size(); ++i) {
+    Core& core = runtime_.core(i);
+    auto rpc = std::make_unique<RpcCore>(core, *shared_, nullptr);
+    rpc->set_transport(options.transport ? options.transport(core)
+                                         : std::make_unique<CoreTcp>(core, rpc->buffers()));
+    cores_.push_back(std::move(rpc));
+  }
+}
+
+RpcNode::~RpcNode() = default;
+
+const AppId& RpcNode::app_id() const { return shared_->id; }
+RpcCore& RpcNode::here() const { return *cores_[Core::current().index()]; }
+Caller& RpcNode::caller() { return here().caller(); }
+Status RpcNode::serve(Service& service) { return shared_->dispatcher.add(service); }
+const std::vector<Service*>& RpcNode::services() const { return shared_->dispatcher.services(); }
+std::size_t RpcNode::running() const { return here().running(); }
+std::size_t RpcNode::connections() const { return here().connections(); }
+
+void RpcNode::intercept_calls(std::shared_ptr<Interceptor> interceptor) {
+  shared_->client_interceptors.push_back(std::move(interceptor));
+}
+
+void RpcNode::intercept_requests(std::shared_ptr<Interceptor> interceptor) {
+  shared_->server_interceptors.push_back(std::move(interceptor));
+}
+
+Task<std::uint16_t> RpcNode::listen(Ctx& ctx, HostPort address) {
+  Core& first = runtime_.core(0);
+  if (&ctx.core() != &first)
+    co_return co_await run_on(ctx, first, [this, address](Ctx& there) { return listen(there, address); });
+  auto listener = TcpListener::listen(first, address, [this](int fd, std::string peer) { hand_over(fd, std::move(peer)); });
+  if (!listener.is_ok()) co_return std::move(listener).status();
+  listener_ = *std::move(listener);
+  co_return listener_->port();
+}
+
+void RpcNode::hand_over(int fd, std::string peer_name) {
+  struct Arrival final : async_detail::Runnable, async_detail::Pooled {
+    Arrival(RpcCore& target, int descriptor, std::string name)
+        : Runnable(&Arrival::fire), rpc(target), fd(descriptor), peer(std::move(name)) {}
+    static void fire(Runnable& work) {
+      std::unique_ptr<Arrival> self(static_cast<Arrival*>(&work));
+      self->rpc.accept(TcpTransport(self->rpc.core(), self->rpc.buffers()).adopt(self->fd, std::move(self->peer)));
+    }
+    RpcCore& rpc;
+    int fd;
+    std::string peer;
+  };
+  RpcCore& target = *cores_[next_core_++ % cores_.size()];
+  target.core().post(*new Arrival(target, fd, std::move(peer_name)));
+}
+
+void RpcNode::accept(std::unique_ptr<Stream> stream) { here().accept(std::move(stream)); }
+
+Task<> RpcNode::on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&)) {
+  std::vector<Task<>> parts;
+  for (unsigned i = 0; i < cores_.size(); ++i) {
+    struct Part {
+      static Task<> run(Ctx& home, RpcNode& node, unsigned core, Task<> (RpcNode::*what)(Ctx&)) {
+        co_await run_on(home, node.runtime_.core(core), [&node, what](Ctx& there) { return (node.*what)(there); });
+        co_return ok;
+      }
+    };
+    parts.push_back(Part::run(ctx, *this, i, step));
+  }
+  Task<std::vector<std::monostate>> all = when_all(ctx.core(), std::move(parts));
+  co_await std::move(all);
+  co_return ok;
+}
+
+Task<> RpcNode::drain_here(Ctx& ctx) {
+  here().begin_drain();
+  return here().drained(ctx);
+}
+
+Task<> RpcNode::stop_here(Ctx& ctx) { return here().stop(ctx); }
+
+Task<> RpcNode::drain(Ctx& ctx) { return on_every_core(ctx, &RpcNode::drain_here); }
+
+Task<> RpcNode::stop(Ctx& ctx) {
+  if (std::exchange(stopped_, true)) co_return ok;
+  if (listener_) {
+    co_await run_on(ctx, runtime_.core(0), [this](Ctx&) -> Task<> {
+      listener_.reset();
+      co_return ok;
+    });
+  }
+  Task<> all = on_every_core(ctx, &RpcNode::stop_here);
+  co_await std::move(all);
+  co_return ok;
+}
+
+}  // namespace m3

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "m3/async/runtime.h"
+#include "m3/net/stream.h"
+#include "m3/obs/metric.h"
+#include "m3/rpc/caller.h"
+#include "m3/rpc/interceptor.h"
+#include "m3/rpc/resolver.h"
+#include "m3/rpc/rpc_config.h"
+#include "m3/rpc/service.h"
+
+namespace m3 {
+
+namespace rpc_detail {
+class RpcCore;
+struct RpcShared;
+}  // namespace rpc_detail
+
+/// The RPC side of one app: a share on every core, the services it answers, the sockets it listens
+/// on. Owned by App (tests own one directly); the runtime, resolver and metrics outlive it.
+///
+/// Set up first (serve, intercept), then listen; stop() before it is destroyed.
+class RpcNode final : public Host {
+ public:
+  struct Options {
+    AppId id;
+    std::uint64_t generation = 0;
+    RpcConfig config;
+    /// How each core reaches others; unset: TCP.
+    std::function<std::unique_ptr<Transport>(Core&)> transport;
+    /// What contexts and clients see as their host; unset: this node.
+    Host* host = nullptr;
+  };
+  RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRegistry& metrics);
+  RpcNode(const RpcNode&) = delete;
+  RpcNode& operator=(const RpcNode&) = delete;
+  ~RpcNode();
+
+  const AppId& app_id() const override;
+  Caller& caller() override;
+
+  /// Before listen(). The service stays the caller's. already_exists: its name is taken.
+  Status serve(Service& service);
+  const std::vector<Service*>& services() const;
+  /// Before listen(); in order, first = outermost.
+  void intercept_calls(std::shared_ptr<Interceptor> interceptor);     ///< made from here
+  void intercept_requests(std::shared_ptr<Interceptor> interceptor);  ///< that come here
+
+  /// Accepts on core 0 and hands the connections round the cores. Gives the port.
+  Task<std::uint16_t> listen(Ctx& ctx, HostPort address);
+  /// Serves a stream that somebody else accepted, on the core that is running.
+  void accept(std::unique_ptr<Stream> stream);
+
+  /// Refuses new calls (not executed), tells dialers to go elsewhere, waits for running handlers.
+  Task<> drain(Ctx& ctx);
+  /// Ends every connection and waits for what runs. Listening ends first.
+  Task<> stop(Ctx& ctx);
+
+  std::size_t running() const;  ///< handlers on this core
+  std::size_t connections() const;  ///< of this core
+
+ private:
+  Task<> on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&));
+  Task<> drain_here(Ctx& ctx);
+  Task<> stop_here(Ctx& ctx);
+  void hand_over(int fd, std::string peer_name);
+  rpc_detail::RpcCore& here() const;
+
+  Runtime& runtime_;
+  std::unique_ptr<rpc_detail::RpcShared> shared_;
+  std::vector<std::unique_ptr<rpc_detail::RpcCore>> cores_;
+  std::unique_ptr<class TcpListener> listener_;
+  unsigned next_core_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace m3

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/rpc/resolver.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace m3 {
+namespace {
+
+/// FNV-1a, 64 bits, then the finalizer of MurmurHash3: the rank of an instance for a key.
+std::uint64_t rank(std::string_view key, std::string_view id) {
+  std::uint64_t hash = 14695981039346656037ull;
+  auto mix = [&](std::string_view text) {
+    for (char c : text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 1099511628211ull;
+    hash = (hash ^ 0xff) * 1099511628211ull;
+  };
+  mix(key);
+  mix(id);
+  hash ^= hash >> 33;
+  hash *= 0xff51afd7ed558ccdull;
+  hash ^= hash >> 33;
+  hash *= 0xc4ceb9fe1a85ec53ull;
+  return hash ^ (hash >> 33);
+}
+
+}  // namespace
+
+Status StaticResolver::add(AppId id, HostPort address) {
+  for (const auto& known : instances_)
+    if (known->id == id) return Status(Errc::already_exists, "peer " + id.to_string() + " is listed twice");
+  auto instance = std::make_unique<Instance>();
+  instance->id = std::move(id);
+  instance->address = std::move(address);
+  instance->slot = static_cast<std::uint32_t>(instances_.size());
+  const ServiceId service = instance->id.service_id();
+  auto group = std::find_if(groups_.begin(), groups_.end(), [&](const Group& g) { return g.service == service; });
+  if (group == groups_.end()) {
+    groups_.push_back({service, {}});
+    group = std::prev(groups_.end());
+  }
+  auto before = std::upper_bound(group->instances.begin(), group->instances.end(), instance.get(),
+                                 [](const Instance* a, const Instance* b) { return instance_less(a->id, b->id); });
+  group->instances.insert(before, instance.get());
+  instances_.push_back(std::move(instance));
+  return ok;
+}
+
+Status StaticResolver::add(std::string_view text) {
+  const std::size_t at = text.find('@');
+  if (at == std::string_view::npos)
+    return Status(Errc::invalid_argument,
+                  "peer \"" + std::string(text) + "\": write env.world.func.ins@host:port");
+  auto id = AppId::parse(text.substr(0, at));
+  if (!id.is_ok()) return std::move(id).status().add_context("peer \"" + std::string(text) + "\"");
+  auto address = HostPort::parse(text.substr(at + 1));
+  if (!address.is_ok()) return std::move(address).status().add_context("peer \"" + std::string(text) + "\"");
+  return add(*std::move(id), *std::move(address));
+}
+
+Status StaticResolver::add_address(HostPort address) {
+  auto instance = std::make_unique<Instance>();
+  instance->address = std::move(address);
+  instance->slot = static_cast<std::uint32_t>(instances_.size());
+  instances_.push_back(std::move(instance));
+  return ok;
+}
+
+const StaticResolver::Group* StaticResolver::group_of(const ServiceId& service) const {
+  for (const Group& group : groups_)
+    if (group.service == service) return &group;
+  return nullptr;
+}
+
+std::vector<const Instance*> StaticResolver::all(const ServiceId& service) {
+  const Group* group = group_of(service);
+  return group ? group->instances : std::vector<const Instance*>();
+}
+
+Result<const Instance*> StaticResolver::pick(const RouteQuery& query) {
+  if (query.mode == RouteMode::p2p) {
+    for (const auto& instance : instances_)
+      if (instance->id.empty() ? instance->address.to_string() == query.key
+                               : instance->id.to_string() == query.key)
+        return instance.get();
+    return Status(Errc::unavailable, "app " + std::string(query.key) + " is not among the peers").not_executed();
+  }
+  const Group* group = group_of(query.service);
+  if (!group)
+    return Status(Errc::unavailable, "no instance of " + query.service.to_string() + " is among the peers")
+        .not_executed();
+  const auto& instances = group->instances;
+  switch (query.mode) {
+    case RouteMode::single: return instances.front();
+    case RouteMode::hash:
+    case RouteMode::actor: {
+      const Instance* best = nullptr;
+      std::uint64_t best_rank = 0;
+      for (const Instance* instance : instances) {
+        const std::uint64_t r = rank(query.key, instance->id.to_string());
+        if (!best || r > best_rank) {
+          best = instance;
+          best_rank = r;
+        }
+      }
+      return best;
+    }
+    default: break;
+  }
+  if (instances.size() == 1) return instances.front();
+  std::uniform_int_distribution<std::size_t> any(0, instances.size() - 1);
+  const std::size_t first = any(query.random);
+  if (instances[first] != query.avoid) return instances[first];
+  return instances[(first + 1) % instances.size()];
+}
+
+}  // namespace m3

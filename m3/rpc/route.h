@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "m3/base/app_id.h"
+#include "m3/base/route_mode.h"
+
+namespace m3 {
+
+/// Which instance a call goes to. Default: as the .proto says. Made by m3::to.
+class Route {
+ public:
+  Route() = default;
+  Route(RouteMode mode, std::string key) : mode_(mode), key_(std::move(key)) {}
+  RouteMode mode() const noexcept { return mode_; }
+  /// Hash key, app id or actor id, as mode() says.
+  const std::string& key() const noexcept { return key_; }
+
+ private:
+  RouteMode mode_ = RouteMode::none;
+  std::string key_;
+};
+
+/// Several receivers at once: for notify methods only.
+class Broadcast {
+ public:
+  Broadcast(RouteMode mode, std::string topic) : mode_(mode), topic_(std::move(topic)) {}
+  RouteMode mode() const noexcept { return mode_; }
+  const std::string& topic() const noexcept { return topic_; }
+
+ private:
+  RouteMode mode_;
+  std::string topic_;
+};
+
+/// Where a notify goes: to one, as a Route says, or to many.
+class NotifyRoute : public Route {
+ public:
+  NotifyRoute() = default;
+  NotifyRoute(Route route) : Route(std::move(route)) {}  // NOLINT(google-explicit-constructor)
+  NotifyRoute(Broadcast to) : Route(to.mode(), to.topic()) {}  // NOLINT(google-explicit-constructor)
+};
+
+namespace to {
+
+/// Any instance.
+inline Route random() { return Route(RouteMode::random, ""); }
+/// The same instance for the same key, while membership is stable.
+inline Route hash(std::string key) { return Route(RouteMode::hash, std::move(key)); }
+/// The app `env.world.func.ins` (P2P); also of another world or func.
+inline Route app(std::string id) { return Route(RouteMode::p2p, std::move(id)); }
+inline Route app(const AppId& id) { return Route(RouteMode::p2p, id.to_string()); }
+/// The lowest instance.
+inline Route single() { return Route(RouteMode::single, ""); }
+/// The owner of the actor.
+inline Route actor(std::string id) { return Route(RouteMode::actor, std::move(id)); }
+/// Every instance (BroadCast).
+inline Broadcast all() { return Broadcast(RouteMode::broadcast, ""); }
+/// Every instance that joined the topic (MultiCast).
+inline Broadcast topic(std::string name) { return Broadcast(RouteMode::multicast, std::move(name)); }
+
+}  // namespace to
+}  // namespace m3

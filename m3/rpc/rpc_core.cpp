@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/rpc/rpc_core.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "m3/async/timer.h"
+#include "m3/net/metadata_codec.h"
+#include "m3/obs/log.h"
+#include "m3/rpc/connection.h"
+
+namespace m3::rpc_detail {
+
+RpcMetrics::RpcMetrics(MetricRegistry& registry) {
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const std::string code = errc_name(static_cast<Errc>(i));
+    if (i == 11) continue;
+    answers[i] = registry.counter("m3_rpc_answers_total", "Calls handled here, by outcome", {{"code", code}});
+    outcomes[i] = registry.counter("m3_rpc_outcomes_total", "Calls made from here, by outcome", {{"code", code}});
+  }
+  auto refused = [&](const char* reason) {
+    return registry.counter("m3_rpc_refused_total", "Calls refused before their handler", {{"reason", reason}});
+  };
+  late = refused("late");
+  overloaded = refused("in_flight");
+  unknown_method = refused("unknown_method");
+  draining = refused("draining");
+  bad_request = refused("bad_request");
+  auto shed = [&](const char* kind) {
+    return registry.counter("m3_rpc_shed_total", "Frames not sent because too many wait", {{"kind", kind}});
+  };
+  shed_request = shed("request");
+  shed_notify = shed("notify");
+  calls = registry.counter("m3_rpc_calls_total", "Calls sent from here");
+  retries = registry.counter("m3_rpc_retries_total", "Calls sent again to another instance");
+  auto broken = [&](const char* reason) {
+    return registry.counter("m3_rpc_connections_broken_total", "Connections ended by a fault", {{"reason", reason}});
+  };
+  bad_frame = broken("bad_frame");
+  dead_link = broken("dead_link");
+  handshake_failed = broken("handshake");
+  unexpected_response =
+      registry.counter("m3_rpc_unexpected_responses_total", "Answers whose caller had given up, or never was");
+  server_connections = registry.core_gauge("m3_rpc_server_connections", "Accepted connections");
+  client_connections = registry.core_gauge("m3_rpc_client_connections", "Dialled connections");
+  running = registry.core_gauge("m3_rpc_running_handlers", "Handlers that have begun and not ended");
+}
+
+RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> transport)
+    : core_(core),
+      shared_(shared),
+      transport_(std::move(transport)),
+      metrics_(shared.metrics),
+      caller_(*this),
+      scope_(core, shared.host) {}
+
+RpcCore::~RpcCore() { assert(connections_ == nullptr && running_ == 0 && "an RpcCore died before stop()"); }
+
+void RpcCore::add(Connection& connection) {
+  connection.ref();
+  connection.list_next = connections_;
+  connection.list_prev = nullptr;
+  if (connections_) connections_->list_prev = &connection;
+  connections_ = &connection;
+  ++connection_count_;
+}
+
+void RpcCore::remove(Connection& connection) {
+  (connection.list_prev ? connection.list_prev->list_next : connections_) = connection.list_next;
+  if (connection.list_next) connection.list_next->list_prev = connection.list_prev;
+  --connection_count_;
+  connection.unref();
+}
+
+void RpcCore::accept(std::unique_ptr<Stream> stream) {
+  if (scope_.closing()) return stream->close();
+  Ref<ServerConnection> connection(new ServerConnection(*this, std::move(stream)));
+  connection->open();
+  if (connection_count_ > config().max_connections)
+    connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
+}
+
+ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline, std::uint64_t id) {
+  ServerCall& call = *entry.binding.take(core_);
+  call.ctx.reset(core_, deadline, shared_.host);
+  call.ctx.set_name(entry.binding.info->full_name.data());
+  call.home = this;
+  call.method = entry.binding.info;
+  call.sink = Ref<CallSink>(&sink);
+  call.id = id;
+  call.wants_answer = !entry.binding.info->notify;
+  return call;
+}
+
+void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
+                       std::string_view metadata, std::string_view body, Deadline deadline, std::string_view peer) {
+  ServerCall& call = take(sink, entry, deadline, header.call_id);
+  call.ctx.set_caller(peer);
+  call.request_bytes = static_cast<std::uint32_t>(body.size());
+  Status bad;
+  if (!metadata.empty()) {
+    bad = decode_metadata(metadata, call.metadata);
+    call.ctx.set_incoming(&call.metadata);
+  }
+  if (bad.is_ok() && !call.request().ParseFromArray(body.data(), static_cast<int>(body.size())))
+    bad = Status(Errc::invalid_argument, "the request is no " + call.request().GetTypeName());
+  if (bad.is_ok()) return run(call, entry);
+  metrics_.bad_request.inc();
+  ++running_;
+  metrics_.running.inc();
+  struct Bad {
+    static Task<> with(Status status) { co_return status; }
+  };
+  call.chain = Bad::with(std::move(bad).not_executed());
+  auto frame = call.chain.frame();
+  async_detail::start_root(frame, frame.promise(), &ServerCall::ended, &call);
+  finish(call);
+}
+
+void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
+                             const google::protobuf::MessageLite& request, const Metadata* metadata,
+                             Deadline deadline, std::uint64_t id) {
+  ServerCall& call = take(sink, entry, deadline, id);
+  call.ctx.set_caller(shared_.id.to_string());
+  call.request().Clear();
+  call.request().CheckTypeAndMergeFrom(request);
+  call.request_bytes = 0;
+  if (metadata) {
+    call.metadata = *metadata;
+    call.ctx.set_incoming(&call.metadata);
+  }
+  run(call, entry);
+}
+
+void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
+  entry.requests.inc();
+  ++running_;
+  metrics_.running.inc();
+  core_.set_task_name(call.ctx.name());
+  bool ended = false;
+  if (shared_.server_interceptors.empty()) {
+    ended = call.start(*entry.service);
+  } else {
+    call.chain = intercepted(call, *entry.service);
+    auto frame = call.chain.frame();
+    ended = async_detail::start_root(frame, frame.promise(), &ServerCall::ended, &call);
+  }
+  if (ended)
+    finish(call);
+  else
+    call.sink->suspended(call);
+}
+
+Task<> RpcCore::intercepted(ServerCall& call, Service& service) {
+  InterceptedCall info{*call.method, call.request(), nullptr, call.ctx.caller()};
+  struct Last final : Interceptor::Next {
+    Last(ServerCall& c, Service& s, InterceptedCall& i) : call(c), service(s), info(i) {}
+    Task<> operator()(Ctx&) override {
+      Task<> handler = call.handler(service);
+      co_await std::move(handler);
+      info.response = call.response();
+      co_return ok;
+    }
+    ServerCall& call;
+    Service& service;
+    InterceptedCall& info;
+  };
+  Last last(call, service, info);
+  Chain chain(shared_.server_interceptors, info, last);
+  Task<> all = chain(call.ctx);
+  co_await std::move(all);
+  co_return ok;
+}
+
+std::coroutine_handle<> ServerCall::ended(void* call) {
+  auto* self = static_cast<ServerCall*>(call);
+  self->home->finish(*self);
+  return std::noop_coroutine();
+}
+
+void RpcCore::finish(ServerCall& call) {
+  --running_;
+  metrics_.running.dec();
+  Status outcome =
+      call.chain.valid() ? call.chain.frame().promise().take_result().status() : call.take_outcome();
+  const auto code = static_cast<std::size_t>(outcome.code());
+  metrics_.answers[code < metrics_.answers.size() ? code : 2].inc();
+  if (outcome == Errc::internal) log::error("{} failed: {}", call.method->full_name, outcome.to_string());
+  if (!call.wants_answer && !outcome.is_ok() && outcome != Errc::internal)
+    log::warn("notify {} failed: {}", call.method->full_name, outcome.to_string());
+  call.sink->answer(call, std::move(outcome));
+  call.chain = Task<>();
+  call.ctx.reset(core_, Deadline::never(), nullptr);
+  call.metadata.clear();
+  Ref<CallSink> sink = std::move(call.sink);  // lets go last
+  call.recycle();
+}
+
+void RpcCore::begin_drain() {
+  if (std::exchange(draining_, true)) return;
+  for (Connection* c = connections_; c; c = c->list_next)
+    if (c->is_established()) c->ask_to_drain();
+}
+
+Task<> RpcCore::drained(Ctx& ctx) {
+  while (running_ > 0) co_await sleep(ctx, std::chrono::milliseconds(1));
+  co_return ok;
+}
+
+Task<> RpcCore::stop(Ctx& ctx) {
+  begin_drain();
+  const Status why(Errc::unavailable, "shutting down");
+  for (auto& link : caller_.links_)
+    if (link) link->close(why);
+  std::vector<Ref<Connection>> all;
+  for (Connection* c = connections_; c; c = c->list_next) all.emplace_back(c);
+  for (auto& connection : all) connection->close(why, true);
+  all.clear();
+  Task<> idle = drained(ctx);
+  co_await std::move(idle);
+  Task<> closed = scope_.close(ctx);
+  co_await std::move(closed);
+  co_await yield(ctx);  // what is being deleted goes now
+  co_return ok;
+}
+
+}  // namespace m3::rpc_detail

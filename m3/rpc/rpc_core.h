@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "m3/async/core.h"
+#include "m3/async/scope.h"
+#include "m3/net/stream.h"
+#include "m3/obs/metric.h"
+#include "m3/rpc/caller.h"
+#include "m3/rpc/dispatcher.h"
+#include "m3/rpc/interceptor.h"
+#include "m3/rpc/resolver.h"
+#include "m3/rpc/rpc_config.h"
+#include "m3/rpc/server_call.h"
+
+namespace m3::rpc_detail {
+
+class Connection;
+
+/// What every core of one app shares; read-only once the app listens.
+struct RpcShared {
+  AppId id;
+  std::uint64_t generation = 0;
+  RpcConfig config;
+  Resolver& resolver;
+  MetricRegistry& metrics;
+  Dispatcher dispatcher;
+  Interceptors client_interceptors;
+  Interceptors server_interceptors;
+  Host* host = nullptr;
+
+  RpcShared(AppId app, RpcConfig settings, Resolver& peers, MetricRegistry& registry)
+      : id(std::move(app)), config(std::move(settings)), resolver(peers), metrics(registry), dispatcher(registry) {}
+};
+
+/// Counters of one core's connections and calls. Handles only.
+struct RpcMetrics {
+  explicit RpcMetrics(MetricRegistry& registry);
+  Counter refused(std::string_view reason);
+  std::array<Counter, 18> answers;  // by code
+  std::array<Counter, 18> outcomes;
+  Counter calls;
+  Counter retries;
+  Counter late;
+  Counter overloaded;
+  Counter unknown_method;
+  Counter draining;
+  Counter bad_request;
+  Counter shed_request;
+  Counter shed_notify;
+  Counter bad_frame;
+  Counter dead_link;
+  Counter handshake_failed;
+  Counter unexpected_response;
+  CoreGauge server_connections;
+  CoreGauge client_connections;
+  CoreGauge running;
+};
+
+/// One core's share of an app's RPC: buffers, connections, callers and the way into handlers.
+/// Core-local; owned by RpcNode.
+class RpcCore {
+ public:
+  RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> transport);
+  RpcCore(const RpcCore&) = delete;
+  RpcCore& operator=(const RpcCore&) = delete;
+  ~RpcCore();
+
+  Core& core() noexcept { return core_; }
+  RpcShared& shared() noexcept { return shared_; }
+  const RpcConfig& config() const noexcept { return shared_.config; }
+  StreamBuffers& buffers() noexcept { return buffers_; }
+  Transport& transport() noexcept { return *transport_; }
+  void set_transport(std::unique_ptr<Transport> transport) { transport_ = std::move(transport); }
+  RpcMetrics& metrics() noexcept { return metrics_; }
+  Caller& caller() noexcept { return caller_; }
+  Scope& scope() noexcept { return scope_; }
+
+  /// Serves an accepted stream.
+  void accept(std::unique_ptr<Stream> stream);
+
+  /// A request or notify that was cut out of a connection. The views end with the call.
+  void dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header, std::string_view metadata,
+                std::string_view body, Deadline deadline, std::string_view peer);
+  /// A call inside this process: the request is copied, nothing is encoded.
+  void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry, const google::protobuf::MessageLite& request,
+                      const Metadata* metadata, Deadline deadline, std::uint64_t id);
+  /// Answers, gives the record back. For CallSink and ServerCall.
+  void finish(ServerCall& call);
+
+  bool draining() const noexcept { return draining_; }
+  /// Refuses new calls from now on and asks dialers to go elsewhere.
+  void begin_drain();
+  /// Waits until no handler runs.
+  Task<> drained(Ctx& ctx);
+  /// Closes every connection and waits for what runs.
+  Task<> stop(Ctx& ctx);
+
+  std::size_t running() const noexcept { return running_; }
+  std::size_t connections() const noexcept { return connection_count_; }
+
+  /// Bookkeeping of connections.
+  void add(Connection& connection);
+  void remove(Connection& connection);
+
+ private:
+  void run(ServerCall& call, const Dispatcher::Entry& entry);
+  ServerCall& take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline, std::uint64_t id);
+  Task<> intercepted(ServerCall& call, Service& service);
+
+  Core& core_;
+  RpcShared& shared_;
+  StreamBuffers buffers_;
+  std::unique_ptr<Transport> transport_;
+  RpcMetrics metrics_;
+  bool draining_ = false;
+  std::size_t running_ = 0;
+  Connection* connections_ = nullptr;
+  std::size_t connection_count_ = 0;
+  Caller caller_;
+  Scope scope_;
+};
+
+}  // namespace m3::rpc_detail

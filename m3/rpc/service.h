@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+#include "m3/async/task.h"
+#include "m3/rpc/method.h"
+#include "m3/rpc/server_call.h"
+
+namespace m3 {
+
+/// How the dispatcher reaches one rpc of a service. Made by bind() and bind_notify().
+struct MethodBinding {
+  const MethodInfo* info = nullptr;
+  rpc_detail::ServerCall* (*take)(Core& core) = nullptr;  ///< a record out of the pool
+};
+
+/// Base of every generated service. One object per app answers on all cores at once (Multi), so its
+/// own state must be safe for that. Owned by the app; outlives its calls.
+class Service {
+ public:
+  virtual ~Service() = default;
+  virtual std::string_view service_name() const = 0;  ///< "hello.Hello"
+  virtual std::span<const MethodBinding> bindings() const = 0;
+};
+
+namespace rpc_detail {
+
+/// Free records of one type on this thread. Records that grew large are not kept.
+template <class Call>
+class CallPool {
+ public:
+  static constexpr std::size_t kKeep = 1024;
+  static constexpr std::uint32_t kLargeBytes = 64u << 10;
+
+  static Call* take(Core& core) {
+    CallPool& pool = local();
+    Call* call = pool.head_;
+    if (!call) return new Call(core);
+    pool.head_ = static_cast<Call*>(call->bucket_next);
+    --pool.count_;
+    call->bucket_next = nullptr;
+    return call;
+  }
+  static void give(Call* call) {
+    CallPool& pool = local();
+    if (pool.count_ >= kKeep || call->request_bytes > kLargeBytes) {
+      delete call;
+      return;
+    }
+    call->bucket_next = pool.head_;
+    pool.head_ = call;
+    ++pool.count_;
+  }
+  ~CallPool() {
+    while (Call* call = head_) {
+      head_ = static_cast<Call*>(call->bucket_next);
+      delete call;
+    }
+  }
+
+ private:
+  static CallPool& local() {
+    static thread_local CallPool pool;
+    return pool;
+  }
+  Call* head_ = nullptr;
+  std::size_t count_ = 0;
+};
+
+template <class S, class Req, class Rsp, Task<> (S::*Pooled)(Ctx&, const Req&, Rsp&),
+          Task<Rsp> (S::*Value)(Ctx&, const Req&)>
+class TypedCall final : public ServerCall {
+ public:
+  explicit TypedCall(Core& core) noexcept : ServerCall(core) {}
+  static ServerCall* take(Core& core) { return CallPool<TypedCall>::take(core); }
+
+  google::protobuf::MessageLite& request() override { return req_; }
+  const google::protobuf::MessageLite* response() override {
+    return by_value_.valid() && by_value_.frame().done() ? &*by_value_.frame().promise().value : &rsp_;
+  }
+  bool start(Service& service) override {
+    S& self = static_cast<S&>(service);
+    pooled_ = (self.*Pooled)(ctx, req_, rsp_);
+    if (pooled_.valid()) {
+      auto frame = pooled_.frame();
+      return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
+    }
+    by_value_ = (self.*Value)(ctx, req_);
+    auto frame = by_value_.frame();
+    return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
+  }
+  Task<> handler(Service& service) override {
+    S& self = static_cast<S&>(service);
+    Task<> pooled = (self.*Pooled)(ctx, req_, rsp_);
+    if (pooled.valid()) return pooled;
+    return fill(self);
+  }
+  Status take_outcome() override {
+    if (pooled_.valid()) return pooled_.frame().promise().take_result().status();
+    async_detail::PromiseBase& promise = by_value_.frame().promise();
+    return promise.failed ? std::move(promise.error) : Status();
+  }
+  void recycle() override {
+    pooled_ = Task<>();
+    by_value_ = Task<Rsp>();
+    rsp_.Clear();
+    CallPool<TypedCall>::give(this);
+  }
+
+ private:
+  Task<> fill(S& self) {
+    rsp_ = co_await (self.*Value)(ctx, req_);
+    co_return ok;
+  }
+  Req req_;
+  Rsp rsp_;
+  Task<> pooled_;
+  Task<Rsp> by_value_;
+};
+
+template <class S, class Req, Task<> (S::*Handler)(Ctx&, const Req&)>
+class TypedNotify final : public ServerCall {
+ public:
+  explicit TypedNotify(Core& core) noexcept : ServerCall(core) {}
+  static ServerCall* take(Core& core) { return CallPool<TypedNotify>::take(core); }
+
+  google::protobuf::MessageLite& request() override { return req_; }
+  const google::protobuf::MessageLite* response() override { return nullptr; }
+  bool start(Service& service) override {
+    task_ = handler(service);
+    auto frame = task_.frame();
+    return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
+  }
+  Task<> handler(Service& service) override { return (static_cast<S&>(service).*Handler)(ctx, req_); }
+  Status take_outcome() override { return task_.frame().promise().take_result().status(); }
+  void recycle() override {
+    task_ = Task<>();
+    CallPool<TypedNotify>::give(this);
+  }
+
+ private:
+  Req req_;
+  Task<> task_;
+};
+
+}  // namespace rpc_detail
+
+/// Generated code: one rpc with an answer. The dispatcher asks the pooled overload first; its default
+/// gives an empty Task, and then the by-value overload is called.
+template <class S, class Req, class Rsp, Task<> (S::*Pooled)(Ctx&, const Req&, Rsp&),
+          Task<Rsp> (S::*Value)(Ctx&, const Req&)>
+constexpr MethodBinding bind(const MethodInfo& info) {
+  MethodBinding binding;
+  binding.info = &info;
+  binding.take = &rpc_detail::TypedCall<S, Req, Rsp, Pooled, Value>::take;
+  return binding;
+}
+
+/// Generated code: one notify.
+template <class S, class Req, Task<> (S::*Handler)(Ctx&, const Req&)>
+constexpr MethodBinding bind_notify(const MethodInfo& info) {
+  MethodBinding binding;
+  binding.info = &info;
+  binding.take = &rpc_detail::TypedNotify<S, Req, Handler>::take;
+  return binding;
+}
+
+}  // namespace m3

@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <map>
+#include <set>
+
+#include "echo_fixture.h"
+#include "m3/async/scope.h"
+#include "m3/async/when.h"
+
+using namespace rpc_test;
+using m3::as_result;
+using m3::Ctx;
+using m3::Errc;
+using m3::Status;
+using m3::Task;
+
+namespace {
+
+EchoReq request(const std::string& text) {
+  EchoReq req;
+  req.set_text(text);
+  return req;
+}
+
+}  // namespace
+
+CO_TEST("rpc: a call is answered over a connection, pooled and by value") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto req = request("hello");
+  const auto rsp = co_await echo.echo(ctx, req);
+  CHECK(rsp.text() == "hello");
+  CHECK(rsp.answered_by() == "dev.w.echo.1");
+  CHECK(rsp.caller() == "dev.w.test.1");
+  EchoRsp pooled;
+  co_await echo.echo(ctx, req, pooled);
+  CHECK(pooled.text() == "hello");
+  ValueReq value;
+  value.set_text("by value");
+  const auto back = co_await echo.value(ctx, value);
+  CHECK(back.text() == "by value");
+  CHECK(server.handler.started == 2);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: an error comes back with code, text and the application's number") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  for (Errc code : {Errc::not_found, Errc::already_exists, Errc::aborted, Errc::permission_denied, Errc::data_loss,
+                    Errc::failed_precondition, Errc::unauthenticated, Errc::unknown, Errc::moved}) {
+    EchoReq req;
+    req.set_fail_with(static_cast<unsigned>(code));
+    auto result = co_await as_result(echo.echo(ctx, req));
+    CHECK(result.code() == code);
+    CHECK(result.status().text() == "as asked");
+    CHECK(result.status().app_code() == 7);
+    CHECK(result.status().maybe_executed());
+  }
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: an exception out of a handler answers internal and the app lives on") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto bad = request("throw");
+  auto result = co_await as_result(echo.echo(ctx, bad));
+  CHECK(result.code() == Errc::internal);
+  const auto good = request("still here");
+  const auto rsp = co_await echo.echo(ctx, good);
+  CHECK(rsp.text() == "still here");
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a handler that is not overridden is unimplemented") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  AbsentReq req;
+  auto result = co_await as_result(echo.missing(ctx, req));
+  CHECK(result.code() == Errc::unimplemented);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a method the peer does not serve is refused here, with near names") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  OtherClient other(caller.node, m3::func("echo"));
+  AbsentReq req;
+  auto result = co_await as_result(other.ech(ctx, req));
+  CHECK(result.code() == Errc::unimplemented);
+  CHECK_FALSE(result.status().maybe_executed());
+  CHECK(result.status().text().find("/rpc_test.Other/Ech") != std::string::npos);
+  CHECK(server.handler.started == 0);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a deadline ends the call here and the handler there") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq req;
+  req.set_wait_ms(10000);
+  auto result = co_await as_result(m3::within(ctx, 100ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  CHECK(result.status().maybe_executed());
+  co_await m3::sleep(ctx, 10ms);
+  CHECK(server.handler.last_reason != m3::CancelReason::none);
+  CHECK(server.node.running() == 0);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a method's own timeout applies without any other deadline") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto began = ctx.core().now();
+  ValueReq req;
+  auto result = co_await as_result(echo.quick(ctx, req));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  CHECK(ctx.core().now() - began < 60ms);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a cancelled caller cancels its handler") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq req;
+  req.set_wait_ms(3000);
+  Ctx work(ctx, m3::Deadline::never());
+  m3::Scope scope(ctx.core());
+  bool ended = false;
+  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, bool& done) -> Task<> {
+    auto result = co_await as_result(client.echo(c, r));
+    done = result.code() == Errc::cancelled;
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, work, req, ended));
+  co_await m3::sleep(ctx, 50ms);
+  work.cancel(m3::CancelReason::superseded);
+  co_await m3::sleep(ctx, 50ms);
+  CHECK(ended);
+  CHECK(server.handler.last_reason == m3::CancelReason::caller_gone);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: metadata goes with a call, comes with its answer, and does not travel on by itself") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  Ctx mine(ctx, m3::Deadline::never());
+  CHECK(mine.set_outgoing_meta("Color", "blue").is_ok());
+  const auto req = request("x");
+  co_await echo.echo(mine, req);
+  CO_REQUIRE(mine.last_reply());
+  CHECK(*mine.last_reply()->find("seen") == "blue");
+  co_await echo.echo(ctx, req);
+  CHECK(ctx.last_reply() == nullptr);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a hash route stays on one instance, random reaches all, single the lowest, p2p the named one") {
+  Net net(sim);
+  for (int i : {10, 9, 3}) net.add("dev.w.echo." + std::to_string(i), true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  HashReq key;
+  key.set_key("ann");
+  const auto first = co_await echo.by_key(ctx, key);
+  std::set<std::string> by_key, anywhere, spread;
+  const auto req = request("x");
+  for (int i = 0; i < 50; ++i) {
+    const auto again = co_await echo.by_key(ctx, key);
+    by_key.insert(again.answered_by());
+    const auto any = co_await echo.echo(ctx, req);
+    anywhere.insert(any.answered_by());
+    const auto hashed = co_await echo.echo(ctx, req, m3::to::hash(std::to_string(i)));
+    spread.insert(hashed.answered_by());
+  }
+  CHECK(by_key == std::set<std::string>{first.answered_by()});
+  CHECK(anywhere.size() == 3);
+  CHECK(spread.size() == 3);
+  const auto lowest = co_await echo.echo(ctx, req, m3::to::single());
+  CHECK(lowest.answered_by() == "dev.w.echo.3");
+  const auto named = co_await echo.echo(ctx, req, m3::to::app("dev.w.echo.10"));
+  CHECK(named.answered_by() == "dev.w.echo.10");
+  auto nobody = co_await as_result(echo.echo(ctx, req, m3::to::app("dev.w.echo.77")));
+  CHECK(nobody.code() == Errc::unavailable);
+  CHECK_FALSE(nobody.status().maybe_executed());
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a hash call of a method without a key is an error that says what to do") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  ValueReq req;
+  auto result = co_await as_result(echo.value(ctx, req, m3::Route(m3::RouteMode::hash, "")));
+  CHECK(result.is_ok());  // an empty key is a key
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: another world is another service") {
+  Net net(sim);
+  net.add("dev.w2.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient here(caller.node);
+  EchoClient there(caller.node, m3::world("w2"));
+  const auto req = request("x");
+  auto none = co_await as_result(here.echo(ctx, req));
+  CHECK(none.code() == Errc::unavailable);
+  const auto rsp = co_await there.echo(ctx, req);
+  CHECK(rsp.answered_by() == "dev.w2.echo.1");
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: notify reaches one, broadcast reaches every instance") {
+  Net net(sim);
+  auto& one = net.add("dev.w.echo.1", true);
+  auto& two = net.add("dev.w.echo.2", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  Notice notice;
+  notice.set_text("to one");
+  co_await echo.tell(ctx, notice, m3::to::single());
+  notice.set_text("to all");
+  co_await echo.tell(ctx, notice, m3::to::all());
+  auto topic = co_await as_result(echo.tell(ctx, notice, m3::to::topic("t")));
+  CHECK(topic.code() == Errc::failed_precondition);
+  co_await m3::sleep(ctx, 5ms);
+  CHECK(one.handler.notices == std::vector<std::string>{"to one", "to all"});
+  CHECK(two.handler.notices == std::vector<std::string>{"to all"});
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a call to the app itself goes straight to its handler") {
+  Net net(sim);
+  auto& app = net.add("dev.w.echo.1", true);
+  EchoClient echo(app.node);
+  const auto req = request("me");
+  const auto rsp = co_await echo.echo(ctx, req);
+  CHECK(rsp.text() == "me");
+  CHECK(rsp.caller() == "dev.w.echo.1");
+  CHECK(app.node.connections() == 0);
+  EchoReq slow;
+  slow.set_wait_ms(20);
+  slow.set_text("slow");
+  const auto waited = co_await echo.echo(ctx, slow);
+  CHECK(waited.text() == "slow");
+  slow.set_wait_ms(10000);
+  auto late = co_await as_result(m3::within(ctx, 30ms, [&](Ctx& soon) { return echo.echo(soon, slow); }));
+  CHECK(late.code() == Errc::deadline_exceeded);
+  co_await m3::sleep(ctx, 5ms);
+  CHECK(app.node.running() == 0);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: m3::call finds method and app by the request's type") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  Ctx mine(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&caller.node));
+  const auto req = request("generic");
+  const auto rsp = co_await m3::call(mine, req);
+  CHECK(rsp.text() == "generic");
+  auto nowhere = co_await as_result(m3::call(ctx, req));
+  CHECK(nowhere.code() == Errc::failed_precondition);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: when an instance dies its calls fail at once, and new ones go elsewhere") {
+  Net net(sim);
+  auto& one = net.add("dev.w.echo.1", true);
+  net.add("dev.w.echo.2", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq slow;
+  slow.set_wait_ms(60000);
+  m3::Scope scope(ctx.core());
+  Status seen;
+  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, Status& out) -> Task<> {
+    auto result = co_await as_result(client.echo(c, r, m3::to::app("dev.w.echo.1")));
+    out = std::move(result).status();
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, scope.ctx(), slow, seen));
+  co_await m3::sleep(ctx, 20ms);
+  net.wire.unlisten(one.address);
+  co_await one.node.stop(ctx);
+  co_await m3::sleep(ctx, 20ms);
+  CHECK(seen == Errc::unavailable);
+  const auto req = request("x");
+  for (int i = 0; i < 20; ++i) {
+    const auto rsp = co_await echo.echo(ctx, req);
+    CHECK(rsp.answered_by() == "dev.w.echo.2");
+  }
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a frozen peer is found by pings within three seconds") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto warm = request("x");
+  co_await echo.echo(ctx, warm);
+  net.wire.freeze(true);
+  const auto began = ctx.core().now();
+  auto result = co_await as_result(m3::within(ctx, 60s, [&](Ctx& soon) { return echo.echo(soon, warm); }));
+  CHECK(result.code() == Errc::unavailable);
+  CHECK(result.status().maybe_executed());
+  CHECK(ctx.core().now() - began <= 3s);
+  net.wire.freeze(false);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a request that lay in a frozen socket is late, and its handler does not start") {
+  Net net(sim);
+  m3::RpcConfig patient;
+  patient.ping_timeout = 1h;
+  auto& server = net.add("dev.w.echo.1", true, patient);
+  auto& caller = net.add("dev.w.test.1", false, patient);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  co_await echo.echo(ctx, req);
+  CHECK(server.handler.started == 1);
+  net.wire.freeze(true);
+  auto result = co_await as_result(m3::within(ctx, 500ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  co_await m3::sleep(ctx, 5s);
+  net.wire.freeze(false);
+  co_await m3::sleep(ctx, 1s);
+  CHECK(server.handler.started == 1);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: draining refuses new calls as not executed and lets running ones end") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq slow;
+  slow.set_wait_ms(100);
+  slow.set_text("slow");
+  m3::Scope scope(ctx.core());
+  std::string answer;
+  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, std::string& out) -> Task<> {
+    const auto rsp = co_await client.echo(c, r);
+    out = rsp.text();
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, scope.ctx(), slow, answer));
+  co_await m3::sleep(ctx, 20ms);
+  co_await server.node.drain(ctx);
+  co_await m3::sleep(ctx, 5ms);
+  CHECK(answer == "slow");
+  const auto req = request("x");
+  auto refused = co_await as_result(echo.echo(ctx, req));
+  CHECK(refused.code() == Errc::unavailable);
+  CHECK_FALSE(refused.status().maybe_executed());
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a wrong token is refused with the reason") {
+  Net net(sim);
+  m3::RpcConfig guarded;
+  guarded.token = "secret";
+  m3::RpcConfig wrong;
+  wrong.token = "guess";
+  net.add("dev.w.echo.1", true, guarded);
+  auto& caller = net.add("dev.w.test.1", false, wrong);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  auto result = co_await as_result(echo.echo(ctx, req));
+  CHECK(result.code() == Errc::unauthenticated);
+  CHECK_FALSE(result.status().maybe_executed());
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: limits are kept on both sides: requests, answers, calls in flight") {
+  Net net(sim);
+  m3::RpcConfig small;
+  small.limits.max_frame_bytes = 8192;
+  small.limits.max_calls = 4;
+  net.add("dev.w.echo.1", true, small);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto large = request(std::string(10000, 'x'));
+  const auto warm = request("x");
+  co_await echo.echo(ctx, warm);
+  auto refused = co_await as_result(echo.echo(ctx, large));
+  CHECK(refused.code() == Errc::invalid_argument);
+  CHECK_FALSE(refused.status().maybe_executed());
+  EchoReq grows;
+  grows.set_answer_bytes(10000);
+  auto too_much = co_await as_result(echo.echo(ctx, grows));
+  CHECK(too_much.code() == Errc::resource_exhausted);
+  EchoReq slow;
+  slow.set_wait_ms(100);
+  std::vector<Task<Errc>> many;
+  auto one = [](EchoClient& client, Ctx& c, const EchoReq& r) -> Task<Errc> {
+    auto result = co_await as_result(client.echo(c, r));
+    co_return result.code();
+  };
+  for (int i = 0; i < 6; ++i) many.push_back(one(echo, ctx, slow));
+  const auto codes = co_await m3::when_all(ctx.core(), std::move(many));
+  std::map<Errc, int> count;
+  for (Errc code : codes) ++count[code];
+  CHECK(count[Errc::ok] == 4);
+  CHECK(count[Errc::resource_exhausted] == 2);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: interceptors stand around calls and requests in order, and may refuse") {
+  struct Note final : m3::Interceptor {
+    Note(std::string n, std::vector<std::string>& o) : name(std::move(n)), out(o) {}
+    Task<> on_call(Ctx& c, const m3::InterceptedCall& call, Next& next) override {
+      out.push_back(name + " " + std::string(call.method.full_name));
+      auto result = co_await as_result(next(c));
+      out.push_back(name + (result.is_ok() ? " ok" : " failed") + (call.response ? " with answer" : ""));
+      co_return std::move(result).status();
+    }
+    std::string name;
+    std::vector<std::string>& out;
+  };
+  struct Refuse final : m3::Interceptor {
+    Task<> on_call(Ctx& c, const m3::InterceptedCall& call, Next& next) override {
+      if (static_cast<const EchoReq&>(call.request).text() == "no")
+        co_return Status(Errc::permission_denied, "not you").not_executed();
+      Task<> rest = next(c);
+      co_await std::move(rest);
+      co_return m3::ok;
+    }
+  };
+  Net net(sim);
+  std::vector<std::string> notes;
+  net.apps.push_back(std::make_unique<Net::App>(net, "dev.w.echo.1", m3::RpcConfig()));
+  auto& server = *net.apps.back();
+  server.address.host = "sim";
+  server.address.port = 50;
+  server.node.intercept_requests(std::make_shared<Note>("server", notes));
+  server.node.intercept_requests(std::make_shared<Refuse>());
+  CHECK(server.node.serve(server.handler).is_ok());
+  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
+  net.listen(server);
+  auto& caller = net.add("dev.w.test.1", false);
+  caller.node.intercept_calls(std::make_shared<Note>("outer", notes));
+  caller.node.intercept_calls(std::make_shared<Note>("inner", notes));
+  EchoClient echo(caller.node);
+  const auto yes = request("yes");
+  const auto rsp = co_await echo.echo(ctx, yes);
+  CHECK(rsp.text() == "yes");
+  CHECK(notes == std::vector<std::string>{"outer /rpc_test.Echo/Echo", "inner /rpc_test.Echo/Echo",
+                                          "server /rpc_test.Echo/Echo", "server ok with answer",
+                                          "inner ok with answer", "outer ok with answer"});
+  notes.clear();
+  const auto no = request("no");
+  auto refused = co_await as_result(echo.echo(ctx, no));
+  CHECK(refused.code() == Errc::permission_denied);
+  CHECK_FALSE(refused.status().maybe_executed());
+  CHECK(server.handler.started == 1);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: an answer to a reader that does not keep up waits in bounded memory") {
+  Net net(sim);
+  m3::LoopbackNet::Options narrow;
+  narrow.window = 4096;
+  narrow.latency = 1ms;
+  net.wire.set_options(narrow);
+  m3::RpcConfig config;
+  config.out.buffer = 16384;
+  config.out.response = 65536;
+  auto& server = net.add("dev.w.echo.1", true, config);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq grows;
+  grows.set_answer_bytes(20000);
+  std::vector<Task<EchoRsp>> many;
+  for (int i = 0; i < 100; ++i) many.push_back(echo.echo(ctx, grows));
+  auto all = m3::when_all(ctx.core(), std::move(many));
+  m3::Scope scope(ctx.core());
+  std::size_t done = 0;
+  auto gather = [](Task<std::vector<EchoRsp>> task, std::size_t& out) -> Task<> {
+    const auto answers = co_await std::move(task);
+    out = answers.size();
+    co_return m3::ok;
+  };
+  scope.spawn("gather", gather(std::move(all), done));
+  co_await m3::sleep(ctx, 20ms);
+  CHECK(server.handler.started < 40);  // it stopped reading requests: 100 answers would be 2 MB
+  co_await scope.drain(ctx);
+  CHECK(done == 100);
+  co_await net.stop(ctx);
+}

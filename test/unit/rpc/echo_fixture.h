@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "m3/async/timer.h"
+#include "m3/net/loopback.h"
+#include "m3/rpc/node.h"
+#include "m3/testing/co_test.h"
+#include "rpc_test.m3.h"
+
+namespace rpc_test {
+
+using namespace std::chrono_literals;
+
+/// Answers with its name; waits, fails or grows as the request says.
+class EchoHandler final : public EchoService {
+ public:
+  explicit EchoHandler(std::string name) : name_(std::move(name)) {}
+
+  m3::Task<> echo(m3::Ctx& ctx, const EchoReq& req, EchoRsp& rsp) override {
+    ++started;
+    if (req.text() == "throw") throw std::runtime_error("boom");
+    if (req.wait_ms()) {
+      auto slept = co_await m3::as_result(m3::sleep(ctx, std::chrono::milliseconds(req.wait_ms())));
+      if (!slept.is_ok()) {
+        last_reason = ctx.reason();
+        co_return std::move(slept).status();
+      }
+    }
+    if (req.fail_with()) co_return m3::Status(m3::errc_from_number(req.fail_with()), "as asked").with_app_code(7);
+    rsp.set_text(req.answer_bytes() ? std::string(req.answer_bytes(), 'x') : req.text());
+    rsp.set_answered_by(name_);
+    rsp.set_caller(std::string(ctx.caller()));
+    if (const auto seen = ctx.meta("color"); !seen.empty())
+      if (auto set = ctx.set_reply_meta("seen", std::string(seen)); !set.is_ok()) co_return set;
+    co_return m3::ok;
+  }
+  m3::Task<ValueRsp> value(m3::Ctx&, const ValueReq& req) override {
+    ValueRsp rsp;
+    rsp.set_text(req.text());
+    co_return rsp;
+  }
+  m3::Task<HashRsp> by_key(m3::Ctx&, const HashReq&) override {
+    HashRsp rsp;
+    rsp.set_answered_by(name_);
+    co_return rsp;
+  }
+  m3::Task<ValueRsp> quick(m3::Ctx& ctx, const ValueReq&) override {
+    co_await m3::sleep(ctx, 1h);
+    co_return ValueRsp();
+  }
+  m3::Task<> tell(m3::Ctx&, const Notice& notice) override {
+    notices.push_back(notice.text());
+    co_return m3::ok;
+  }
+
+  int started = 0;
+  m3::CancelReason last_reason = m3::CancelReason::none;
+  std::vector<std::string> notices;
+
+ private:
+  std::string name_;
+};
+
+inline m3::AppId app_id(const std::string& text) { return *m3::AppId::parse(text); }
+
+/// Apps on one simulated core and network: `echo` instances to call and one caller.
+struct Net {
+  explicit Net(m3::testing::SimRuntime& runtime) : sim(runtime) {}
+
+  struct App {
+    App(Net& net, const std::string& id, m3::RpcConfig config)
+        : handler(id), node(net.sim.runtime(), options(net, id, std::move(config)), net.resolver, metrics) {}
+    static m3::RpcNode::Options options(Net& net, const std::string& id, m3::RpcConfig config) {
+      m3::RpcNode::Options options;
+      options.id = app_id(id);
+      options.config = std::move(config);
+      options.transport = [&net](m3::Core& core) { return std::make_unique<m3::LoopbackTransport>(core, net.wire); };
+      return options;
+    }
+    m3::MetricRegistry metrics;
+    EchoHandler handler;
+    m3::RpcNode node;
+    m3::HostPort address;
+  };
+
+  App& add(const std::string& id, bool serves, m3::RpcConfig config = {}) {
+    apps.push_back(std::make_unique<App>(*this, id, std::move(config)));
+    App& app = *apps.back();
+    app.address.host = "sim";
+    app.address.port = static_cast<std::uint16_t>(apps.size());
+    if (serves) {
+      CHECK(app.node.serve(app.handler).is_ok());
+      CHECK(resolver.add(app_id(id), app.address).is_ok());
+      listen(app);
+    }
+    return app;
+  }
+  void listen(App& app) {
+    wire.listen(sim.core(), app.address, [&app](std::unique_ptr<m3::Stream> stream) { app.node.accept(std::move(stream)); });
+  }
+  m3::Task<> stop(m3::Ctx& ctx) {
+    for (auto& app : apps) co_await app->node.stop(ctx);
+    co_return m3::ok;
+  }
+
+  m3::testing::SimRuntime& sim;
+  m3::LoopbackNet wire;
+  m3::StaticResolver resolver;
+  std::vector<std::unique_ptr<App>> apps;
+};
+
+}  // namespace rpc_test
