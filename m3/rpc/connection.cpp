@@ -13,9 +13,11 @@ Connection::Connection(RpcCore& core, std::unique_ptr<Stream> stream, Handshake 
       stream_(std::move(stream)),
       out_(core.buffers().pool, core.config().out),
       last_heard_(core.core().now()),
-      handshake_(std::make_unique<Handshake>(std::move(handshake))) {}
+      handshake_(std::make_unique<Handshake>(std::move(handshake))) {
+  core_.born();
+}
 
-Connection::~Connection() = default;
+Connection::~Connection() { core_.died(); }
 
 void Connection::expire() noexcept { core_.core().ready(reaper_); }
 

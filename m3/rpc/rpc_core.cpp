@@ -220,7 +220,8 @@ Task<> RpcCore::stop(Ctx& ctx) {
   co_await std::move(idle);
   Task<> closed = scope_.close(ctx);
   co_await std::move(closed);
-  co_await yield(ctx);  // what is being deleted goes now
+  // Closed connections are deleted when the queues that know them have run.
+  while (alive_ > 0) co_await sleep(ctx, std::chrono::milliseconds(1));
   co_return ok;
 }
 

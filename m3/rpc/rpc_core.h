@@ -106,6 +106,8 @@ class RpcCore {
   /// Bookkeeping of connections.
   void add(Connection& connection);
   void remove(Connection& connection);
+  void born() noexcept { ++alive_; }
+  void died() noexcept { --alive_; }
 
  private:
   void run(ServerCall& call, const Dispatcher::Entry& entry);
@@ -121,6 +123,7 @@ class RpcCore {
   std::size_t running_ = 0;
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;
+  std::size_t alive_ = 0;  // connections not yet deleted
   Caller caller_;
   Scope scope_;
 };
