@@ -174,10 +174,10 @@ void LoopbackNet::Side::deliver_due() {
 }
 
 void LoopbackNet::Side::show(std::string bytes) {
-  if (!tail.empty()) bytes.insert(0, std::exchange(tail, {}));
+  if (!tail.empty()) bytes = std::exchange(tail, {}).append(bytes);
   const StreamHandler::Taken taken = handler->on_bytes(bytes);
   if (!open) return;
-  bytes.erase(0, taken.bytes);
+  if (taken.bytes) bytes.erase(0, taken.bytes);
   tail = std::move(bytes);
   tail.reserve(tail.size() + taken.needed);
 }

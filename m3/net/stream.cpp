@@ -22,6 +22,8 @@ Result<HostPort> HostPort::parse(std::string_view text) {
   else if (host.find(':') != std::string_view::npos)
     return wrong("an IPv6 address goes in brackets");
   if (host.empty()) return wrong("there is no host");
+  if (host.find_first_of("[]/@ \t\r\n") != std::string_view::npos)
+    return wrong("the host is no name and no IP address");
   unsigned port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (error != std::errc() || end != digits.data() + digits.size() || port > 65535)

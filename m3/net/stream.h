@@ -39,8 +39,10 @@ class Stream {
   /// Reading begins; `handler` stays until close() or on_closed().
   virtual void start(StreamHandler& handler) = 0;
   /// Takes some or all of the bytes, without waiting. Fewer: on_writable() follows. An error is
-  /// told by on_closed(), later.
+  /// told by on_closed(), later, after what the peer said last.
   virtual std::size_t send(std::string_view bytes) = 0;
+  /// No on_bytes() and no end of the connection while paused, except the end that a send() runs
+  /// into. Afterwards the bytes that were not taken are shown again, with or without more.
   virtual void pause_reading(bool paused) = 0;
   /// What was sent still goes out. No callback comes after this. Safe inside a callback.
   virtual void close() = 0;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "m3/async/asio.h"
 #include "m3/async/edge_op.h"
@@ -26,6 +28,8 @@ using tcp = asio::ip::tcp;
 namespace {
 
 Status errno_status(int error, std::string_view what) {
+  // The kernel gave up on the peer: that is no deadline of the caller's.
+  if (error == ETIMEDOUT) return Status(Errc::unavailable, std::strerror(error)).add_context(what);
   return to_status(boost::system::error_code(error, boost::system::system_category()))
       .add_context(what);
 }
@@ -51,43 +55,49 @@ class TcpStream final : public Stream {
         fd_(fd),
         peer_name_(std::move(peer_name)),
         watch_(io_context(core), fd, &TcpStream::on_edge, this),
-        again_(std::make_shared<Again>(*this)) {}
+        again_(std::make_shared<Again>(*this)),
+        quiet_(*this) {}
   ~TcpStream() override {
     close();
     again_->stream = nullptr;
   }
 
   void start(StreamHandler& handler) override {
+    if (fd_ < 0) return;
     handler_ = &handler;
-    waiting_ = true;
-    watch_.wait();
+    if (blocked_) watch_.wait_writable(&TcpStream::on_write_edge);
+    if (send_error_) read_soon();
+    wait();
   }
   std::size_t send(std::string_view bytes) override;
   void pause_reading(bool paused) override {
     paused_ = paused;
-    if (!paused && !waiting_ && fd_ >= 0) go_on_later();
+    show_again_ |= paused;
+    if (!paused && fd_ >= 0) read_soon();
   }
   void close() override {
     if (fd_ < 0) return;
-    handler_ = nullptr;
-    watch_.close();
-    ::close(std::exchange(fd_, -1));
-    buffers_.pool.give(std::exchange(tail_, {}));
-    tail_size_ = 0;
+    discard_unread();
+    shut();
   }
   const std::string& peer_name() const override { return peer_name_; }
 
  private:
-  /// Reading that goes on from the ready queue. Outlives the stream while it is queued.
-  struct Again final : Core::Runnable {
-    explicit Again(TcpStream& owner) : Runnable(&Again::fire), stream(&owner) {}
-    static void fire(Core::Runnable& work) {
-      auto keep = std::move(static_cast<Again&>(work).self);
-      if (keep->stream) keep->stream->go_on();
-    }
+  /// Reading that goes on after the other sockets had their turn. May outlive the stream.
+  struct Again {
+    explicit Again(TcpStream& owner) : stream(&owner) {}
     TcpStream* stream;
-    std::shared_ptr<Again> self;  // while queued
+    bool queued = false;
   };
+  /// When bytes and the peer's close come together they raise one edge, and the short read that
+  /// took the bytes did not see the close. So a connection that went quiet is read once more.
+  struct Quiet final : async_detail::TimerNode {
+    explicit Quiet(TcpStream& owner)
+        : TimerNode([](TimerNode& node) { static_cast<Quiet&>(node).stream.on_quiet(); }),
+          stream(owner) {}
+    TcpStream& stream;
+  };
+  static constexpr Nanos kQuiet = std::chrono::milliseconds(10);
 
   static void on_edge(void* arg) {
     auto* self = static_cast<TcpStream*>(arg);
@@ -98,24 +108,60 @@ class TcpStream final : public Stream {
   static void on_write_edge(void* arg) {
     auto* self = static_cast<TcpStream*>(arg);
     Turn turn(self->core_);
+    self->blocked_ = false;
     if (self->handler_) self->handler_->on_writable();
   }
-  void go_on_later() {
-    if (again_->self) return;
-    again_->self = again_;
-    core_.ready(*again_);
+  void on_quiet() {
+    if (last_read_ + kQuiet > core_.now())
+      core_.timers().add(quiet_, last_read_ + kQuiet);
+    else
+      read();
+  }
+  void wait() {
+    if (waiting_) return;
+    waiting_ = true;
+    watch_.wait();
+  }
+  void read_soon() {
+    if (std::exchange(again_->queued, true)) return;
+    boost::asio::post(io_context(core_), [again = again_] {
+      again->queued = false;
+      if (!again->stream) return;
+      Turn turn(again->stream->core_);
+      again->stream->go_on();
+    });
   }
   void go_on() {
-    if (fd_ < 0) return;
-    if (send_error_) return broke(errno_status(send_error_, "send"));
-    if (!waiting_) read();
+    if (!handler_) return;
+    if (paused_) {
+      if (send_error_) broke(errno_status(send_error_, "send"));
+      return;
+    }
+    if (std::exchange(show_again_, false) && tail_size_ > 0) {
+      show(tail_.data.get(), tail_size_);
+      if (fd_ < 0 || paused_) return;
+    }
+    read();
   }
   void read();
-  StreamHandler::Taken show(std::string_view bytes) { return handler_->on_bytes(bytes); }
+  void nothing_to_read(int error);
+  void show(const char* bytes, std::size_t size);
   void keep_tail(std::string_view rest, std::size_t needed);
+  void drop_tail() {
+    if (tail_.data) buffers_.pool.give(std::exchange(tail_, {}));
+    tail_size_ = 0;
+  }
+  void discard_unread();
+  void shut() {
+    handler_ = nullptr;
+    quiet_.cancel();
+    watch_.close();
+    ::close(std::exchange(fd_, -1));
+    if (!showing_) drop_tail();
+  }
   void broke(Status why) {
     StreamHandler* handler = handler_;
-    close();
+    shut();
     if (handler) handler->on_closed(std::move(why));
   }
 
@@ -125,11 +171,16 @@ class TcpStream final : public Stream {
   std::string peer_name_;
   EdgeWatch watch_;
   std::shared_ptr<Again> again_;
+  Quiet quiet_;
   StreamHandler* handler_ = nullptr;
   OutBufferPool::Buffer tail_;  // an unfinished frame; none while the connection is idle
   std::size_t tail_size_ = 0;
-  bool waiting_ = false;
+  TimePoint last_read_;
+  bool waiting_ = false;  // for an edge
+  bool blocked_ = false;  // a send fell short
   bool paused_ = false;
+  bool show_again_ = false;  // it was paused: the tail may hold whole frames
+  bool showing_ = false;     // the handler looks at bytes that may lie in tail_
   int send_error_ = 0;
 };
 
@@ -142,11 +193,12 @@ std::size_t TcpStream::send(std::string_view bytes) {
     if (n >= 0) {
       sent += static_cast<std::size_t>(n);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      watch_.wait_writable(&TcpStream::on_write_edge);
+      if (!std::exchange(blocked_, true) && handler_)
+        watch_.wait_writable(&TcpStream::on_write_edge);
       return sent;
     } else if (errno != EINTR) {
       send_error_ = errno;
-      go_on_later();
+      read_soon();  // what the peer said last comes before the end
       return bytes.size();
     }
   }
@@ -162,46 +214,58 @@ void TcpStream::read() {
   const std::size_t room = (gather ? tail_.size : StreamBuffers::kReadBytes) - tail_size_;
   ssize_t got = 0;
   do {
-    if (!gather && tail_size_ > 0) std::memcpy(to, tail_.data.get(), tail_size_);
     got = ::recv(fd_, to + tail_size_, room, MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
-  if (got == 0) return broke(Status(Errc::unavailable, "the peer closed the connection"));
-  if (got < 0) {
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return broke(errno_status(errno, "receive"));
-    waiting_ = true;
-    watch_.wait();
+  if (got <= 0) return nothing_to_read(got < 0 ? errno : 0);
+  if (!gather && tail_size_ > 0) std::memcpy(to, tail_.data.get(), tail_size_);
+  show(to, tail_size_ + static_cast<std::size_t>(got));
+  if (fd_ < 0) return;
+  last_read_ = core_.now();
+  if (static_cast<std::size_t>(got) == room || send_error_) {
+    if (!paused_ || send_error_) read_soon();
     return;
   }
-  const std::size_t size = tail_size_ + static_cast<std::size_t>(got);
-  const StreamHandler::Taken taken = show(std::string_view(to, size));
-  if (fd_ < 0) return;
-  keep_tail(std::string_view(to + taken.bytes, size - taken.bytes), taken.needed);
-  if (static_cast<std::size_t>(got) < room) {
-    waiting_ = true;
-    watch_.wait();
-  } else if (!paused_) {
-    go_on_later();
-  }
+  if (!quiet_.armed()) core_.timers().add(quiet_, last_read_ + kQuiet);
+  wait();
+}
+
+void TcpStream::nothing_to_read(int error) {
+  if (error == 0) return broke(Status(Errc::unavailable, "the peer closed the connection"));
+  if (error != EAGAIN && error != EWOULDBLOCK) return broke(errno_status(error, "receive"));
+  if (send_error_) return broke(errno_status(send_error_, "send"));
+  wait();
+}
+
+void TcpStream::show(const char* bytes, std::size_t size) {
+  showing_ = true;
+  const StreamHandler::Taken taken = handler_->on_bytes(std::string_view(bytes, size));
+  showing_ = false;
+  if (fd_ < 0)
+    drop_tail();
+  else
+    keep_tail(std::string_view(bytes + taken.bytes, size - taken.bytes), taken.needed);
 }
 
 void TcpStream::keep_tail(std::string_view rest, std::size_t needed) {
-  if (rest.empty()) {
-    if (tail_.data) buffers_.pool.give(std::exchange(tail_, {}));
-    tail_size_ = 0;
-    return;
-  }
-  const std::size_t want = rest.size() + needed;
-  if (tail_.size < want || rest.data() < tail_.data.get() ||
-      rest.data() >= tail_.data.get() + tail_.size) {
-    OutBufferPool::Buffer bigger =
-        tail_.size >= want ? std::exchange(tail_, {}) : buffers_.pool.take(want);
-    std::memmove(bigger.data.get(), rest.data(), rest.size());
-    if (tail_.data) buffers_.pool.give(std::move(tail_));
+  if (rest.empty()) return drop_tail();
+  // There is always room for more: of a frame of unknown length as much again.
+  const std::size_t want = rest.size() + (needed ? needed : rest.size());
+  if (tail_.size < want) {
+    OutBufferPool::Buffer bigger = buffers_.pool.take(want);
+    std::memcpy(bigger.data.get(), rest.data(), rest.size());
+    drop_tail();
     tail_ = std::move(bigger);
   } else if (rest.data() != tail_.data.get()) {
     std::memmove(tail_.data.get(), rest.data(), rest.size());
   }
   tail_size_ = rest.size();
+}
+
+/// Bytes nobody read would turn the close into a reset, which may overtake what was sent.
+void TcpStream::discard_unread() {
+  char sink[16 << 10];
+  for (int i = 0; i < 64 && ::recv(fd_, sink, sizeof sink, MSG_DONTWAIT) > 0; ++i) {
+  }
 }
 
 /// Waits for a connect that is under way.
@@ -214,21 +278,68 @@ class ConnectOp final : public async_detail::CtxOp {
   bool start(async_detail::Waiter& waiter) {
     if (refused()) return true;
     watch_ = std::make_unique<EdgeWatch>(io_context(ctx().core()), fd_, [](void*) {}, this);
-    watch_->wait_writable([](void* arg) {
-      auto* self = static_cast<ConnectOp*>(arg);
-      Turn turn(self->ctx().core());
-      self->watch_->close();
-      self->finish();
-    });
+    watch_->wait_writable(&ConnectOp::on_edge);
     suspend(waiter);
     return false;
   }
   void take() const noexcept {}
 
  private:
+  static void on_edge(void* arg) {
+    auto* self = static_cast<ConnectOp*>(arg);
+    pollfd look{self->fd_, POLLOUT, 0};
+    // The reactor may wake for an earlier owner of the descriptor's slot.
+    if (::poll(&look, 1, 0) == 0) return self->watch_->wait_writable(&ConnectOp::on_edge);
+    Turn turn(self->ctx().core());
+    self->watch_->close();
+    self->finish();
+  }
   void detach() noexcept override { watch_->close(); }
   int fd_;
   std::unique_ptr<EdgeWatch> watch_;
+};
+
+/// Looks a name up. The system's resolver cannot be stopped: a cancelled lookup is left behind.
+class LookUpOp final : public async_detail::CtxOp {
+ public:
+  using value_type = std::vector<tcp::endpoint>;
+  LookUpOp(Ctx& ctx, HostPort address) : CtxOp(ctx), address_(std::move(address)) {}
+  LookUpOp(LookUpOp&& other) noexcept
+      : CtxOp(std::move(other)), address_(std::move(other.address_)) {}
+
+  bool start(async_detail::Waiter& waiter) {
+    if (refused()) return true;
+    suspend(waiter);
+    lookup_ = std::make_shared<Lookup>(*this);
+    lookup_->resolver.async_resolve(
+        address_.host, std::to_string(address_.port),
+        [lookup = lookup_](const boost::system::error_code& error, const auto& found) {
+          if (lookup->op) lookup->op->came(error, found);
+        });
+    return false;
+  }
+  value_type take() { return std::move(endpoints_); }
+
+ private:
+  struct Lookup {
+    explicit Lookup(LookUpOp& owner) : resolver(io_context(owner.ctx().core())), op(&owner) {}
+    tcp::resolver resolver;
+    LookUpOp* op;
+  };
+  void came(const boost::system::error_code& error, const tcp::resolver::results_type& found) {
+    Turn turn(ctx().core());
+    lookup_->op = nullptr;
+    for (const auto& entry : found) endpoints_.push_back(entry.endpoint());
+    finish(error ? to_status(error).add_context("look up " + address_.host) : Status());
+  }
+  void detach() noexcept override {
+    lookup_->op = nullptr;
+    lookup_->resolver.cancel();
+  }
+
+  HostPort address_;
+  std::shared_ptr<Lookup> lookup_;
+  std::vector<tcp::endpoint> endpoints_;
 };
 
 /// Closes unless released.
@@ -243,20 +354,38 @@ struct FdGuard {
   int fd;
 };
 
+int error_of(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
+/// A dial to a free port of this machine may pick that very port as its own and meet itself.
+bool met_itself(int fd) {
+  tcp::endpoint here;
+  tcp::endpoint there;
+  socklen_t here_size = static_cast<socklen_t>(here.capacity());
+  socklen_t there_size = static_cast<socklen_t>(there.capacity());
+  return getsockname(fd, here.data(), &here_size) == 0 &&
+         getpeername(fd, there.data(), &there_size) == 0 && here == there;
+}
+
 Task<int> connect_to(Ctx& ctx, tcp::endpoint endpoint) {
   FdGuard guard(
       ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (guard.fd < 0) co_return errno_status(errno, "socket");
   no_delay(guard.fd);
+  int error = 0;
   if (::connect(guard.fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
-    if (errno != EINPROGRESS)
-      co_return errno_status(errno, "connect to " + name_of(endpoint)).not_executed();
-    co_await ConnectOp(ctx, guard.fd);
-    int error = 0;
-    socklen_t size = sizeof error;
-    getsockopt(guard.fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error) co_return errno_status(error, "connect to " + name_of(endpoint)).not_executed();
+    error = errno;
+    if (error == EINPROGRESS) {
+      ConnectOp connected(ctx, guard.fd);
+      co_await connected;
+      error = error_of(guard.fd);
+    }
   }
+  if (!error && met_itself(guard.fd)) error = ECONNREFUSED;
+  if (error) co_return errno_status(error, "connect to " + name_of(endpoint));
   co_return guard.release();
 }
 
@@ -269,12 +398,10 @@ Task<std::unique_ptr<Stream>> TcpTransport::connect(Ctx& ctx, HostPort address) 
   if (!not_numeric) {
     endpoints.emplace_back(ip, address.port);
   } else {
-    tcp::resolver resolver(io_context(core_));
-    auto found = co_await as_result(
-        resolver.async_resolve(address.host, std::to_string(address.port), use_task(ctx)));
-    if (!found.is_ok())
-      co_return std::move(found).status().add_context("look up " + address.host).not_executed();
-    for (const auto& entry : *found) endpoints.push_back(entry.endpoint());
+    LookUpOp look_up(ctx, address);
+    auto found = co_await as_result(std::move(look_up));
+    if (!found.is_ok()) co_return std::move(found).status().not_executed();
+    endpoints = *std::move(found);
   }
   Status last(Errc::unavailable, "no address of " + address.host);
   for (const tcp::endpoint& endpoint : endpoints) {
@@ -303,33 +430,52 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
 
   void on_edge() {
     Turn turn(core);
-    auto keep = shared_from_this();
     accept_all();
   }
   void accept_all() {
-    for (;;) {
+    const auto keep = shared_from_this();  // on_accept may drop the listener
+    while (fd >= 0) {
       sockaddr_storage from{};
       socklen_t size = sizeof from;
       const int accepted =
           ::accept4(fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (accepted >= 0) {
+        if (std::exchange(refused, false)) log::info("connections are accepted again");
         no_delay(accepted);
         tcp::endpoint peer;
         std::memcpy(peer.data(), &from, std::min<std::size_t>(size, peer.capacity()));
         on_accept(accepted, name_of(peer));
-        if (fd < 0) return;
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        watch.wait();
-        return;
-      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log::error(
-            "cannot accept a connection: {}; trying again in 100 ms (raise the limit of open "
-            "files?)",
-            std::strerror(errno));
-        core.timers().add(pause, core.now() + std::chrono::milliseconds(100));
-        return;
-      }  // else: that one is gone already
+        return watch.wait();
+      } else if (!is_gone(errno)) {
+        return try_later(errno);
+      }
     }
+  }
+  /// The connection broke while it waited: the next one is looked at.
+  static bool is_gone(int error) {
+    switch (error) {
+      case EINTR:
+      case ECONNABORTED:
+      case EPROTO:
+      case EPERM:
+      case ENETDOWN:
+      case ENETUNREACH:
+      case EHOSTDOWN:
+      case EHOSTUNREACH:
+      case ENONET:
+      case ENOPROTOOPT:
+        return true;
+      default:
+        return false;
+    }
+  }
+  void try_later(int error) {
+    if (!std::exchange(refused, true))
+      log::error("cannot accept a connection: {}; trying again every 100 ms{}",
+                 std::strerror(error),
+                 error == EMFILE || error == ENFILE ? " (raise the limit of open files)" : "");
+    core.timers().add(pause, core.now() + std::chrono::milliseconds(100));
   }
   void close() {
     if (fd < 0) return;
@@ -350,6 +496,7 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
   OnAccept on_accept;
   EdgeWatch watch;
   Pause pause;
+  bool refused = false;
 };
 
 TcpListener::TcpListener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
