@@ -13,6 +13,14 @@ std::string joined(std::string_view outer, std::string_view name) {
   return outer.empty() ? toml_key(name) : std::string(outer) + "." + toml_key(name);
 }
 
+/// "${" would be read as a variable.
+Value escaped(Value value) {
+  for (std::size_t at = 0; (at = value.text.find("${", at)) != std::string::npos; at += 3)
+    value.text.insert(at, "$");
+  for (Value& item : value.items) item = escaped(std::move(item));
+  return value;
+}
+
 /// Writes sections; those inside a section come after its plain keys, as TOML wants it.
 class Printer {
  public:
@@ -43,7 +51,7 @@ class Printer {
     }
     bool is_default = !field.required && same(value, field.initial);
     bool hidden = field.secret && !is_default;
-    out_ += fmt::format("{} = {}{}\n", key, hidden ? kHidden : to_toml(value),
+    out_ += fmt::format("{} = {}{}\n", key, hidden ? kHidden : to_toml(escaped(value)),
                         is_default ? "  # default" : "");
   }
 

@@ -69,6 +69,10 @@ TEST_CASE("config: a syntax error has its line") {
   CHECK(syntax_errors("a = 1\nb = \n").find("a.toml:2: ") == 0);
   CHECK(syntax_errors("a = 1\na = 2\n").find("a.toml:2: ") == 0);
   CHECK(syntax_errors("a = \"\xff\"").find("a.toml:1: ") == 0);
+  CHECK(syntax_errors("a = 1\n[ \nb = 1\n") == "a.toml:2: this is not TOML\n");
+  CHECK(syntax_errors("[ ").find("a.toml:1: ") == 0);
+  CHECK(syntax_errors("a\xd1\x9b = 1").find("a.toml:1: ") == 0);
+  CHECK(syntax_errors("a = \"\"\"x \\\n \xd1\x9b\"\"\"").empty());
   CHECK(syntax_errors("").empty());
 }
 

@@ -45,7 +45,7 @@ struct Config {
 
 Config filled() {
   Config config;
-  config.addresses = {"a:1", "quo\"te\n"};
+  config.addresses = {"a:1", "quo\"te\n", "${HOME}"};
   config.wait = 5s;
   config.login.password = "hunter2";
   config.others.emplace_back();
@@ -58,7 +58,7 @@ Config filled() {
 
 TEST_CASE("config: what is in effect is printed as TOML, secrets hidden, defaults marked") {
   CHECK(m3::print_config("router.x", filled()) == R"([router.x]
-addresses = ["a:1", "quo\"te\n"]
+addresses = ["a:1", "quo\"te\n", "$${HOME}"]
 count = 3  # default
 wait = "5s"
 # port is not set
