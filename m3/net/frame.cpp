@@ -52,7 +52,6 @@ std::string frame_kind_name(FrameKind kind) {
 }
 
 bool FrameReader::refuse(const FrameHeader& header) {
-  needed_ = 0;
   status_ = Status(Errc::invalid_argument, why(header, limits_)).not_executed();
   end_ = at_;  // nothing after a bad header can be trusted
   return false;

@@ -111,8 +111,14 @@ TEST_CASE("net: a frame that was reserved and not committed is never sent") {
   REQUIRE(queue.reserve(FrameKind::request, 100) != nullptr);
   CHECK(queue.empty());
   CHECK(queue.pending().empty());
-  put(queue, FrameKind::request, 1, 1000);
+  put(queue, FrameKind::request, 0, 1000);
   REQUIRE(queue.reserve(FrameKind::request, 100) != nullptr);  // behind the full line
+  Peer first;
+  first.take(queue);
+  CHECK(first.ids() == Ids{0});
+  CHECK(pool.kept_bytes() == (4u << 10) + (64u << 10));  // the queue holds nothing
+  put(queue, FrameKind::request, 1, 1000);
+  REQUIRE(queue.reserve(FrameKind::request, 100) != nullptr);
   put(queue, FrameKind::request, 2, 100'000);
   Peer peer;
   peer.take(queue);
