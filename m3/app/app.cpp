@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/app/app.h"
+
+#include <cassert>
+
+#include "m3/app/detail/app_impl.h"
+#include "m3/obs/log.h"
+
+namespace m3 {
+
+App::App(std::string func) : impl_(std::make_unique<Impl>(*this, std::move(func))) {}
+
+App::~App() {
+  if (impl_->own_runtime) {
+    if (Status status = stop(); !status) log::error("stop: {}", status.to_string());
+  }
+  assert(!impl_->life.started() && "an App died before its stop(Ctx&) had ended");
+}
+
+App& App::add_factory(std::function<ServiceSlot(App&)> make) {
+  impl_->factories.push_back(std::move(make));
+  return *this;
+}
+
+App& App::intercept(std::shared_ptr<Interceptor> interceptor) {
+  impl_->request_interceptors.push_back(std::move(interceptor));
+  return *this;
+}
+
+App& App::client_interceptor(std::shared_ptr<Interceptor> interceptor) {
+  impl_->call_interceptors.push_back(std::move(interceptor));
+  return *this;
+}
+
+App& App::set_section(const ConfigType& type) {
+  impl_->section_type = &type;
+  impl_->section = type.defaults();
+  return *this;
+}
+
+std::shared_ptr<const void> App::section_value(const ConfigType& type) const {
+  assert(&type == impl_->section_type && "section<T>() needs use_section<T>() with the same T");
+  if (&type != impl_->section_type) return nullptr;
+  std::lock_guard lock(impl_->section_mutex);
+  return impl_->section;
+}
+
+App& App::version(std::string text) {
+  impl_->version = std::move(text);
+  return *this;
+}
+
+App& App::on_start(Hook hook) {
+  impl_->start_hooks.push_back(std::move(hook));
+  return *this;
+}
+App& App::on_stop(Hook hook) {
+  impl_->stop_hooks.push_back(std::move(hook));
+  return *this;
+}
+App& App::on_reload(Hook hook) {
+  impl_->reload_hooks.push_back(std::move(hook));
+  return *this;
+}
+App& App::health(Hook hook) {
+  impl_->health_hooks.push_back(std::move(hook));
+  return *this;
+}
+
+int App::run(int argc, char** argv) {
+  const std::string program = argc > 0 ? argv[0] : func();
+  return impl_->run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), program);
+}
+
+Status App::start(Embedding embedding) {
+  if (impl_->phase != Impl::Phase::idle)
+    return Status(Errc::failed_precondition, "an App starts once");
+  if (embedding.runtime)
+    return Status(Errc::invalid_argument, "with Embedding::runtime, start(Ctx&, …) is the way");
+  impl_->embedding = std::move(embedding);
+  if (Status prepared = impl_->prepare(); !prepared) return prepared;
+  impl_->runtime->start();
+  auto begin = [this](Ctx&) -> Task<> {
+    Ctx work(impl_->core(), Deadline::never(), static_cast<Host*>(this));
+    Task<> up = impl_->bring_up(work);
+    co_await std::move(up);
+    co_return ok;
+  };
+  Status started = impl_->runtime->block_on(impl_->core(), begin).status();
+  if (!started) impl_->let_go();
+  return started;
+}
+
+Status App::stop() {
+  if (!impl_->own_runtime) return ok;
+  auto end = [this](Ctx&) -> Task<> {
+    Ctx work(impl_->core(), Deadline::never(), static_cast<Host*>(this));
+    Task<> down = impl_->take_down(work);
+    co_await std::move(down);
+    co_return ok;
+  };
+  Status stopped = impl_->runtime->block_on(impl_->core(), end).status();
+  impl_->let_go();
+  return stopped;
+}
+
+Task<> App::start(Ctx& ctx, Embedding embedding) {
+  if (impl_->phase != Impl::Phase::idle)
+    co_return Status(Errc::failed_precondition, "an App starts once");
+  if (!embedding.runtime)
+    co_return Status(Errc::invalid_argument, "start(Ctx&, …) needs Embedding::runtime");
+  impl_->embedding = std::move(embedding);
+  if (Status prepared = impl_->prepare(); !prepared) co_return prepared;
+  Ctx work(ctx.core(), ctx.deadline(), static_cast<Host*>(this));
+  Task<> up = impl_->bring_up(work);
+  co_await std::move(up);
+  co_return ok;
+}
+
+Task<> App::stop(Ctx& ctx) {
+  Ctx work(ctx.core(), ctx.deadline(), static_cast<Host*>(this));
+  Task<> down = impl_->take_down(work);
+  co_await std::move(down);
+  co_return ok;
+}
+
+Task<> App::reload(Ctx& ctx) { return impl_->reload(ctx); }
+Task<> App::check_health(Ctx& ctx) { return impl_->check_health(ctx); }
+
+const AppId& App::app_id() const { return impl_->id; }
+Caller& App::caller() { return impl_->node->caller(); }
+const std::string& App::func() const { return impl_->func; }
+const AppConfig& App::config() const { return impl_->config; }
+RpcNode& App::node() { return *impl_->node; }
+Runtime& App::runtime() { return *impl_->runtime; }
+MetricRegistry& App::metrics() { return *impl_->metrics; }
+HostPort App::address() const { return impl_->address; }
+
+std::vector<std::string> App::service_names() const {
+  std::vector<std::string> names;
+  for (const ServiceSlot& slot : impl_->services) names.emplace_back(slot.service->service_name());
+  return names;
+}
+
+}  // namespace m3

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "m3/app/service_hooks.h"
+#include "m3/async/runtime.h"
+#include "m3/base/app_id.h"
+#include "m3/obs/metric.h"
+#include "m3/plugin/config_type.h"
+#include "m3/rpc/caller.h"
+#include "m3/rpc/interceptor.h"
+#include "m3/rpc/node.h"
+#include "m3/rpc/service.h"
+
+namespace m3 {
+
+struct AppConfig;
+
+/// One app: its services, its configuration and its life. main() lists the parts and runs it:
+///
+///   int main(int argc, char** argv) { return m3::App("hello").serve<Hello>().run(argc, argv); }
+///
+/// Or it is embedded, several in one process: start() and stop() from any thread that is no core.
+/// Everything is declared before run() or start(), which may be called once. Hooks and reloads run
+/// on core 0, one at a time.
+class App final : public Host {
+ public:
+  using Hook = std::function<Task<>(Ctx&)>;
+
+  /// `func`: the third part of the ids this app may have.
+  explicit App(std::string func);
+  App(const App&) = delete;
+  App& operator=(const App&) = delete;
+  ~App();  ///< stop()
+
+  // ---- the parts
+
+  /// A service whose handlers run concurrently, on every core. It is made when the app starts, of
+  /// `args` or of this App and `args`: clients that it holds are made of that App.
+  template <class S, class... Args>
+    requires std::derived_from<S, Service>
+  App& serve(Args... args) {
+    static_assert(std::constructible_from<S, Args...> || std::constructible_from<S, App&, Args...>,
+                  "serve<S>(args…): S has no constructor of args, nor of m3::App& and args");
+    return add_service([... args = std::move(args)](App& app) mutable {
+      ServiceSlot slot;
+      std::unique_ptr<S> made;
+      if constexpr (std::constructible_from<S, Args...>)
+        made = std::make_unique<S>(std::move(args)...);
+      else
+        made = std::make_unique<S>(app, std::move(args)...);
+      if constexpr (std::derived_from<S, ServiceHooks>) slot.hooks = made.get();
+      slot.service = std::move(made);
+      return slot;
+    });
+  }
+
+  /// Around every request that comes in; the first is outermost.
+  App& intercept(std::shared_ptr<Interceptor> interceptor);
+  /// Around every call that goes out.
+  App& client_interceptor(std::shared_ptr<Interceptor> interceptor);
+
+  /// `[app]` of the file holds a T. Without this, an app has no such section.
+  template <class T>
+  App& use_section() {
+    return set_section(config_type<T>());
+  }
+  /// What `[app]` says now. Any thread; a reload gives another object, this one stays as it is.
+  template <class T>
+  std::shared_ptr<const T> section() const {
+    return std::static_pointer_cast<const T>(section_value(config_type<T>()));
+  }
+
+  /// Shown to tools; the app's own word.
+  App& version(std::string text);
+
+  /// Last before it listens; an error ends the start.
+  App& on_start(Hook hook);
+  /// After the last handler has ended; calls can still go out.
+  App& on_stop(Hook hook);
+  /// After the configuration was read again and is good.
+  App& on_reload(Hook hook);
+  /// An error says why this app should get no calls. Asked before it is announced, and by tools.
+  App& health(Hook hook);
+
+  // ---- the program
+
+  /// Reads the command line and the file, lives until a signal or shutdown(), and gives the exit
+  /// code: 0 done, 1 failed while running, 2 wrong options or configuration (told on stderr).
+  int run(int argc, char** argv);
+
+  // ---- embedded
+
+  struct Embedding {
+    AppId id;                 ///< empty: the configuration says it
+    std::string config_file;  ///< TOML file; empty: `config`
+    std::string config;       ///< TOML text
+    /// Somebody else's cores, for simulated time; then start(Ctx&) and stop(Ctx&) are the way.
+    Runtime* runtime = nullptr;
+    /// Other ways than TCP to reach peers and to be reached.
+    std::function<std::unique_ptr<Transport>(Core&)> transport;
+    std::function<Status(RpcNode&, HostPort)> listen;
+  };
+  /// Returns when it is ready, or has undone everything and says why not. No signals are handled.
+  Status start(Embedding embedding);
+  /// Finishes what runs and leaves. Also from ~App.
+  Status stop();
+  /// On a core of Embedding::runtime.
+  Task<> start(Ctx& ctx, Embedding embedding);
+  Task<> stop(Ctx& ctx);
+  /// Reads the file again, as SIGHUP does. On core 0. An error: everything stays as it was.
+  Task<> reload(Ctx& ctx);
+
+  // ---- while it lives
+
+  const AppId& app_id() const override;
+  Caller& caller() override;
+  const std::string& func() const;
+  /// After the start began.
+  const AppConfig& config() const;
+  RpcNode& node();
+  Runtime& runtime();
+  MetricRegistry& metrics();
+  /// Where it listens; port 0 when it does not.
+  HostPort address() const;
+  std::vector<std::string> service_names() const;
+  /// OK when it is ready and health() has nothing against it. On core 0.
+  Task<> check_health(Ctx& ctx);
+  /// Makes run() stop as SIGTERM does. Any thread.
+  void shutdown();
+
+ private:
+  struct Impl;
+  struct ServiceSlot {
+    std::unique_ptr<Service> service;
+    ServiceHooks* hooks = nullptr;
+  };
+  template <class Make>
+  App& add_service(Make make) {
+    // std::function copies; the arguments may be move-only.
+    auto shared = std::make_shared<Make>(std::move(make));
+    return add_factory([shared](App& app) { return (*shared)(app); });
+  }
+  App& add_factory(std::function<ServiceSlot(App&)> make);
+  App& set_section(const ConfigType& type);
+  std::shared_ptr<const void> section_value(const ConfigType& type) const;
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace m3

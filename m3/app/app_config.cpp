@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/app/app_config.h"
+
+#include "m3/rpc/resolver.h"
+
+namespace m3 {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+Status good_address(const std::string& text) {
+  return text.empty() ? Status() : HostPort::parse(text).status();
+}
+
+Status good_peers(const std::vector<std::string>& peers) {
+  StaticResolver scratch;
+  for (const std::string& peer : peers)
+    if (Status status = scratch.add(peer); !status) return status;
+  return ok;
+}
+
+}  // namespace
+
+void AppConfig::Rpc::describe(Schema<Rpc>& s) {
+  s.add("token", &Rpc::token)
+      .doc(
+          "the cluster's credential, the same in every app: \"${M3_TOKEN}\"; empty: anyone may "
+          "connect")
+      .secret();
+  s.add("default_timeout", &Rpc::default_timeout)
+      .doc("of a call whose method and caller set no deadline")
+      .range(1ms, 1h);
+  s.add("connect_timeout", &Rpc::connect_timeout).doc("to reach an instance").range(1ms, 1min);
+  s.add("idle_close", &Rpc::idle_close)
+      .doc("a connection without calls is closed after that long")
+      .range(1s, 24h);
+  s.add("max_frame", &Rpc::max_frame)
+      .doc("the largest message with its metadata")
+      .range(ByteSize{kLeastMaxFrameBytes}, ByteSize{kMostMaxFrameBytes});
+  s.add("max_metadata", &Rpc::max_metadata)
+      .doc("the most metadata of one call")
+      .range(ByteSize{kLeastMaxMetadataBytes}, ByteSize{kMostMaxMetadataBytes});
+  s.add("max_calls", &Rpc::max_calls)
+      .doc("calls that one connection may have under way")
+      .range(1, 1000000);
+  s.add("max_connections", &Rpc::max_connections)
+      .doc("accepted at once, for each core")
+      .range(1, 1000000);
+  s.add("max_attempts", &Rpc::max_attempts)
+      .doc("instances that one call may be tried on")
+      .range(1, 10);
+}
+
+void AppConfig::describe(Schema<AppConfig>& s) {
+  s.add("id", &AppConfig::id).doc("env.world.func.ins, unless --id says it");
+  s.add("listen", &AppConfig::listen)
+      .doc("host:port where other apps connect; port 0 takes a free one; empty: nobody can")
+      .check(good_address);
+  s.add("peers", &AppConfig::peers)
+      .doc("the instances this app may call, each env.world.func.ins@host:port")
+      .check(good_peers);
+  s.add("cores", &AppConfig::cores)
+      .doc("threads that run handlers; 0: one for each CPU")
+      .at_most(1024);
+  s.add("pin", &AppConfig::pin).doc("bind each core to a CPU");
+  s.add("spin", &AppConfig::spin)
+      .doc("poll that long before sleeping: lower latency for a busy CPU")
+      .range(0s, 1s);
+  s.add("stall_warning", &AppConfig::stall_warning)
+      .doc("log the task that keeps a core busy that long; 0s: never")
+      .range(0s, 1h);
+  s.add("blocking_threads", &AppConfig::blocking_threads)
+      .doc("helper threads for calls that block")
+      .range(1, 256);
+  s.add("log_level", &AppConfig::log_level).doc("events below it are dropped").reloadable();
+  s.add("fatal_exits", &AppConfig::fatal_exits)
+      .doc("a FATAL event ends the process, after it is written")
+      .reloadable();
+  s.add("start_timeout", &AppConfig::start_timeout).doc("of each step of starting").range(10ms, 1h);
+  s.add("stop_timeout", &AppConfig::stop_timeout)
+      .doc("of each step of stopping; what still runs then is cancelled")
+      .range(10ms, 1h)
+      .reloadable();
+  s.add("drain_wait", &AppConfig::drain_wait)
+      .doc("between leaving the list of instances and refusing calls, so that callers notice")
+      .range(0s, 10min)
+      .reloadable();
+  s.add("rpc", &AppConfig::rpc);
+}
+
+RuntimeConfig AppConfig::runtime_config() const {
+  RuntimeConfig out;
+  out.cores = cores;
+  out.pin = pin;
+  out.spin = spin;
+  out.stall_warning = stall_warning;
+  out.blocking_threads = blocking_threads;
+  return out;
+}
+
+RpcConfig AppConfig::rpc_config() const {
+  RpcConfig out;
+  out.limits.max_frame_bytes = static_cast<std::uint32_t>(rpc.max_frame.bytes);
+  out.limits.max_metadata_bytes = static_cast<std::uint32_t>(rpc.max_metadata.bytes);
+  out.limits.max_calls = rpc.max_calls;
+  out.token = rpc.token;
+  out.default_timeout = rpc.default_timeout;
+  out.connect_timeout = rpc.connect_timeout;
+  out.idle_close = rpc.idle_close;
+  out.max_connections = rpc.max_connections;
+  out.max_attempts = rpc.max_attempts;
+  return out;
+}
+
+AppConfig AppConfig::reloaded(const AppConfig& fresh) const {
+  AppConfig out = *this;
+  out.log_level = fresh.log_level;
+  out.fatal_exits = fresh.fatal_exits;
+  out.stop_timeout = fresh.stop_timeout;
+  out.drain_wait = fresh.drain_wait;
+  return out;
+}
+
+}  // namespace m3

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "m3/async/runtime.h"
+#include "m3/base/app_id.h"
+#include "m3/base/byte_size.h"
+#include "m3/base/duration.h"
+#include "m3/config/schema.h"
+#include "m3/obs/log.h"
+#include "m3/rpc/rpc_config.h"
+
+namespace m3 {
+
+/// For Schema: the names of the levels as a configuration writes them.
+constexpr std::array<std::pair<std::string_view, LogLevel>, 5> enum_names(LogLevel) {
+  return {{{"debug", LogLevel::debug},
+           {"info", LogLevel::info},
+           {"warn", LogLevel::warn},
+           {"error", LogLevel::error},
+           {"fatal", LogLevel::fatal}}};
+}
+
+/// The keys at the top of every app's configuration file.
+struct AppConfig {
+  /// `[rpc]`: how this app calls and is called.
+  struct Rpc {
+    std::string token;
+    Duration default_timeout = std::chrono::seconds(5);
+    Duration connect_timeout = std::chrono::seconds(2);
+    Duration idle_close = std::chrono::minutes(10);
+    ByteSize max_frame{4u << 20};
+    ByteSize max_metadata{16u << 10};
+    unsigned max_calls = 16384;
+    unsigned max_connections = 10000;
+    unsigned max_attempts = 3;
+    static void describe(Schema<Rpc>& s);
+  };
+
+  std::optional<AppId> id;
+  std::string listen;
+  std::vector<std::string> peers;
+  unsigned cores = 0;
+  bool pin = false;
+  Duration spin{0};
+  Duration stall_warning = std::chrono::seconds(1);
+  unsigned blocking_threads = 2;
+  LogLevel log_level = LogLevel::info;
+  bool fatal_exits = true;
+  Duration start_timeout = std::chrono::seconds(30);
+  Duration stop_timeout = std::chrono::seconds(30);
+  Duration drain_wait = std::chrono::seconds(2);
+  Rpc rpc;
+
+  static void describe(Schema<AppConfig>& s);
+
+  RuntimeConfig runtime_config() const;
+  RpcConfig rpc_config() const;
+  /// This one with those keys of `fresh` that may change while an app runs.
+  AppConfig reloaded(const AppConfig& fresh) const;
+};
+
+}  // namespace m3

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "m3/base/result.h"
+
+namespace m3 {
+
+/// What the words after the program's name ask for.
+struct CommandLine {
+  enum class Mode { run, check_config, print_config, list_plugins, config_reference, help };
+  Mode mode = Mode::run;
+  std::string id;           ///< -idstr, --id; empty: the file says it
+  std::string config_file;  ///< -conf, --config; empty: every key has its default
+
+  /// Options have one or two dashes, and their value follows after a blank or "=".
+  /// invalid_argument says which word is wrong.
+  static Result<CommandLine> parse(const std::vector<std::string>& words);
+};
+
+/// The text of --help.
+std::string command_line_help(std::string_view program, std::string_view func);
+
+}  // namespace m3

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSL-1.0
+// How an app comes up and goes down.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <exception>
+
+#include "m3/app/detail/app_impl.h"
+#include "m3/app/reflection.h"
+#include "m3/async/timer.h"
+#include "m3/obs/log.h"
+
+namespace m3 {
+namespace {
+
+std::uint64_t milliseconds_since_1970() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+}  // namespace
+
+Status App::Impl::prepare() {
+  ErrorList errors;
+  LoadedConfig loaded = load(errors);
+  id = choose_id(embedding.id, loaded, errors);
+  if (!errors.empty()) return errors.to_status();
+  config = loaded.app;
+  take(loaded);
+  return make_parts();
+}
+
+Status App::Impl::make_parts() {
+  if (embedding.runtime) {
+    runtime = embedding.runtime;
+  } else {
+    own_runtime = std::make_unique<Runtime>(config.runtime_config());
+    runtime = own_runtime.get();
+  }
+  MetricOptions metric_options;
+  metric_options.constant_labels = {{"app", id.to_string()}};
+  metrics = std::make_unique<MetricRegistry>(std::move(metric_options));
+
+  resolver = std::make_unique<StaticResolver>();
+  bool listed = false;
+  for (const std::string& peer : config.peers) {
+    if (Status status = resolver->add(peer); !status) return status;
+    listed = listed || resolver->instances().back()->id == id;
+  }
+  if (!config.listen.empty()) {
+    auto parsed = HostPort::parse(config.listen);
+    if (!parsed.is_ok()) return std::move(parsed).status();
+    address = *std::move(parsed);
+    if (!listed)
+      if (Status status = resolver->add(id, address); !status) return status;
+  }
+
+  RpcNode::Options options;
+  options.id = id;
+  options.generation = milliseconds_since_1970();
+  options.config = config.rpc_config();
+  options.transport = embedding.transport;
+  options.host = &app;
+  node = std::make_unique<RpcNode>(*runtime, std::move(options), *resolver, *metrics);
+  for (auto& interceptor : request_interceptors) node->intercept_requests(interceptor);
+  for (auto& interceptor : call_interceptors) node->intercept_calls(interceptor);
+  Status made = make_services();
+  if (made) add_stages();
+  return made;
+}
+
+Status App::Impl::make_services() {
+  for (auto& make : factories) {
+    try {
+      services.push_back(make(app));
+    } catch (const std::exception& e) {
+      return Status(Errc::internal, std::string("the constructor of a service threw: ") + e.what());
+    }
+    Service& service = *services.back().service;
+    if (Status status = node->serve(service); !status)
+      return std::move(status).add_context(fmt::format("serve {}", service.service_name()));
+  }
+  reflection = make_reflection(node->services(), id, version);
+  return node->serve(*reflection);
+}
+
+void App::Impl::add_stages() {
+  const auto step = [this](Task<> (Impl::*what)(Ctx&)) -> Lifecycle::Step {
+    return [this, what](Ctx& ctx) { return (this->*what)(ctx); };
+  };
+  if (own_runtime) life.add(Lifecycle::obs, "log", step(&Impl::name_cores), nullptr);
+  life.add(Lifecycle::mesh, "connections", nullptr, [this](Ctx&) { return stop_node(); });
+  for (ServiceSlot& slot : services) {
+    if (!slot.hooks) continue;
+    ServiceHooks& hooks = *slot.hooks;
+    const std::string name(slot.service->service_name());
+    life.add(
+        Lifecycle::serve, name, [this, &hooks](Ctx& ctx) { return hooks.on_init(ctx, app); },
+        nullptr);
+    life.add(
+        Lifecycle::app, name, [&hooks](Ctx& ctx) { return hooks.on_start(ctx); },
+        [&hooks](Ctx& ctx) { return hooks.on_stop(ctx); });
+  }
+  life.add(
+      Lifecycle::app, "app", [this](Ctx& ctx) { return run_hooks(ctx, start_hooks); },
+      [this](Ctx& ctx) { return run_hooks(ctx, stop_hooks); });
+  life.add(Lifecycle::listen, "listen", step(&Impl::listen), step(&Impl::finish_calls));
+  life.add(Lifecycle::announce, "announce", step(&Impl::announce), step(&Impl::withdraw));
+}
+
+Task<> App::Impl::bring_up(Ctx& ctx) {
+  phase = Phase::starting;
+  Task<> up = life.start(ctx, config.start_timeout);
+  Status started = (co_await as_result(std::move(up))).status();
+  if (started) {
+    phase = Phase::ready;
+    std::string names;
+    for (const std::string& name : app.service_names()) names += (names.empty() ? "" : ",") + name;
+    const std::string where = config.listen.empty() ? "none" : address.to_string();
+    log::info_p({{"id", id.to_string()}, {"address", where}, {"services", names}}, "ready");
+    co_return ok;
+  }
+  Ctx undo(core(), Deadline::never(), ctx.host());
+  undo.cancel(CancelReason::shutdown);  // nothing to wait for
+  Task<> down = take_down(undo);
+  (void)co_await as_result(std::move(down));
+  co_return started;
+}
+
+Task<> App::Impl::take_down(Ctx& ctx) {
+  const Phase before = phase.exchange(Phase::stopping);
+  if (before == Phase::ready) log::info("stopping");
+  Task<> down = life.stop(ctx, config.stop_timeout + config.drain_wait);
+  Status stopped = (co_await as_result(std::move(down))).status();
+  phase = Phase::stopped;
+  if (before == Phase::ready) log::info("stopped");
+  co_return stopped;
+}
+
+void App::Impl::let_go() {
+  if (own_runtime) own_runtime->stop();
+  node.reset();
+  services.clear();
+  reflection.reset();
+  resolver.reset();
+  metrics.reset();
+  runtime = nullptr;
+  own_runtime.reset();
+}
+
+Task<> App::Impl::name_cores(Ctx& ctx) {
+  for (unsigned i = 0; i < runtime->size(); ++i) {
+    auto name = [this](Ctx&) -> Task<> {
+      log::set_thread_app(id.to_string());
+      co_return ok;
+    };
+    co_await run_on(ctx, runtime->core(i), name);
+  }
+  co_return ok;
+}
+
+Task<> App::Impl::listen(Ctx& ctx) {
+  if (config.listen.empty()) {
+    if (!factories.empty())
+      log::warn("nobody can connect: write listen = \"host:port\" in the configuration");
+    co_return ok;
+  }
+  if (embedding.listen) co_return embedding.listen(*node, address);
+  Task<std::uint16_t> listening = node->listen(ctx, address);
+  Result<std::uint16_t> port = co_await as_result(std::move(listening));
+  if (!port.is_ok())
+    co_return std::move(port).status().add_context("listen = \"" + config.listen + "\"");
+  address.port = *port;
+  co_return ok;
+}
+
+Task<> App::Impl::finish_calls(Ctx& ctx) {
+  Ctx soon(ctx, Deadline(ctx.core().now() + config.stop_timeout));
+  Task<> drained = node->drain(soon);
+  Status status = (co_await as_result(std::move(drained))).status();
+  if (status) co_return ok;
+  // on_stop may rely on it that no handler runs.
+  log::warn("handlers that still run are cancelled: {}", status.to_string());
+  Task<> stopped = stop_node();
+  co_await std::move(stopped);
+  co_return ok;
+}
+
+Task<> App::Impl::stop_node() {
+  Ctx patient(core(), Deadline::never(), static_cast<Host*>(&app));
+  Task<> stopped = node->stop(patient);
+  co_await std::move(stopped);
+  co_return ok;
+}
+
+Task<> App::Impl::announce(Ctx& ctx) {
+  for (bool told = false;;) {
+    Task<> asked = run_hooks(ctx, health_hooks);
+    Status health = (co_await as_result(std::move(asked))).status();
+    if (health) co_return ok;
+    if (!std::exchange(told, true)) log::warn("not healthy yet: {}", health.to_string());
+    auto slept = co_await as_result(sleep(ctx, std::chrono::milliseconds(100)));
+    if (!slept.is_ok())
+      co_return std::move(slept).status().add_context("not healthy: " + health.to_string());
+  }
+}
+
+Task<> App::Impl::withdraw(Ctx& ctx) {
+  if (config.listen.empty()) co_return ok;
+  (void)co_await as_result(sleep(ctx, config.drain_wait));
+  co_return ok;
+}
+
+Task<> App::Impl::check_health(Ctx& ctx) {
+  const Phase now = phase;
+  if (now == Phase::stopping || now == Phase::stopped)
+    co_return Status(Errc::unavailable, "stopping");
+  if (now != Phase::ready) co_return Status(Errc::unavailable, "starting");
+  Task<> asked = run_hooks(ctx, health_hooks);
+  co_await std::move(asked);
+  co_return ok;
+}
+
+Task<> App::Impl::run_hooks(Ctx& ctx, const std::vector<Hook>& hooks) {
+  for (const Hook& hook : hooks) {
+    Task<> step = hook(ctx);
+    co_await std::move(step);
+  }
+  co_return ok;
+}
+
+}  // namespace m3

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+// What an app reads from its configuration, at the start and again while it runs.
+#include <fmt/format.h>
+
+#include "m3/app/detail/app_impl.h"
+#include "m3/config/document.h"
+#include "m3/config/print.h"
+#include "m3/obs/log.h"
+
+namespace m3 {
+
+LoadedConfig App::Impl::decode(const Document& document, ErrorList& errors) const {
+  LoadedConfig out;
+  std::vector<std::string_view> also_known;
+  if (section_type) {
+    also_known.push_back("app");
+    out.section = section_type->decode(document.section("app", errors), errors);
+  } else if (document.has("app")) {
+    also_known.push_back("app");
+    document.section("app", errors)
+        .report(errors, "the app \"" + func + "\" has no section of its own");
+  }
+  auto app_config = document.root().decode<AppConfig>(errors, also_known);
+  if (app_config.is_ok()) out.app = *std::move(app_config);
+  return out;
+}
+
+LoadedConfig App::Impl::load(ErrorList& errors) const {
+  if (!embedding.config_file.empty())
+    return decode(Document::load(embedding.config_file, errors), errors);
+  return decode(Document::parse(embedding.config, "configuration", errors), errors);
+}
+
+AppId App::Impl::choose_id(const AppId& given, const LoadedConfig& loaded,
+                           ErrorList& errors) const {
+  const AppId chosen = given.empty() ? loaded.app.id.value_or(AppId()) : given;
+  const std::string file = given.empty() ? embedding.config_file : "--id";
+  if (chosen.empty()) {
+    errors.add({"", 0, "id",
+                "who is this app? Give --id env.world." + func + ".ins, or write id in the file"});
+    return {};
+  }
+  if (chosen.func() == func) return chosen;
+  errors.add({file, 0, "id",
+              fmt::format("{} has the func \"{}\", but this program is \"{}\": write {}.{}.{}.{}",
+                          chosen.to_string(), chosen.func(), func, chosen.env(), chosen.world(),
+                          func, chosen.ins())});
+  return {};
+}
+
+std::string App::Impl::print(const LoadedConfig& loaded) const {
+  std::string out = print_config("", loaded.app);
+  if (section_type && loaded.section) out += "\n" + section_type->print("app", loaded.section);
+  return out;
+}
+
+std::string App::Impl::reference() const {
+  std::string out = config_reference<AppConfig>("", "Every app has these keys.");
+  if (section_type) out += "\n" + section_type->reference("app", "Of the app \"" + func + "\".");
+  return out;
+}
+
+void App::Impl::take(const LoadedConfig& loaded) {
+  log::set_level(config.log_level);
+  log::set_fatal_exits(config.fatal_exits);
+  if (!loaded.section) return;
+  std::lock_guard lock(section_mutex);
+  section = loaded.section;
+}
+
+namespace {
+
+/// Says what changed and what must wait for a restart; true when all of it may be taken over.
+bool tell(const std::vector<ConfigChange>& changes) {
+  bool all = true;
+  for (const ConfigChange& change : changes) {
+    if (change.reloadable)
+      log::info("reload: {} = {} (was {})", change.key, change.after, change.before);
+    else
+      log::warn("reload: {} = {} needs a restart; {} stays in effect", change.key, change.after,
+                change.before);
+    all = all && change.reloadable;
+  }
+  return all;
+}
+
+}  // namespace
+
+Task<> App::Impl::reload(Ctx& ctx) {
+  ErrorList errors;
+  LoadedConfig fresh = load(errors);
+  if (!errors.empty()) {
+    log::error("reload: the configuration is wrong, the one before stays in effect:\n{}",
+               errors.to_string());
+    co_return errors.to_status();
+  }
+  if (fresh.app.id && *fresh.app.id == id) fresh.app.id = config.id;
+  tell(diff_config("", config, fresh.app));
+  config = config.reloaded(fresh.app);
+  if (section_type) {
+    const ConfigType::Value before = app.section_value(*section_type);
+    // A section is taken whole: its owner never sees a mixture.
+    if (!tell(section_type->diff("app", before, fresh.section))) {
+      log::warn("reload: [app] stays as it was until the restart");
+      fresh.section = before;
+    }
+  }
+  take(fresh);
+  for (ServiceSlot& slot : services) {
+    if (!slot.hooks) continue;
+    Task<> step = slot.hooks->on_reload(ctx, app);
+    co_await std::move(step);
+  }
+  Task<> hooks = run_hooks(ctx, reload_hooks);
+  co_await std::move(hooks);
+  log::info("reloaded");
+  co_return ok;
+}
+
+}  // namespace m3

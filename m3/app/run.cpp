@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSL-1.0
+// The app as a program: command line, signals, exit code.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "m3/app/detail/app_impl.h"
+#include "m3/app/detail/signal_watch.h"
+#include "m3/async/timer.h"
+#include "m3/obs/log.h"
+
+namespace m3 {
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+constexpr std::chrono::seconds kImpatience{5};
+
+void tell(std::FILE* where, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), where);
+  if (!text.empty() && text.back() != '\n') std::fputc('\n', where);
+  std::fflush(where);
+}
+
+/// Last resort, when something does not let itself be stopped.
+void leave_at_once(const char* why) {
+  log::error("{}: leaving at once", why);
+  log::flush();
+  std::_Exit(kFailed);
+}
+
+}  // namespace
+
+int App::Impl::run(const std::vector<std::string>& words, const std::string& program) {
+  auto parsed = CommandLine::parse(words);
+  if (!parsed.is_ok()) {
+    tell(stderr, program + ": " + parsed.status().text());
+    return kUsage;
+  }
+  const CommandLine line = *std::move(parsed);
+  if (line.mode == CommandLine::Mode::help) {
+    tell(stdout, command_line_help(std::filesystem::path(program).filename().string(), func));
+    return kOk;
+  }
+  embedding.config_file = line.config_file;
+  if (!line.id.empty()) {
+    auto given = AppId::parse(line.id);
+    if (!given.is_ok()) {
+      tell(stderr, "--id: " + given.status().text());
+      return kUsage;
+    }
+    embedding.id = *std::move(given);
+  }
+  if (line.mode != CommandLine::Mode::run) return inspect(line);
+
+  ErrorList errors;
+  LoadedConfig loaded = load(errors);
+  id = choose_id(embedding.id, loaded, errors);
+  if (!errors.empty()) {
+    tell(stderr, errors.to_string());
+    return kUsage;
+  }
+  log::set_thread_app(id.to_string());
+  config = loaded.app;
+  take(loaded);
+  Status outcome = make_parts();
+  if (outcome) {
+    runtime->start();
+    outcome = runtime->block_on(core(), [this](Ctx&) { return live(); }).status();
+  }
+  std::signal(SIGTERM, SIG_IGN);  // it is over already
+  std::signal(SIGINT, SIG_IGN);
+  let_go();
+  if (!outcome) log::error("{}", outcome.to_string());
+  log::flush();
+  return outcome ? kOk : kFailed;
+}
+
+int App::Impl::inspect(const CommandLine& line) {
+  using Mode = CommandLine::Mode;
+  if (line.mode == Mode::config_reference) return tell(stdout, reference()), kOk;
+  if (line.mode == Mode::list_plugins) return tell(stdout, "no plugins\n"), kOk;
+  ErrorList errors;
+  LoadedConfig loaded = load(errors);
+  const bool has_id = !embedding.id.empty() || loaded.app.id;
+  if (has_id) loaded.app.id = choose_id(embedding.id, loaded, errors);
+  if (!errors.empty()) {
+    tell(stderr, errors.to_string());
+    return kUsage;
+  }
+  const std::string name = line.config_file.empty() ? "the configuration" : line.config_file;
+  tell(stdout, line.mode == Mode::print_config ? print(loaded) : name + " is good");
+  return kOk;
+}
+
+Task<> App::Impl::live() {
+  Host* host = &app;
+  work_ctx.emplace(core(), Deadline::never(), host);
+  stop_ctx.emplace(core(), Deadline::never(), host);
+  scope.emplace(core(), host);
+  wake.emplace(1);
+  app_detail::SignalWatch watch(core(), [this](int signal) { on_signal(signal); });
+
+  Task<> up = bring_up(*work_ctx);
+  Status outcome = (co_await as_result(std::move(up))).status();
+  const bool came_up = outcome.is_ok();
+  if (!came_up && stops_asked > 0) outcome = ok;  // as it was asked to
+  while (came_up && stops_asked == 0) {
+    if (std::exchange(reload_asked, false)) {
+      Task<> again = reload(*work_ctx);
+      Status status = (co_await as_result(std::move(again))).status();
+      if (!status && status != Errc::invalid_argument) log::error("reload: {}", status.to_string());
+      continue;
+    }
+    (void)co_await as_result(wake->receive(*stop_ctx));
+  }
+  if (came_up) {
+    Task<> down = take_down(*stop_ctx);
+    outcome = (co_await as_result(std::move(down))).status();
+  }
+  Ctx last(core());
+  Task<> closed = scope->close(last);
+  co_await std::move(closed);
+  scope.reset();
+  wake.reset();
+  work_ctx.reset();
+  stop_ctx.reset();
+  co_return outcome;
+}
+
+void App::Impl::wake_up() {
+  if (wake) (void)wake->try_send(0);  // full: it wakes up already
+}
+
+void App::Impl::on_signal(int signal) {
+  log::info("signal {}", signal);
+  if (signal == SIGTERM || signal == SIGINT) return ask_to_stop();
+  reload_asked = true;
+  wake_up();
+}
+
+void App::Impl::ask_to_stop() {
+  ++stops_asked;
+  if (stops_asked == 1) {
+    if (work_ctx) work_ctx->cancel(CancelReason::shutdown);
+    wake_up();
+  } else if (stops_asked == 2 && scope) {
+    stop_ctx->cancel(CancelReason::shutdown);
+    struct Impatience {
+      static Task<> wait(Ctx& ctx) {
+        co_await sleep(ctx, kImpatience);
+        leave_at_once("something does not end although it is cancelled");
+        co_return ok;
+      }
+    };
+    scope->spawn("impatience", Impatience::wait(scope->ctx()));
+  } else if (stops_asked > 2) {
+    leave_at_once("asked to stop once more");
+  }
+}
+
+void App::shutdown() {
+  struct Message final : async_detail::Runnable {
+    explicit Message(Impl& owner) : Runnable(&Message::fire), impl(owner) {}
+    static void fire(async_detail::Runnable& work) {
+      std::unique_ptr<Message> self(static_cast<Message*>(&work));
+      if (self->impl.stops_asked == 0) self->impl.ask_to_stop();
+    }
+    Impl& impl;
+  };
+  if (impl_->runtime) impl_->core().post(*new Message(*impl_));
+}
+
+}  // namespace m3
