@@ -37,7 +37,8 @@ class Reflection final : public Service {
   std::string_view service_name() const override { return "m3.wire.Reflection"; }
   std::span<const MethodBinding> bindings() const override {
     static constexpr MethodBinding table[] = {
-        bind<Reflection, DescribeReq, DescribeRsp, &Reflection::describe, &Reflection::describe>(kDescribe)};
+        bind<Reflection, DescribeReq, DescribeRsp, &Reflection::describe, &Reflection::describe>(
+            kDescribe)};
     return table;
   }
 
@@ -88,7 +89,8 @@ void describe_method(const MethodInfo& info, wire::DescribedMethod& out) {
 
 }  // namespace
 
-std::unique_ptr<Service> make_reflection(const std::vector<Service*>& services, const AppId& id, std::string version) {
+std::unique_ptr<Service> make_reflection(const std::vector<Service*>& services, const AppId& id,
+                                         std::string version) {
   DescribeRsp all;
   all.set_app_id(id.to_string());
   all.set_version(std::move(version));
@@ -96,7 +98,8 @@ std::unique_ptr<Service> make_reflection(const std::vector<Service*>& services, 
   for (const Service* service : services) {
     auto& described = *all.add_services();
     described.set_name(std::string(service->service_name()));
-    if (const auto* known = DescriptorPool::generated_pool()->FindServiceByName(described.name())) files.add(known->file());
+    if (const auto* known = DescriptorPool::generated_pool()->FindServiceByName(described.name()))
+      files.add(known->file());
     for (const MethodBinding& binding : service->bindings()) {
       describe_method(*binding.info, *described.add_methods());
       for (auto message : {binding.info->request, binding.info->response})

@@ -11,8 +11,9 @@
 namespace m3 {
 
 /// The service m3.wire.Reflection for an app that serves `services`: it answers with their methods
-/// and the descriptors of their messages, so that tools such as m3ctl can call them without a .proto.
-/// `services` are read now and not kept; `version` is the app's own word.
-std::unique_ptr<Service> make_reflection(const std::vector<Service*>& services, const AppId& id, std::string version);
+/// and the descriptors of their messages, so that tools such as m3ctl can call them without a
+/// .proto. `services` are read now and not kept; `version` is the app's own word.
+std::unique_ptr<Service> make_reflection(const std::vector<Service*>& services, const AppId& id,
+                                         std::string version);
 
 }  // namespace m3
