@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
 #include <cstring>
@@ -97,7 +98,7 @@ class TcpStream final : public Stream {
           stream(owner) {}
     TcpStream& stream;
   };
-  static constexpr Nanos kQuiet = std::chrono::milliseconds(10);
+  static constexpr Nanos kQuiet = std::chrono::milliseconds(250);
 
   static void on_edge(void* arg) {
     auto* self = static_cast<TcpStream*>(arg);
@@ -124,12 +125,12 @@ class TcpStream final : public Stream {
   }
   void read_soon() {
     if (std::exchange(again_->queued, true)) return;
-    boost::asio::post(io_context(core_), [again = again_] {
+    boost::asio::post(io_context(core_), boost::asio::bind_allocator(async_detail::PoolAllocator<void>(), [again = again_] {
       again->queued = false;
       if (!again->stream) return;
       Turn turn(again->stream->core_);
       again->stream->go_on();
-    });
+    }));
   }
   void go_on() {
     if (!handler_) return;

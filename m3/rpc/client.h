@@ -83,6 +83,10 @@ struct RpcTraits {
 };
 
 namespace rpc_detail {
+/// Only a notify may go to many.
+template <class Req>
+using RouteOf = std::conditional_t<std::is_void_v<typename RpcTraits<Req>::Response>, NotifyRoute, Route>;
+
 class AnyClient : public ClientBase {
  public:
   using ClientBase::ClientBase;
@@ -94,7 +98,8 @@ class AnyClient : public ClientBase {
 /// The generic call: the request's type says what is called. The context must belong to an app (a
 /// handler's does). Lazy; `request` must outlive it.
 template <class Req>
-Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request, NotifyRoute route = {}) {
+Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request,
+                                             rpc_detail::RouteOf<Req> route = {}) {
   using Traits = RpcTraits<Req>;
   using Rsp = typename Traits::Response;
   auto* host = static_cast<Host*>(ctx.host());
