@@ -59,7 +59,8 @@ TEST_CASE("loopback: streams keep what Stream promises") {
       SimRuntime sim;
       LoopbackNet net(with);
       CHECK(sim.run([&](Ctx& ctx) {
-                 return promise.check(ctx, [&](Ctx& c) { return make_duo(c, net, c.core()); });
+                 return promise.check(
+                     ctx, {[&](Ctx& c) { return make_duo(c, net, c.core()); }, 2u << 20});
                })
                 .status()
                 .is_ok());

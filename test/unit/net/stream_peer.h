@@ -137,7 +137,11 @@ struct Duo {
   std::unique_ptr<Stream> dialer;
   std::unique_ptr<Stream> acceptor;
 };
-using MakeDuo = std::function<Task<Duo>(Ctx&)>;
+struct MakeDuo {
+  std::function<Task<Duo>(Ctx&)> make;
+  std::size_t much;  ///< more than a connection takes while nobody reads
+  Task<Duo> operator()(Ctx& ctx) const { return make(ctx); }
+};
 
 /// What every kind of stream promises; each runs on a fresh connection.
 struct Promise {

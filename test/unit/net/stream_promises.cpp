@@ -14,8 +14,8 @@ Task<> bytes_both_ways(Ctx& ctx, MakeDuo make) {
   Peer b;
   a.start(std::move(duo.dialer));
   b.start(std::move(duo.acceptor));
-  const std::string there = pattern(12u << 20, 1);
-  const std::string back = pattern(3u << 20, 2);
+  const std::string there = pattern(make.much, 1);
+  const std::string back = pattern(make.much / 4, 2);
   a.send(there);
   b.send(back);
   CHECK(co_await until(ctx, [&] { return b.seen >= there.size() && a.seen >= back.size(); }));
@@ -58,7 +58,7 @@ Task<> frames_of_all_sizes(Ctx& ctx, MakeDuo make) {
     std::vector<std::string> bodies;
     for (const std::size_t size :
          {std::size_t{0}, kRead / 2 - 4, kRead / 2, kRead - 5, kRead - 4, kRead - 3, kRead,
-          kRead + 1, std::size_t{10}, 4 * kRead, std::size_t{5u << 20}, std::size_t{1}})
+          kRead + 1, std::size_t{10}, 4 * kRead, std::size_t{3u << 20}, std::size_t{1}})
       bodies.push_back(pattern(size, static_cast<unsigned>(size)));
     std::size_t total = 0;
     for (const std::string& body : bodies) {
@@ -79,7 +79,7 @@ Task<> a_slow_reader_holds_the_sender(Ctx& ctx, MakeDuo make) {
   a.start(std::move(duo.dialer));
   b.start(std::move(duo.acceptor));
   b.stream().pause_reading(true);
-  const std::string much = pattern(12u << 20);
+  const std::string much = pattern(make.much);
   a.send(much);
   CHECK(a.unsent() > 0);
   a.send("more");  // falls short again: still one on_writable at a time
@@ -206,7 +206,7 @@ Task<> a_stream_dies_with_things_under_way(Ctx& ctx, MakeDuo make) {
   Peer b;
   a.start(std::move(duo.dialer));
   b.start(std::move(duo.acceptor));
-  a.send(pattern(12u << 20));
+  a.send(pattern(make.much));
   b.send("hello");
   b.stream().pause_reading(true);
   b.stream().pause_reading(false);

@@ -109,7 +109,7 @@ TEST_CASE("tcp: streams keep what Stream promises") {
   for (const auto& promise : stream_promises()) {
     INFO(promise.name);
     CHECK(on_tcp([&](Ctx& ctx, Node& node) {
-            return promise.check(ctx, [&](Ctx& c) { return make_duo(c, node); });
+            return promise.check(ctx, {[&](Ctx& c) { return make_duo(c, node); }, 12u << 20});
           }).is_ok());
   }
 }
