@@ -166,7 +166,7 @@ Status CallOp::pick() {
   std::string key_buffer;
   std::string_view key = route_.key();
   if (mode == RouteMode::none) mode = method_.route;
-  if (mode == RouteMode::hash && route_.mode() == RouteMode::none) {
+  if (mode == RouteMode::hash && (route_.mode() == RouteMode::none || route_.key_from_request())) {
     if (!method_.route_key)
       return Status(Errc::invalid_argument, std::string(method_.full_name) + " has no route_key to hash: name one in its "
                                             ".proto, or say m3::to::hash(key)");

@@ -17,9 +17,18 @@ class Route {
   RouteMode mode() const noexcept { return mode_; }
   /// Hash key, app id or actor id, as mode() says.
   const std::string& key() const noexcept { return key_; }
+  /// True: the key is the request's field that the .proto names as route_key.
+  bool key_from_request() const noexcept { return key_from_request_; }
+
+  static Route hash_by_request() {
+    Route route(RouteMode::hash, "");
+    route.key_from_request_ = true;
+    return route;
+  }
 
  private:
   RouteMode mode_ = RouteMode::none;
+  bool key_from_request_ = false;
   std::string key_;
 };
 
@@ -49,6 +58,8 @@ namespace to {
 inline Route random() { return Route(RouteMode::random, ""); }
 /// The same instance for the same key, while membership is stable.
 inline Route hash(std::string key) { return Route(RouteMode::hash, std::move(key)); }
+/// By the request's own route_key; an error when its .proto names none.
+inline Route hash() { return Route::hash_by_request(); }
 /// The app `env.world.func.ins` (P2P); also of another world or func.
 inline Route app(std::string id) { return Route(RouteMode::p2p, std::move(id)); }
 inline Route app(const AppId& id) { return Route(RouteMode::p2p, id.to_string()); }

@@ -208,8 +208,14 @@ CO_TEST("rpc: a hash call of a method without a key is an error that says what t
   auto& caller = net.add("dev.w.test.1", false);
   EchoClient echo(caller.node);
   ValueReq req;
-  auto result = co_await as_result(echo.value(ctx, req, m3::Route(m3::RouteMode::hash, "")));
-  CHECK(result.is_ok());  // an empty key is a key
+  auto result = co_await as_result(echo.value(ctx, req, m3::to::hash()));
+  CHECK(result.code() == Errc::invalid_argument);
+  CHECK(result.status().text().find("route_key") != std::string::npos);
+  auto empty = co_await as_result(echo.value(ctx, req, m3::to::hash("")));
+  CHECK(empty.is_ok());  // an empty key is a key
+  HashReq key;
+  key.set_key("ann");
+  co_await echo.by_key(ctx, key, m3::to::hash());
   co_await net.stop(ctx);
 }
 
