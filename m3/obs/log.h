@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <concepts>
@@ -14,6 +15,7 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -29,6 +31,14 @@ enum class LogLevel : std::uint8_t { debug = 1, info = 2, warn = 3, error = 4, f
 std::string_view log_level_name(LogLevel level) noexcept;
 /// In any case, blanks around it ignored (m3game wrote "INFO " and "WARN ").
 Result<LogLevel> parse_log_level(std::string_view name);
+/// So that a LogLevel can be a key of a configuration.
+constexpr std::array<std::pair<std::string_view, LogLevel>, 5> enum_names(LogLevel) {
+  return {{{"debug", LogLevel::debug},
+           {"info", LogLevel::info},
+           {"warn", LogLevel::warn},
+           {"error", LogLevel::error},
+           {"fatal", LogLevel::fatal}}};
+}
 
 /// One key and value beside the text. Holds views: made in the call, gone after it.
 struct LogField {

@@ -107,6 +107,13 @@ concept NamedEnum = std::is_enum_v<M> && requires(M value) { enum_names(value).b
 template <class M>
 const SchemaBase& schema_of();
 
+template <NamedEnum M>
+std::vector<std::string_view> names_of() {
+  std::vector<std::string_view> out;
+  for (const auto& entry : enum_names(M())) out.push_back(entry.first);
+  return out;
+}
+
 template <class M>
 std::string type_name() {
   if constexpr (std::same_as<M, bool>) {
@@ -120,7 +127,10 @@ std::string type_name() {
   } else if constexpr (is_duration<M>) {
     return "duration";
   } else if constexpr (NamedEnum<M>) {
-    return "choice";
+    std::string out;
+    for (std::string_view name : names_of<M>())
+      out += (out.empty() ? "one of " : ", ") + std::string(name);
+    return out;
   } else if constexpr (is_vector<M>) {
     return "list of " + type_name<typename M::value_type>();
   } else if constexpr (is_map<M>) {
@@ -134,13 +144,6 @@ std::string type_name() {
   } else {
     return "string";
   }
-}
-
-template <NamedEnum M>
-std::vector<std::string_view> names_of() {
-  std::vector<std::string_view> out;
-  for (const auto& entry : enum_names(M())) out.push_back(entry.first);
-  return out;
 }
 
 template <class M>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/config/print.h"
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -14,6 +15,11 @@
 using namespace std::chrono_literals;
 
 namespace {
+
+enum class Colour { red, blue };
+constexpr std::array<std::pair<std::string_view, Colour>, 2> enum_names(Colour) {
+  return {{{"red", Colour::red}, {"blue", Colour::blue}}};
+}
 
 struct Login {
   std::string user = "m3";
@@ -110,6 +116,15 @@ Finds peers.
 | `named.<name>.user` | string | `"m3"` | restart | who \| as whom |
 | `named.<name>.password` | string | `""` | yes |  (secret) |
 )");
+}
+
+TEST_CASE("config: the reference names the choices of an enum") {
+  struct Choice {
+    Colour colour = Colour::red;
+    static void describe(m3::Schema<Choice>& s) { s.add("colour", &Choice::colour); }
+  };
+  CHECK(m3::config_reference<Choice>("", "").find("| `colour` | one of red, blue | `\"red\"` |") !=
+        std::string::npos);
 }
 
 TEST_CASE("config: a reload of reloadable keys is taken over") {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "m3/base/trace_context.h"
+#include "m3/config/document.h"
 #include "m3/obs/log_limit.h"
 #include "m3/obs/recording_sink.h"
 #include "m3/testing/catch.h"
@@ -198,6 +199,24 @@ TEST_CASE("obs: level names are read in any case and with m3game's blanks") {
   CHECK(bad.status().text() ==
         "\"VERBOSE\" is not a log level; use DEBUG, INFO, WARN, ERROR or FATAL");
   CHECK_FALSE(m3::parse_log_level(""));
+}
+
+TEST_CASE("obs: a level can be a key of a configuration") {
+  struct Config {
+    LogLevel level = LogLevel::info;
+    static void describe(m3::Schema<Config>& s) { s.add("level", &Config::level).reloadable(); }
+  };
+  auto read = [](std::string_view text, m3::ErrorList& errors) {
+    return m3::Document::parse(text, "a.toml", errors).root().decode<Config>(errors);
+  };
+  m3::ErrorList errors;
+  CHECK(read("level = \"debug\"", errors)->level == LogLevel::debug);
+  CHECK(read("level = \"WARN \"", errors)->level == LogLevel::warn);
+  CHECK(errors.empty());
+  CHECK_FALSE(read("level = \"eror\"", errors));
+  CHECK(errors.to_string() ==
+        "a.toml:1: level: \"eror\" is none of debug, info, warn, error, fatal (did you mean "
+        "\"error\"?)\n");
 }
 
 TEST_CASE("obs: a log line has time, level, app, place, text, fields and trace") {
