@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+
+#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/json.h"
+#include "apps/m3ctl/print.h"
+#include "apps/m3ctl/schema.h"
+#include "apps/m3ctl/session.h"
+
+namespace m3ctl {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using m3::Errc;
+using m3::Result;
+using m3::Status;
+
+std::string body_of(const Options& options) {
+  if (options.words.size() < 3) return "{}";
+  if (options.words[2] != "-") return options.words[2];
+  std::string text((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
+  return text.find_first_not_of(" \t\r\n") == std::string::npos ? "{}" : text;
+}
+
+/// The text of a hash key, as generated code makes it.
+std::string key_text(const Message& message, const FieldDescriptor& field) {
+  const auto* reflection = message.GetReflection();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_STRING:
+      return reflection->GetString(message, &field);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return std::to_string(reflection->GetInt32(message, &field));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return std::to_string(reflection->GetInt64(message, &field));
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return std::to_string(reflection->GetUInt32(message, &field));
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return std::to_string(reflection->GetUInt64(message, &field));
+    default:
+      return "";
+  }
+}
+
+/// Where the call goes: as told; else to the one app that was named; else as the .proto says.
+Result<m3::NotifyRoute> route_of(const Session& session, const Schema& schema,
+                                 const m3::wire::DescribedMethod& method, const Message& request,
+                                 const Options& options) {
+  m3::NotifyRoute route = session.route(options.route);
+  const bool many = route.mode() == m3::RouteMode::broadcast;
+  if (many && !method.notify())
+    return Status(Errc::invalid_argument,
+                  "--route all is for a notify, and " + method.name() + " answers");
+  if (route.mode() != m3::RouteMode::none && route.mode() != m3::RouteMode::p2p &&
+      !session.target().is_service() && session.target().service.empty())
+    return Status(Errc::invalid_argument, "--route chooses among the instances of a service, and " +
+                                              session.target().text +
+                                              " is one address: name a service and --config FILE");
+  if (route.mode() != m3::RouteMode::none || method.route() != m3::wire::ROUTE_HASH) return route;
+  const FieldDescriptor* key = schema.route_key(method);
+  if (key == nullptr)
+    return Status(Errc::invalid_argument,
+                  method.name() + " is routed by hash and names no key: add --route hash:KEY");
+  return m3::NotifyRoute(m3::to::hash(key_text(request, *key)));
+}
+
+void print_json(const Outcome& outcome, const Message* response) {
+  std::string out = fmt::format(R"({{"ok":{})", outcome.status.is_ok());
+  if (!outcome.status.is_ok())
+    out += R"(,"error":)" + error_json(outcome.status);
+  else if (response != nullptr)
+    out += R"(,"response":)" + write_json(*response, false);
+  out += R"(,"metadata":[)";
+  for (std::size_t i = 0; i < outcome.reply.entries.size(); ++i) {
+    const auto& [key, value] = outcome.reply.entries[i];
+    out += fmt::format(R"({}{{"key":{},"value":{}}})", i ? "," : "", json_string(key),
+                       json_string(value));
+  }
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(outcome.took).count();
+  out += fmt::format(R"(],"address":{},"took_us":{}}})", json_string(outcome.address), micros);
+  std::printf("%s\n", out.c_str());
+}
+
+void print_plain(const Outcome& outcome, const Message* response, bool verbose) {
+  if (outcome.status.is_ok() && response != nullptr)
+    std::printf("%s\n", write_json(*response, true).c_str());
+  std::fflush(stdout);
+  if (!verbose) return;
+  const char* what = !outcome.status.is_ok() ? "failed" : response != nullptr ? "answered" : "read";
+  std::fprintf(stderr, "%s by %s in %s\n", what,
+               outcome.address.empty() ? "nobody" : outcome.address.c_str(),
+               show_time(outcome.took).c_str());
+  for (const auto& [key, value] : outcome.reply.entries)
+    std::fprintf(stderr, "  %s: %s\n", key.c_str(), value.c_str());
+}
+
+/// The call itself; an error of the user's, before anything was sent, is the Result's.
+Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schema,
+                          std::unique_ptr<Message>& response) {
+  auto target = find_target(options.words[0], options);
+  if (!target.is_ok()) return std::move(target).status();
+  Session session(*std::move(target));
+  auto described =
+      session.describe(session.route(options.route), false,
+                       std::max(options.deadline, m3::Duration(std::chrono::seconds(2))));
+  if (!described.is_ok()) return std::move(described).status();
+  auto made = Schema::make(*std::move(described));
+  if (!made.is_ok()) return std::move(made).status();
+  schema = *std::move(made);
+  auto found = schema->find(options.words[1]);
+  if (!found.is_ok()) return std::move(found).status();
+  const m3::wire::DescribedMethod& method = **found;
+  auto request = schema->message(method.request());
+  response = method.notify() ? nullptr : schema->message(method.response());
+  if (!request || (!response && !method.notify()))
+    return Status(Errc::internal, schema->described().app_id() +
+                                      " does not describe the messages of " + method.name());
+  if (Status status = read_json(body_of(options), *request); !status) return status;
+  auto route = route_of(session, *schema, method, *request, options);
+  if (!route.is_ok()) return std::move(route).status();
+  m3::MethodInfo info = Schema::info(method);
+  info.timeout_ms = 0;  // --deadline says it
+  if (method.notify()) return session.notify(info, *request, *route, options);
+  return session.call(info, *request, *response, *route, options);
+}
+
+}  // namespace
+
+Status run_call(const Options& options) {
+  std::unique_ptr<Schema> schema;  // outlives the response
+  std::unique_ptr<Message> response;
+  auto made = make_call(options, schema, response);
+  Outcome outcome;
+  if (made.is_ok())
+    outcome = *std::move(made);
+  else
+    outcome.status = std::move(made).status();
+  if (options.json)
+    print_json(outcome, response.get());
+  else
+    print_plain(outcome, response.get(), options.verbose);
+  return std::move(outcome.status);
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "apps/m3ctl/json.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "m3/base/near_names.h"
+
+namespace m3ctl {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using m3::Errc;
+using m3::Status;
+using Json = nlohmann::json;
+
+Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
+
+/// The line of `at` with a caret under it.
+Status no_json(std::string_view json, std::size_t at, std::string why) {
+  at = std::min(at, json.size());
+  const std::size_t before = at == 0 ? std::string_view::npos : json.rfind('\n', at - 1);
+  const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
+  const std::size_t end = std::min(json.find('\n', begin), json.size());
+  const auto line =
+      std::count(json.begin(), json.begin() + static_cast<std::ptrdiff_t>(begin), '\n') + 1;
+  // Of a long line, what stands around the place.
+  const std::size_t from = std::max(begin, at > 60 ? at - 60 : 0);
+  const std::string shown(json.substr(from, std::min<std::size_t>(end - from, 100)));
+  std::size_t column = 0;  // characters, not bytes
+  for (std::size_t i = from; i < at; ++i)
+    column += (static_cast<unsigned char>(json[i]) & 0xc0) != 0x80;
+  return wrong("this is no JSON: line " + std::to_string(line) + ", column " +
+               std::to_string(at - begin + 1) + ": " + why + "\n  " + shown + "\n  " +
+               std::string(column, ' ') + "^");
+}
+
+/// nlohmann's words without its numbers: "unexpected '}'; expected string literal".
+std::string reason_of(std::string what) {
+  if (const std::size_t dash = what.find(" - "); dash != std::string::npos) what.erase(0, dash + 3);
+  if (const std::size_t last = what.find("; last read:"); last != std::string::npos) {
+    const std::size_t next = what.find("; expected", last);
+    what.erase(last, next == std::string::npos ? std::string::npos : next - last);
+  }
+  return what;
+}
+
+std::string type_word(const FieldDescriptor& field) {
+  if (field.is_map()) return "map";
+  std::string word;
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      word = field.message_type()->full_name();
+      break;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      word = field.enum_type()->full_name();
+      break;
+    default:
+      word = field.type_name();
+  }
+  return field.is_repeated() ? "list of " + word : word;
+}
+
+const FieldDescriptor* field_of(const Descriptor& type, const std::string& name) {
+  if (const auto* field = type.FindFieldByName(name)) return field;
+  for (int i = 0; i < type.field_count(); ++i)
+    if (type.field(i)->json_name() == name) return type.field(i);
+  return nullptr;
+}
+
+Status unknown_field(const Descriptor& type, const std::string& name, const std::string& where) {
+  std::vector<std::string_view> names;
+  for (int i = 0; i < type.field_count(); ++i) names.push_back(type.field(i)->name());
+  std::string text = where + name + ": " + type.full_name() + " has no field \"" + name + "\"";
+  if (const std::string hint = m3::did_you_mean(name, names); !hint.empty())
+    return wrong(text + ", " + hint);
+  if (names.empty()) return wrong(text + "; it has none");
+  text += "; it has";
+  for (int i = 0; i < type.field_count(); ++i)
+    text += (i ? ", " : " ") + type.field(i)->name() + " (" + type_word(*type.field(i)) + ")";
+  return wrong(text);
+}
+
+std::string shown(const Json& value) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text.size() > 40 ? text.substr(0, 37) + "..." : text;
+}
+
+Status mismatch(const std::string& where, const std::string& expected, const Json& value) {
+  return wrong(where + ": " + expected + " goes there, not " + shown(value));
+}
+
+Status check_message(const Descriptor& type, const Json& json, const std::string& where);
+
+bool is_number_text(const Json& value) {
+  return value.is_string() && value.get_ref<const std::string&>().find_first_not_of(
+                                  "+-.0123456789eE") == std::string::npos;
+}
+
+Status check_enum(const FieldDescriptor& field, const Json& value, const std::string& where) {
+  if (value.is_number_integer()) return m3::ok;
+  const auto& type = *field.enum_type();
+  if (value.is_string() && type.FindValueByName(value.get<std::string>())) return m3::ok;
+  std::vector<std::string_view> names;
+  for (int i = 0; i < type.value_count(); ++i) names.push_back(type.value(i)->name());
+  if (value.is_string())
+    if (const std::string hint = m3::did_you_mean(value.get<std::string>(), names); !hint.empty())
+      return wrong(where + ": " + type.full_name() + " has no value " + shown(value) + ", " + hint);
+  std::string all;
+  for (std::string_view name : names)
+    all += (all.empty() ? "\"" : ", \"") + std::string(name) + "\"";
+  return mismatch(where, "one of " + all, value);
+}
+
+/// Whether a value is of the field's kind; ranges are protobuf's to check.
+Status check_one(const FieldDescriptor& field, const Json& value, const std::string& where) {
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return check_message(*field.message_type(), value, where + ".");
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return check_enum(field, value, where);
+    case FieldDescriptor::CPPTYPE_STRING:
+      if (value.is_string()) return m3::ok;
+      return mismatch(
+          where, field.type() == FieldDescriptor::TYPE_BYTES ? "a string of base64" : "a string",
+          value);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return value.is_boolean() ? m3::ok : mismatch(where, "true or false", value);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return value.is_number() || value.is_string() ? m3::ok : mismatch(where, "a number", value);
+    default:
+      return value.is_number() || is_number_text(value) ? m3::ok
+                                                        : mismatch(where, "a whole number", value);
+  }
+}
+
+Status check_list(const FieldDescriptor& field, const Json& value, const std::string& where) {
+  if (!value.is_array()) return mismatch(where, "a list [...]", value);
+  for (std::size_t i = 0; i < value.size(); ++i)
+    if (Status status = check_one(field, value[i], where + "[" + std::to_string(i) + "]"); !status)
+      return status;
+  return m3::ok;
+}
+
+Status check_map(const FieldDescriptor& field, const Json& value, const std::string& where) {
+  if (!value.is_object()) return mismatch(where, "an object {...}", value);
+  const FieldDescriptor& values = *field.message_type()->FindFieldByName("value");
+  for (const auto& [key, one] : value.items())
+    if (Status status = check_one(values, one, where + "[\"" + key + "\"]"); !status) return status;
+  return m3::ok;
+}
+
+/// `where`: the path to the message, "" or with a dot at its end.
+Status check_message(const Descriptor& type, const Json& json, const std::string& where) {
+  if (type.file()->package() == "google.protobuf")
+    return m3::ok;  // Timestamp and so on: JSON of their own
+  if (!json.is_object())
+    return mismatch(where.empty() ? "the request" : where.substr(0, where.size() - 1),
+                    "an object {...}", json);
+  for (const auto& [name, value] : json.items()) {
+    const FieldDescriptor* field = field_of(type, name);
+    if (field == nullptr) return unknown_field(type, name, where);
+    if (value.is_null()) continue;
+    const std::string here = where + name;
+    Status status = field->is_map()        ? check_map(*field, value, here)
+                    : field->is_repeated() ? check_list(*field, value, here)
+                                           : check_one(*field, value, here);
+    if (!status) return status;
+  }
+  return m3::ok;
+}
+
+std::string example_value(const FieldDescriptor& field, int depth) {
+  if (field.is_map()) return "{}";
+  if (field.is_repeated()) return "[]";
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_STRING:
+      return "\"\"";
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return "false";
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return "\"" + field.enum_type()->value(0)->name() + "\"";
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      break;
+    default:
+      return "0";
+  }
+  const Descriptor& type = *field.message_type();
+  if (depth > 2 || type.file()->package() == "google.protobuf") return "null";
+  std::string out;
+  for (int i = 0; i < type.field_count(); ++i)
+    out += (i ? ", \"" : "\"") + type.field(i)->name() +
+           "\": " + example_value(*type.field(i), depth + 1);
+  return "{" + out + "}";
+}
+
+}  // namespace
+
+Status read_json(std::string_view json, google::protobuf::Message& message) {
+  Json parsed;
+  try {
+    parsed = Json::parse(json);
+  } catch (const Json::parse_error& error) {
+    return no_json(json, error.byte == 0 ? 0 : error.byte - 1, reason_of(error.what()));
+  }
+  if (Status status = check_message(*message.GetDescriptor(), parsed, ""); !status) return status;
+  auto done = google::protobuf::util::JsonStringToMessage(
+      google::protobuf::StringPiece(json.data(), json.size()), &message);
+  if (!done.ok()) return wrong(std::string(done.message()));
+  return m3::ok;
+}
+
+std::string write_json(const google::protobuf::Message& message, bool pretty) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = pretty;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string out;
+  auto done = google::protobuf::util::MessageToJsonString(message, &out, options);
+  if (!done.ok()) return json_string(std::string(done.message()));
+  while (!out.empty() && out.back() == '\n') out.pop_back();
+  return out;
+}
+
+std::string example_json(const Descriptor& type) {
+  std::string out;
+  for (int i = 0; i < type.field_count(); ++i)
+    out += (i ? ", " : "") + json_string(type.field(i)->name()) + ": " +
+           example_value(*type.field(i), 0);
+  return "{" + out + "}";
+}
+
+std::string json_string(std::string_view text) {
+  return Json(std::string(text)).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+// m3ctl: calls, lists and pings m3 apps, and makes new ones. `m3ctl help` explains it to users.
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/exit_code.h"
+#include "apps/m3ctl/print.h"
+#include "m3/obs/log.h"
+
+namespace {
+
+using m3ctl::Command;
+using m3ctl::Options;
+
+int report(const m3::Status& status, bool json) {
+  std::fflush(stdout);
+  if (!status.is_ok() && !json) std::fputs(m3ctl::show_error(status).c_str(), stderr);
+  return m3ctl::exit_code(status.code());
+}
+
+m3::Status wrong_words(const Command& command) {
+  return m3::Status(m3::Errc::invalid_argument, "write: m3ctl " + std::string(command.usage) +
+                                                    "   (m3ctl help " + std::string(command.name) +
+                                                    " shows examples)");
+}
+
+int run(const Command& command, const std::vector<std::string>& arguments) {
+  auto options = m3ctl::parse_options(arguments, command.options);
+  if (!options.is_ok()) return report(options.status(), false);
+  if (options->help) return report(m3ctl::print_help(command.name), false);
+  const std::size_t words = options->words.size();
+  if (words < command.least_words || words > command.most_words)
+    return report(wrong_words(command), false);
+  // call tells errors itself when they are to be JSON.
+  return report(command.run(*options), options->json && command.name == "call");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  m3::log::set_level(m3::LogLevel::error);  // what matters is told as the command's outcome
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments.empty()) return m3ctl::print_help("").is_ok() ? m3ctl::kFixTheCall : m3ctl::kGaveUp;
+  const std::string name = arguments[0];
+  arguments.erase(arguments.begin());
+  if (name == "--help" || name == "-h") return report(m3ctl::print_help(""), false);
+  for (const Command& command : m3ctl::commands())
+    if (command.name == name) return run(command, arguments);
+  return report(m3ctl::print_help(name), false);
+}

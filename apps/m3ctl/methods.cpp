@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <set>
+
+#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/json.h"
+#include "apps/m3ctl/print.h"
+#include "apps/m3ctl/schema.h"
+#include "apps/m3ctl/session.h"
+
+namespace m3ctl {
+namespace {
+
+using google::protobuf::Descriptor;
+using m3::Result;
+using m3::Status;
+using m3::wire::DescribedMethod;
+
+std::string flags_of(const DescribedMethod& method, const Schema& schema) {
+  std::string out(
+      m3::route_mode_name(m3::route_mode_from_number(static_cast<std::uint32_t>(method.route()))));
+  if (const auto* key = schema.route_key(method))
+    out += (out == "hash" ? " by " : ", key ") + key->name();
+  if (method.notify()) out += ", notify";
+  if (method.client()) out += ", client";
+  if (method.idempotent()) out += ", idempotent";
+  if (method.timeout_ms()) out += fmt::format(", timeout {}ms", method.timeout_ms());
+  return out;
+}
+
+std::string list_json(const Schema& schema) {
+  const auto& described = schema.described();
+  std::string out = fmt::format(R"({{"app":{},"version":{},"methods":[)",
+                                json_string(described.app_id()), json_string(described.version()));
+  bool first = true;
+  for (const auto& service : described.services())
+    for (const DescribedMethod& method : service.methods()) {
+      out += (first ? "" : ",") + write_json(method, false);
+      first = false;
+    }
+  return out + "]}";
+}
+
+std::string list_text(const Schema& schema) {
+  std::vector<std::vector<std::string>> rows{{"METHOD", "REQUEST", "RESPONSE", "FLAGS"}};
+  for (const auto& service : schema.described().services())
+    for (const DescribedMethod& method : service.methods())
+      rows.push_back({method.name(), method.request(), method.notify() ? "-" : method.response(),
+                      flags_of(method, schema)});
+  std::string head = schema.described().app_id();
+  if (!schema.described().version().empty()) head += " " + schema.described().version();
+  if (rows.size() == 1) return head + " serves no methods\n";
+  return head + "\n\n" + table(rows);
+}
+
+/// The message as a .proto says it, and those it is made of, each once.
+void add_definition(const Descriptor& type, std::set<std::string>& seen, std::string& out) {
+  if (!seen.insert(type.full_name()).second) return;
+  if (type.file()->package() == "google.protobuf") return;
+  out += "\n// " + type.full_name() + "\n" + type.DebugString();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const auto* field = type.field(i);
+    if (field->message_type()) add_definition(*field->message_type(), seen, out);
+    if (field->enum_type() && seen.insert(field->enum_type()->full_name()).second)
+      out += "\n// " + field->enum_type()->full_name() + "\n" + field->enum_type()->DebugString();
+  }
+}
+
+std::string one_text(const Schema& schema, const DescribedMethod& method, const Options& options) {
+  std::string out = method.name() + "  (" + flags_of(method, schema) + ")\n";
+  std::set<std::string> seen;
+  const Descriptor* request = schema.type(method.request());
+  if (request) add_definition(*request, seen, out);
+  const Descriptor* response = method.notify() ? nullptr : schema.type(method.response());
+  if (response) add_definition(*response, seen, out);
+  if (!request) return out;
+  out += "\nm3ctl call " + options.words[0];
+  if (!options.config.empty()) out += " --config " + options.config;
+  const std::string& name = method.name();
+  const std::size_t service = name.rfind('.') == std::string::npos ? 1 : name.rfind('.') + 1;
+  return out + " " + name.substr(service) + " '" + example_json(*request) + "'\n";
+}
+
+}  // namespace
+
+Status run_methods(const Options& options) {
+  auto target = find_target(options.words[0], options);
+  if (!target.is_ok()) return std::move(target).status();
+  Session session(*std::move(target));
+  auto described = session.describe(session.route({}), false, options.deadline);
+  if (!described.is_ok()) return std::move(described).status();
+  auto schema = Schema::make(*std::move(described));
+  if (!schema.is_ok()) return std::move(schema).status();
+  std::string out;
+  if (options.words.size() > 1) {
+    auto method = (*schema)->find(options.words[1]);
+    if (!method.is_ok()) return std::move(method).status();
+    out = options.json ? write_json(**method, false) + "\n" : one_text(**schema, **method, options);
+  } else {
+    out = options.json ? list_json(**schema) + "\n" : list_text(**schema);
+  }
+  std::fputs(out.c_str(), stdout);
+  return m3::ok;
+}
+
+}  // namespace m3ctl

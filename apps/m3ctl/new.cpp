@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/new_app_files.h"
+#include "m3/base/method_hash.h"
+
+namespace m3ctl {
+namespace {
+
+namespace fs = std::filesystem;
+using m3::Errc;
+using m3::Status;
+
+Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
+
+/// The name becomes a package, a class, a func, a program and a folder.
+Status check_name(const std::string& name) {
+  static const std::set<std::string> kTaken{
+      "alignas",   "alignof",   "and",       "asm",         "auto",     "bool",     "break",
+      "case",      "catch",     "char",      "class",       "compl",    "concept",  "const",
+      "continue",  "decltype",  "default",   "delete",      "do",       "double",   "else",
+      "enum",      "explicit",  "export",    "extern",      "false",    "float",    "for",
+      "friend",    "goto",      "if",        "inline",      "int",      "long",     "mutable",
+      "namespace", "new",       "noexcept",  "not",         "nullptr",  "operator", "or",
+      "private",   "protected", "public",    "register",    "requires", "return",   "short",
+      "signed",    "sizeof",    "static",    "struct",      "switch",   "template", "this",
+      "throw",     "true",      "try",       "typedef",     "typeid",   "typename", "union",
+      "unsigned",  "using",     "virtual",   "void",        "volatile", "while",    "xor",
+      "m3",        "game",      "test",      "all",         "clean",    "install",  "benchmark",
+      "dist",      "scan",      "uninstall", "reconfigure", "hello",    "errno",    "assert",
+      "linux",     "unix"};
+  const bool letters =
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string::npos;
+  if (name.empty() || !letters || (name[0] >= '0' && name[0] <= '9') || name.size() > 32)
+    return wrong("\"" + name +
+                 "\" cannot name an app: use lower-case letters and digits, a letter first, at "
+                 "most 32, as in shop");
+  if (kTaken.contains(name))
+    return wrong("\"" + name +
+                 "\" has a meaning in C++, meson or the new app's own files: choose another name");
+  return m3::ok;
+}
+
+void replace(std::string& text, std::string_view from, const std::string& to) {
+  for (std::size_t at = text.find(from); at != std::string::npos;
+       at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
+
+/// A port that seldom meets another new app's: from 21000 to 28999, by the name.
+std::string port_of(const std::string& name) {
+  return std::to_string(21000 + m3::method_hash(name) % 8000);
+}
+
+std::string filled(std::string_view text, const std::string& name) {
+  std::string title = name;
+  title[0] = static_cast<char>(title[0] - 'a' + 'A');
+  std::string out(text);
+  replace(out, "@name@", name);
+  replace(out, "@Name@", title);
+  replace(out, "@port@", port_of(name));
+  return out;
+}
+
+Status write_file(const fs::path& path, const std::string& text) {
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  if (error || !file) return Status(Errc::failed_precondition, "cannot write " + path.string());
+  return m3::ok;
+}
+
+}  // namespace
+
+Status run_new(const Options& options) {
+  if (options.words[0] != "app")
+    return wrong("\"" + options.words[0] + "\": m3ctl can make a new app: m3ctl new app NAME");
+  if (options.words.size() < 2) return wrong("the name is missing: m3ctl new app NAME");
+  const std::string& name = options.words[1];
+  if (Status status = check_name(name); !status) return status;
+  const fs::path folder = fs::path(options.dir) / name;
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_empty(folder, error))
+    return Status(Errc::already_exists,
+                  folder.string() + " is there and not empty: nothing was written");
+  std::printf("%s\n", folder.c_str());
+  for (const AppFile& file : new_app_files()) {
+    const std::string file_name = filled(file.name, name);
+    if (Status status = write_file(folder / file_name, filled(file.text, name)); !status)
+      return status;
+    std::printf("  %s\n", file_name.c_str());
+  }
+  std::printf(
+      "\nnow\n  cd %s\n  CXX=clang++-19 meson setup build && meson compile -C build && meson test "
+      "-C build\n"
+      "  ./build/%s --config %s.toml &\n  m3ctl call 127.0.0.1:%s Hello '{\"name\": \"ann\"}'\n",
+      folder.c_str(), name.c_str(), name.c_str(), port_of(name).c_str());
+  return m3::ok;
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace m3ctl {
+
+/// A file of a new app; @name@, @Name@ and @port@ stand in its name and text.
+struct AppFile {
+  std::string_view name;
+  std::string_view text;
+};
+
+/// Those of apps/m3ctl/new_app, and the build glue of codegen/app.
+const std::vector<AppFile>& new_app_files();
+
+}  // namespace m3ctl

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "apps/m3ctl/options.h"
+
+#include <charconv>
+#include <cstdlib>
+
+#include "m3/base/metadata.h"
+#include "m3/base/near_names.h"
+
+namespace m3ctl {
+namespace {
+
+using m3::Errc;
+using m3::Result;
+using m3::Status;
+
+Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
+
+Status set_route(Options& options, const std::string& value) {
+  const std::size_t colon = value.find(':');
+  const std::string mode = value.substr(0, colon);
+  const std::string key = colon == std::string::npos ? "" : value.substr(colon + 1);
+  const bool keyed = mode == "hash" || mode == "p2p";
+  if (keyed && key.empty())
+    return wrong(
+        "--route " + mode + " needs its " +
+        (mode == "hash" ? "key: --route hash:ann" : "app: --route p2p:dev.world1.hello.1"));
+  if (!keyed && colon != std::string::npos)
+    return wrong("--route " + mode + " takes no \":" + key + "\"");
+  if (mode == "random") return options.route = m3::to::random(), m3::ok;
+  if (mode == "single") return options.route = m3::to::single(), m3::ok;
+  if (mode == "all") return options.route = m3::to::all(), m3::ok;
+  if (mode == "hash") return options.route = m3::to::hash(key), m3::ok;
+  if (mode == "p2p") return options.route = m3::to::app(key), m3::ok;
+  return wrong("--route " + value +
+               ": there is random, hash:KEY, single, p2p:ID, and all for a notify");
+}
+
+Status add_meta(Options& options, const std::string& value) {
+  const std::size_t equals = value.find('=');
+  if (equals == std::string::npos)
+    return wrong("--meta " + value + ": write it as --meta key=value");
+  std::string key = value.substr(0, equals);
+  if (!m3::is_metadata_key(key))
+    return wrong("--meta " + value + ": a key is made of letters, digits, '-', '_' and '.'");
+  options.meta.emplace_back(std::move(key), value.substr(equals + 1));
+  return m3::ok;
+}
+
+Status set_value(Options& options, std::string_view name, const std::string& value) {
+  if (name == "config") return options.config = value, m3::ok;
+  if (name == "token") return options.token = value, m3::ok;
+  if (name == "dir") return options.dir = value, m3::ok;
+  if (name == "meta") return add_meta(options, value);
+  if (name == "route") return set_route(options, value);
+  if (name == "deadline") {
+    auto parsed = m3::parse_duration(value);
+    if (!parsed.is_ok()) return std::move(parsed).status().add_context("--deadline");
+    if (*parsed <= m3::Duration::zero())
+      return wrong("--deadline 0 leaves no time for the call: write --deadline 2s");
+    options.deadline = *parsed;
+    return m3::ok;
+  }
+  const auto [end, error] =
+      std::from_chars(value.data(), value.data() + value.size(), options.count);
+  if (error != std::errc() || end != value.data() + value.size() || options.count < 1 ||
+      options.count > 1000000)
+    return wrong("-n " + value + ": a number from 1 to 1000000 goes there");
+  return m3::ok;
+}
+
+bool is_flag(std::string_view name) {
+  return name == "json" || name == "verbose" || name == "help";
+}
+
+void set_flag(Options& options, std::string_view name) {
+  (name == "json" ? options.json : name == "verbose" ? options.verbose : options.help) = true;
+}
+
+/// "--deadline" -> "deadline", "-v" -> "verbose"; "" when it is none of the allowed ones.
+std::string_view option_name(std::string_view word, std::span<const std::string_view> allowed) {
+  if (word == "-h") word = "--help";
+  if (word == "-v") word = "--verbose";
+  if (word == "-n") word = "--count";
+  if (word.substr(0, 2) != "--") return {};
+  word.remove_prefix(2);
+  if (word == "help") return "help";
+  for (std::string_view name : allowed)
+    if (word == name) return name;
+  return {};
+}
+
+Status unknown(const std::string& word, std::span<const std::string_view> allowed) {
+  std::vector<std::string> names{"--help"};
+  for (std::string_view name : allowed) names.push_back("--" + std::string(name));
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  std::string text = "there is no option " + word + " here";
+  if (const std::string hint = m3::did_you_mean(word, views); !hint.empty())
+    return wrong(text + ", " + hint);
+  text += "; there is";
+  for (const std::string& name : names) text += " " + name;
+  return wrong(text);
+}
+
+}  // namespace
+
+Result<Options> parse_options(std::span<const std::string> arguments,
+                              std::span<const std::string_view> allowed) {
+  Options options;
+  if (const char* token = std::getenv("M3_TOKEN")) options.token = token;
+  bool only_words = false;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (only_words || word.size() < 2 || word[0] != '-') {
+      options.words.push_back(word);
+      continue;
+    }
+    if (word == "--") {
+      only_words = true;
+      continue;
+    }
+    const std::size_t equals = word.find('=');
+    const std::string_view name = option_name(word.substr(0, equals), allowed);
+    if (name.empty()) return unknown(word.substr(0, equals), allowed);
+    if (is_flag(name)) {
+      if (equals != std::string::npos) return wrong("--" + std::string(name) + " takes no value");
+      set_flag(options, name);
+      continue;
+    }
+    if (equals == std::string::npos && i + 1 == arguments.size())
+      return wrong(word + " needs a value");
+    const std::string value =
+        equals == std::string::npos ? arguments[++i] : word.substr(equals + 1);
+    if (Status status = set_value(options, name, value); !status) return status;
+  }
+  return options;
+}
+
+}  // namespace m3ctl

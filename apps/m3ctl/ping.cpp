@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/json.h"
+#include "apps/m3ctl/print.h"
+#include "apps/m3ctl/session.h"
+
+namespace m3ctl {
+namespace {
+
+using m3::Nanos;
+using m3::Status;
+
+struct Pings {
+  std::string app;
+  std::string address;
+  Nanos connect{0};  // the first: connection, hello and one round trip
+  std::vector<Nanos> times;
+  Status failure;
+};
+
+Pings ping_one(Session& session, const m3::Instance& instance, const Options& options) {
+  Pings out;
+  out.address = instance.address.to_string();
+  out.app = instance.id.to_string();
+  for (int i = 0; i <= options.count; ++i) {  // the first connects
+    Nanos took{0};
+    auto answer = session.describe(m3::to::app(key_of(instance)), true, options.deadline, &took);
+    if (!answer.is_ok()) {
+      out.failure = std::move(answer).status();
+      return out;
+    }
+    out.app = answer->app_id();
+    if (i == 0)
+      out.connect = took;
+    else
+      out.times.push_back(took);
+  }
+  return out;
+}
+
+Nanos average(const std::vector<Nanos>& times) {
+  Nanos sum{0};
+  for (Nanos time : times) sum += time;
+  return times.empty() ? sum : sum / static_cast<long>(times.size());
+}
+
+std::string as_text(const std::vector<Pings>& all, int count) {
+  std::vector<std::vector<std::string>> rows{
+      {"APP", "ADDRESS", "ANSWERED", "CONNECT", "MIN", "AVG", "MAX"}};
+  std::string failures;
+  for (const Pings& pings : all) {
+    std::vector<std::string> row{pings.app.empty() ? "-" : pings.app, pings.address,
+                                 fmt::format("{}/{}", pings.times.size(), count)};
+    if (!pings.times.empty()) {
+      const auto [least, most] = std::minmax_element(pings.times.begin(), pings.times.end());
+      for (Nanos time : {pings.connect, *least, average(pings.times), *most})
+        row.push_back(show_time(time));
+    }
+    rows.push_back(std::move(row));
+  }
+  return table(rows);
+}
+
+std::string as_json(const std::vector<Pings>& all, int count) {
+  std::string out = "[";
+  for (const Pings& pings : all) {
+    const auto us = [](Nanos time) {
+      return std::chrono::duration<double, std::micro>(time).count();
+    };
+    out += fmt::format(R"({}{{"app":{},"address":{},"sent":{},"answered":{})",
+                       out.size() > 1 ? "," : "", json_string(pings.app),
+                       json_string(pings.address), count, pings.times.size());
+    if (!pings.times.empty()) {
+      const auto [least, most] = std::minmax_element(pings.times.begin(), pings.times.end());
+      out += fmt::format(R"(,"connect_us":{:.1f},"min_us":{:.1f},"avg_us":{:.1f},"max_us":{:.1f})",
+                         us(pings.connect), us(*least), us(average(pings.times)), us(*most));
+    }
+    if (!pings.failure.is_ok()) out += R"(,"error":)" + error_json(pings.failure);
+    out += "}";
+  }
+  return out + "]\n";
+}
+
+}  // namespace
+
+Status run_ping(const Options& options) {
+  auto target = find_target(options.words[0], options);
+  if (!target.is_ok()) return std::move(target).status();
+  Session session(*std::move(target));
+  std::vector<Pings> all;
+  for (const m3::Instance* instance : session.directory().targets())
+    all.push_back(ping_one(session, *instance, options));
+  const std::string out = options.json ? as_json(all, options.count) : as_text(all, options.count);
+  std::fputs(out.c_str(), stdout);
+  std::fflush(stdout);
+  for (Pings& pings : all)
+    if (!pings.failure.is_ok()) return std::move(pings.failure);
+  return m3::ok;
+}
+
+}  // namespace m3ctl
