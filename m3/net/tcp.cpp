@@ -125,12 +125,13 @@ class TcpStream final : public Stream {
   }
   void read_soon() {
     if (std::exchange(again_->queued, true)) return;
-    boost::asio::post(io_context(core_), boost::asio::bind_allocator(async_detail::PoolAllocator<void>(), [again = again_] {
-      again->queued = false;
-      if (!again->stream) return;
-      Turn turn(again->stream->core_);
-      again->stream->go_on();
-    }));
+    boost::asio::post(io_context(core_), boost::asio::bind_allocator(
+                                             async_detail::PoolAllocator<void>(), [again = again_] {
+                                               again->queued = false;
+                                               if (!again->stream) return;
+                                               Turn turn(again->stream->core_);
+                                               again->stream->go_on();
+                                             }));
   }
   void go_on() {
     if (!handler_) return;

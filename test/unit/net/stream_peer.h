@@ -71,6 +71,7 @@ class Peer final : public StreamHandler {
   std::vector<std::string> frames;
   std::size_t most_frames_per_call = SIZE_MAX;
   std::function<void()> on_frame;  ///< after each frame, or each piece in raw mode
+  char last_byte = 0;
   int shown = 0;
   int writable = 0;
   int closed = 0;
@@ -102,6 +103,7 @@ class Peer final : public StreamHandler {
     }
     seen += bytes.size() - kept_;
     kept_ = bytes.size() - taken.bytes;
+    last_byte = bytes.back();  // readable to the end of the call, whatever on_frame did
     return taken;
   }
   void on_writable() override {

@@ -19,8 +19,8 @@ Task<> bytes_both_ways(Ctx& ctx, MakeDuo make) {
   a.send(there);
   b.send(back);
   CHECK(co_await until(ctx, [&] { return b.seen >= there.size() && a.seen >= back.size(); }));
-  CHECK(b.received == there);
-  CHECK(a.received == back);
+  CHECK((b.received == there));
+  CHECK((a.received == back));
   CHECK(a.closed + b.closed == 0);
   CHECK(a.writable > 0);
   co_return ok;
@@ -41,7 +41,7 @@ Task<> frames_cut_anywhere(Ctx& ctx, MakeDuo make) {
       CHECK(co_await until(ctx, [&] { return b.seen == cut; }));
       a.send(all.substr(cut));
       CHECK(co_await until(ctx, [&] { return b.seen == all.size(); }));
-      CHECK(b.frames == bodies);
+      CHECK((b.frames == bodies));
     }
   }
   co_return ok;
@@ -66,7 +66,7 @@ Task<> frames_of_all_sizes(Ctx& ctx, MakeDuo make) {
       total += 4 + body.size();
     }
     CHECK(co_await until(ctx, [&] { return b.seen == total; }));
-    CHECK(b.frames == bodies);
+    CHECK((b.frames == bodies));
     CHECK(b.closed == 0);
   }
   co_return ok;
@@ -90,7 +90,7 @@ Task<> a_slow_reader_holds_the_sender(Ctx& ctx, MakeDuo make) {
   CHECK(co_await until(ctx, [&] { return b.seen == much.size() + 4; }));
   CHECK(a.unsent() == 0);
   CHECK(a.writable > 0);
-  CHECK(b.received == much + "more");
+  CHECK((b.received == much + "more"));
   co_return ok;
 }
 
@@ -192,7 +192,7 @@ Task<> close_inside_a_callback_is_the_end(Ctx& ctx, MakeDuo make) {
   a.send(frame("one") + frame(large) + frame("three"));
   CHECK(co_await until(ctx, [&] { return a.closed == 1; }));
   CHECK(b.frames.size() >= 2);
-  CHECK(b.frames[1] == large);
+  CHECK((b.frames[1] == large));
   const int shown = b.shown;
   co_await sleep(ctx, 30ms);
   CHECK(b.shown == shown);

@@ -141,12 +141,12 @@ TEST_CASE("tcp: an accepted socket may go to another core") {
       b.start(there.transport.adopt(accepted, name));
       b.send(answer);
       CHECK(co_await until(far, [&] { return b.seen == question.size() && b.unsent() == 0; }));
-      CHECK(b.received == question);
+      CHECK((b.received == question));
       CHECK(b.stream().peer_name().starts_with("127.0.0.1:"));
       co_return ok;
     });
     CHECK(co_await until(ctx, [&] { return a.closed == 1; }));
-    CHECK(a.received == answer);
+    CHECK((a.received == answer));
     (*listener)->close();
     co_return ok;
   });
@@ -182,6 +182,24 @@ TEST_CASE("tcp: bytes and the end that came together are both seen, however it e
         }).is_ok());
 }
 
+TEST_CASE("tcp: the peer's last words are heard although a send failed") {
+  CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
+          Sockets pair;
+          Peer peer;
+          peer.own(node.transport.adopt(pair.ours, "plain"));
+          pair.say("last words");
+          pair.end();
+          peer.send("first: the answer is a reset");
+          co_await sleep(ctx, 5ms);
+          peer.send("second: fails");
+          peer.start();
+          CHECK(co_await until(ctx, [&] { return peer.closed == 1; }));
+          CHECK(peer.received == "last words");
+          CHECK(peer.why.code() == Errc::unavailable);
+          co_return ok;
+        }).is_ok());
+}
+
 TEST_CASE("tcp: a close with unread bytes does not overtake what was sent") {
   CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
           Duo duo = co_await make_duo(ctx, node);
@@ -199,7 +217,7 @@ TEST_CASE("tcp: a close with unread bytes does not overtake what was sent") {
           b.stream().close();
           a.stream().pause_reading(false);
           CHECK(co_await until(ctx, [&] { return a.closed == 1; }));
-          CHECK(a.received == words);
+          CHECK((a.received == words));
           co_return ok;
         }).is_ok());
 }
@@ -217,7 +235,7 @@ TEST_CASE("tcp: what was sent before start() is sent on after it") {
           co_await sleep(ctx, 5ms);
           a.start();
           CHECK(co_await until(ctx, [&] { return b.seen == much.size(); }));
-          CHECK(b.received == much);
+          CHECK((b.received == much));
           co_return ok;
         }).is_ok());
 }
