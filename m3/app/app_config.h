@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "m3/async/runtime.h"
@@ -18,15 +15,6 @@
 #include "m3/rpc/rpc_config.h"
 
 namespace m3 {
-
-/// For Schema: the names of the levels as a configuration writes them.
-constexpr std::array<std::pair<std::string_view, LogLevel>, 5> enum_names(LogLevel) {
-  return {{{"debug", LogLevel::debug},
-           {"info", LogLevel::info},
-           {"warn", LogLevel::warn},
-           {"error", LogLevel::error},
-           {"fatal", LogLevel::fatal}}};
-}
 
 /// The keys at the top of every app's configuration file.
 struct AppConfig {

@@ -115,6 +115,7 @@ Task<> App::Impl::bring_up(Ctx& ctx) {
   Status started = (co_await as_result(std::move(up))).status();
   if (started) {
     phase = Phase::ready;
+    came_up = true;
     std::string names;
     for (const std::string& name : app.service_names()) names += (names.empty() ? "" : ",") + name;
     const std::string where = config.listen.empty() ? "none" : address.to_string();
@@ -181,7 +182,7 @@ Task<> App::Impl::finish_calls(Ctx& ctx) {
   Status status = (co_await as_result(std::move(drained))).status();
   if (status) co_return ok;
   // on_stop may rely on it that no handler runs.
-  log::warn("handlers that still run are cancelled: {}", status.to_string());
+  if (came_up) log::warn("handlers that still run are cancelled: {}", status.to_string());
   Task<> stopped = stop_node();
   co_await std::move(stopped);
   co_return ok;

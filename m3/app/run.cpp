@@ -105,7 +105,6 @@ Task<> App::Impl::live() {
 
   Task<> up = bring_up(*work_ctx);
   Status outcome = (co_await as_result(std::move(up))).status();
-  const bool came_up = outcome.is_ok();
   if (!came_up && stops_asked > 0) outcome = ok;  // as it was asked to
   while (came_up && stops_asked == 0) {
     if (std::exchange(reload_asked, false)) {

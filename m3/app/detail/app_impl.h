@@ -91,6 +91,7 @@ struct App::Impl {
   std::unique_ptr<RpcNode> node;
   Lifecycle life;
   HostPort address;
+  bool came_up = false;
 
   // Of run(), on core 0.
   std::optional<Ctx> work_ctx;  // start and reload: cancelled by the first signal to stop

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/app/app.h"
+
+#include "app_fixture.h"
+#include "m3/async/scope.h"
+#include "m3/obs/recording_sink.h"
+
+using namespace app_test;
+using namespace std::chrono_literals;
+using m3::App;
+using m3::as_result;
+using m3::Ctx;
+using m3::Errc;
+using m3::Status;
+using m3::Task;
+
+namespace {
+
+const std::string kTalk = "listen = \"sim:1\"\n";
+const std::string kPeers = "peers = [\"dev.w.talk.1@sim:1\"]\n";
+
+App::Hook noting(Diary diary, std::string what, Status outcome = {}) {
+  struct Note {
+    static Task<> write(Diary diary, std::string what, Status outcome) {
+      diary->push_back(std::move(what));
+      co_return outcome;
+    }
+  };
+  return [=](Ctx&) { return Note::write(diary, what, outcome); };
+}
+
+Question question(const std::string& text, unsigned wait_ms = 0) {
+  Question out;
+  out.set_text(text);
+  out.set_wait_ms(wait_ms);
+  return out;
+}
+
+}  // namespace
+
+CO_TEST("app: one app calls two services of another, and itself") {
+  World world(sim);
+  auto diary = std::make_shared<Names>();
+  App talk("talk"), caller("caller");
+  talk.serve<Talk>(diary).serve<CounterOf>(7u);
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  co_await caller.start(ctx, world.embedding("dev.w.caller.1", kPeers));
+  CHECK(talk.service_names() == Names{"app_test.Talk", "app_test.Counter"});
+  for (App* from : {&caller, &talk}) {
+    TalkClient client(*from);
+    CounterClient counter(*from);
+    const auto req = question("hi");
+    const auto rsp = co_await client.ask(ctx, req);
+    CHECK(rsp.text() == "you said hi");
+    CHECK(rsp.by() == "dev.w.talk.1");
+    const Count count;
+    const auto counted = co_await counter.how_many(ctx, count);
+    CHECK(counted.questions() == 7);
+  }
+  co_await caller.stop(ctx);
+  co_await talk.stop(ctx);
+}
+
+CO_TEST("app: services and hooks live in the order of the stages") {
+  World world(sim);
+  auto diary = std::make_shared<Names>();
+  App talk("talk");
+  talk.serve<Talk>(diary)
+      .on_start(noting(diary, "app start"))
+      .on_stop(noting(diary, "app stop"))
+      .on_reload(noting(diary, "app reload"))
+      .health(noting(diary, "health"));
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  CHECK(*diary == Names{"talk init", "talk start", "app start", "health"});
+  diary->clear();
+  co_await talk.reload(ctx);
+  CHECK(*diary == Names{"talk reload", "app reload"});
+  diary->clear();
+  co_await talk.stop(ctx);
+  CHECK(*diary == Names{"app stop", "talk stop"});
+}
+
+CO_TEST("app: a hook that fails ends the start, and what had started is stopped") {
+  World world(sim);
+  auto diary = std::make_shared<Names>();
+  App talk("talk");
+  talk.serve<Talk>(diary).on_start(
+      noting(diary, "app start", Status(Errc::unavailable, "no luck")));
+  auto started = co_await as_result(talk.start(ctx, world.embedding("dev.w.talk.1", kTalk)));
+  CHECK(started.code() == Errc::unavailable);
+  CHECK(started.status().text() == "start 50 app: no luck");
+  CHECK(*diary == Names{"talk init", "talk start", "app start", "talk stop"});
+}
+
+CO_TEST("app: two services with one name are refused") {
+  World world(sim);
+  App talk("talk");
+  talk.serve<CounterOf>(1u).serve<CounterOf>(2u);
+  auto started = co_await as_result(talk.start(ctx, world.embedding("dev.w.talk.1", kTalk)));
+  CHECK(started.code() == Errc::already_exists);
+  CHECK(contains(started.status().text(), "app_test.Counter"));
+}
+
+CO_TEST("app: stopping refuses new calls as not executed and finishes those that run") {
+  World world(sim);
+  auto diary = std::make_shared<Names>();
+  App talk("talk"), caller("caller");
+  talk.serve<Talk>(diary).on_stop(noting(diary, "app stop"));
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk + "drain_wait = \"0s\"\n"));
+  co_await caller.start(ctx, world.embedding("dev.w.caller.1", kPeers));
+  TalkClient client(caller);
+  struct Calls {
+    static Task<> ask(Ctx& ctx, TalkClient& client, unsigned wait_ms, Status& outcome) {
+      const auto req = question("hi", wait_ms);
+      outcome = (co_await as_result(client.ask(ctx, req))).status();
+      co_return m3::ok;
+    }
+    static Task<> stop(Ctx& ctx, App& app) { return app.stop(ctx); }
+  };
+  m3::Scope scope(ctx.core());
+  Status running(Errc::unknown, "still running"), late = running;
+  scope.spawn("running", Calls::ask(scope.ctx(), client, 500, running));
+  co_await m3::sleep(ctx, 100ms);
+  scope.spawn("stop", Calls::stop(scope.ctx(), talk));
+  co_await m3::sleep(ctx, 100ms);
+  CHECK(running == Errc::unknown);
+  co_await Calls::ask(ctx, client, 0, late);
+  CHECK(late == Errc::unavailable);
+  CHECK_FALSE(late.maybe_executed());
+  co_await scope.drain(ctx);
+  CHECK(running.is_ok());
+  CHECK(diary->back() == "talk stop");
+  CHECK(*(diary->end() - 2) == "app stop");
+  CHECK(*(diary->end() - 3) == "answer");
+  co_await caller.stop(ctx);
+}
+
+CO_TEST("app: a handler that outlasts the stop is cancelled before on_stop") {
+  World world(sim);
+  auto diary = std::make_shared<Names>();
+  App talk("talk"), caller("caller");
+  talk.serve<Talk>(diary);
+  co_await talk.start(
+      ctx, world.embedding("dev.w.talk.1", kTalk + "drain_wait = \"0s\"\nstop_timeout = \"2s\"\n"));
+  co_await caller.start(
+      ctx, world.embedding("dev.w.caller.1", kPeers + "[rpc]\ndefault_timeout = \"1h\"\n"));
+  struct Calls {
+    static Task<> ask(Ctx& ctx, App& from, Status& outcome) {
+      TalkClient client(from);
+      const auto req = question("hi", 3000000);
+      outcome = (co_await as_result(client.ask(ctx, req))).status();
+      co_return m3::ok;
+    }
+  };
+  m3::Scope scope(ctx.core());
+  Status outcome;
+  scope.spawn("ask", Calls::ask(scope.ctx(), caller, outcome));
+  co_await m3::sleep(ctx, 100ms);
+  const auto began = ctx.core().now();
+  co_await talk.stop(ctx);
+  CHECK(ctx.core().now() - began < 3s);
+  CHECK(*(diary->end() - 2) == "cancelled");
+  CHECK(diary->back() == "talk stop");
+  co_await scope.drain(ctx);
+  CHECK_FALSE(outcome.is_ok());
+  co_await caller.stop(ctx);
+}
+
+CO_TEST("app: it is not ready before health has nothing against it") {
+  World world(sim);
+  App talk("talk");
+  int asked = 0;
+  struct Health {
+    static Task<> check(int& asked) {
+      if (++asked < 4) co_return Status(Errc::unavailable, "warming up");
+      co_return m3::ok;
+    }
+  };
+  talk.serve<CounterOf>(1u).health([&asked](Ctx&) { return Health::check(asked); });
+  auto before = co_await as_result(talk.check_health(ctx));
+  CHECK(before.code() == Errc::unavailable);
+  const auto began = ctx.core().now();
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  CHECK(asked == 4);
+  CHECK(ctx.core().now() - began >= 300ms);
+  co_await talk.check_health(ctx);
+  co_await talk.stop(ctx);
+  auto after = co_await as_result(talk.check_health(ctx));
+  CHECK(after.code() == Errc::unavailable);
+}
+
+CO_TEST("app: an app that stays unhealthy does not start") {
+  World world(sim);
+  App talk("talk");
+  talk.serve<CounterOf>(1u).health(
+      noting(std::make_shared<Names>(), "health", Status(Errc::unavailable, "cold")));
+  auto started = co_await as_result(
+      talk.start(ctx, world.embedding("dev.w.talk.1", kTalk + "start_timeout = \"1s\"\n")));
+  CHECK(started.code() == Errc::deadline_exceeded);
+}
+
+CO_TEST("app: interceptors stand around requests and calls, in order") {
+  struct Noting final : m3::Interceptor {
+    Noting(Diary to, std::string text) : diary(std::move(to)), name(std::move(text)) {}
+    Task<> on_call(Ctx& ctx, const m3::InterceptedCall&, Next& next) override {
+      diary->push_back(name);
+      Task<> rest = next(ctx);
+      co_await std::move(rest);
+      co_return m3::ok;
+    }
+    Diary diary;
+    std::string name;
+  };
+  World world(sim);
+  auto diary = std::make_shared<Names>();
+  App talk("talk"), caller("caller");
+  talk.serve<Talk>(diary)
+      .intercept(std::make_shared<Noting>(diary, "in 1"))
+      .intercept(std::make_shared<Noting>(diary, "in 2"));
+  caller.client_interceptor(std::make_shared<Noting>(diary, "out"));
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  co_await caller.start(ctx, world.embedding("dev.w.caller.1", kPeers));
+  diary->clear();
+  TalkClient client(caller);
+  const auto req = question("hi");
+  co_await client.ask(ctx, req);
+  CHECK(*diary == Names{"out", "in 1", "in 2", "ask"});
+  co_await caller.stop(ctx);
+  co_await talk.stop(ctx);
+}
+
+CO_TEST("app: m3::call finds its way from a hook's context") {
+  World world(sim);
+  App talk("talk");
+  unsigned counted = 0;
+  struct Hook {
+    static Task<> ask(Ctx& ctx, unsigned& counted) {
+      const Count req;
+      const auto rsp = co_await m3::call(ctx, req);
+      counted = rsp.questions();
+      co_return m3::ok;
+    }
+  };
+  talk.serve<CounterOf>(9u).on_start([&counted](Ctx& c) { return Hook::ask(c, counted); });
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  CHECK(counted == 9);
+  co_await talk.stop(ctx);
+}
+
+TEST_CASE("app: two apps live in one process, over TCP") {
+  auto diary = std::make_shared<Names>();
+  App talk("talk"), caller("caller");
+  talk.serve<Talk>(diary);
+  App::Embedding one;
+  one.id = *m3::AppId::parse("dev.w.talk.1");
+  one.config = "listen = \"127.0.0.1:0\"\ncores = 2\ndrain_wait = \"0s\"\n";
+  REQUIRE(talk.start(one).is_ok());
+  App::Embedding two;
+  two.config = "id = \"dev.w.caller.1\"\ncores = 1\npeers = [\"dev.w.talk.1@" +
+               talk.address().to_string() + "\"]\n";
+  REQUIRE(caller.start(two).is_ok());
+  auto ask = [&](Ctx& ctx) -> Task<std::string> {
+    TalkClient client(caller);
+    const auto req = question("hi");
+    const auto rsp = co_await client.ask(ctx, req);
+    co_return rsp.text();
+  };
+  auto answer = caller.runtime().block_on(caller.runtime().core(0), ask);
+  REQUIRE(answer.is_ok());
+  CHECK(*answer == "you said hi");
+  CHECK(caller.stop().is_ok());
+  CHECK(talk.stop().is_ok());
+  CHECK(talk.stop().is_ok());
+  CHECK(talk.start(one).code() == Errc::failed_precondition);
+}
+
+TEST_CASE("app: an address in use ends the start with a text that names it") {
+  App first("talk"), second("talk");
+  App::Embedding one;
+  one.config = "id = \"dev.w.talk.1\"\nlisten = \"127.0.0.1:0\"\ncores = 1\ndrain_wait = \"0s\"\n";
+  REQUIRE(first.start(one).is_ok());
+  App::Embedding two = one;
+  two.config =
+      "id = \"dev.w.talk.2\"\ncores = 1\nlisten = \"" + first.address().to_string() + "\"\n";
+  Status started = second.start(two);
+  CHECK(started == Errc::already_exists);
+  CHECK(contains(started.text(), first.address().to_string()));
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSL-1.0
+// What an app makes of its configuration, at the start and at a reload.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <unistd.h>
+
+#include "app_fixture.h"
+#include "m3/obs/recording_sink.h"
+
+using namespace app_test;
+using m3::App;
+using m3::as_result;
+using m3::Ctx;
+using m3::Errc;
+using m3::Status;
+
+namespace {
+
+struct GameConfig {
+  int tables = 4;
+  std::string motto = "fair play";
+  static void describe(m3::Schema<GameConfig>& s) {
+    s.add("tables", &GameConfig::tables).doc("how many").range(1, 64);
+    s.add("motto", &GameConfig::motto).doc("shown to players").reloadable();
+  }
+};
+
+/// A configuration file that can be written again.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const std::string& text)
+      : path_((std::filesystem::temp_directory_path() /
+               ("m3-app-test-" + std::to_string(::getpid()) + ".toml"))
+                  .string()) {
+    write(text);
+  }
+  ~ConfigFile() { std::filesystem::remove(path_); }
+  void write(const std::string& text) const { std::ofstream(path_) << text; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+Status start_error(m3::testing::SimRuntime& sim, const std::string& id, const std::string& config) {
+  World world(sim);
+  App app("talk");
+  auto started = sim.run([&](Ctx& ctx) { return app.start(ctx, world.embedding(id, config)); });
+  CHECK_FALSE(started.is_ok());
+  return started.status();
+}
+
+}  // namespace
+
+TEST_CASE("app config: everything that is wrong is said at once, with its line") {
+  m3::testing::SimRuntime sim;
+  const std::string text = start_error(sim, "dev.w.talk.1",
+                                       "listen = \"nowhere\"\n"
+                                       "peers = [\"dev.w.talk.1@a:1\", \"dev.w.talk.1@b:2\"]\n"
+                                       "drain_wait = 5\n"
+                                       "lissten = \"x\"\n"
+                                       "[rpc]\n"
+                                       "max_calls = 0\n"
+                                       "[app]\n"
+                                       "a = 1\n")
+                               .text();
+  INFO(text);
+  CHECK(contains(text, "configuration:1: listen:"));
+  CHECK(contains(text, "configuration:2: peers:"));
+  CHECK(contains(text, "dev.w.talk.1 is listed twice"));
+  CHECK(contains(text, "configuration:3: drain_wait:"));
+  CHECK(contains(text, "configuration:4: lissten:"));
+  CHECK(contains(text, "did you mean \"listen\""));
+  CHECK(contains(text, "configuration:6: rpc.max_calls:"));
+  CHECK(contains(text, "configuration:7: app: the app \"talk\" has no section of its own"));
+}
+
+TEST_CASE("app config: m3game's keys are answered with m3's") {
+  m3::testing::SimRuntime sim;
+  const std::string text = start_error(sim, "dev.w.talk.1",
+                                       "[Transport]\n"
+                                       "Addr = \"127.0.0.1:22105\"\n"
+                                       "[Options]\n"
+                                       "[[Options.Mesh]]\n"
+                                       "WatcherInterSecond = 1\n")
+                               .text();
+  INFO(text);
+  CHECK(contains(text, "now listen = \"127.0.0.1:22105\""));
+  CHECK(contains(text, "gone: Consul pushes"));
+}
+
+TEST_CASE("app config: an id must be there and have the app's func") {
+  m3::testing::SimRuntime sim;
+  CHECK(contains(start_error(sim, "", "").text(), "give --id env.world.talk.ins") == false);
+  CHECK(contains(start_error(sim, "", "").text(), "Give --id env.world.talk.ins"));
+  const std::string other = start_error(sim, "dev.w.hello.3", "").text();
+  CHECK(contains(other, "dev.w.hello.3 has the func \"hello\", but this program is \"talk\""));
+  CHECK(contains(other, "write dev.w.talk.3"));
+  CHECK(contains(start_error(sim, "", "id = \"dev.w.talk\"\n").text(), "configuration:1: id:"));
+}
+
+CO_TEST("app config: the id given wins over the file's") {
+  World world(sim);
+  App app("talk");
+  co_await app.start(ctx, world.embedding("dev.w.talk.2", "id = \"dev.w.talk.1\"\n"));
+  CHECK(app.app_id().to_string() == "dev.w.talk.2");
+  co_await app.stop(ctx);
+}
+
+CO_TEST("app config: [app] is the app's own, typed") {
+  World world(sim);
+  App app("talk");
+  app.use_section<GameConfig>();
+  CHECK(app.section<GameConfig>()->tables == 4);
+  co_await app.start(ctx, world.embedding("dev.w.talk.1", "[app]\ntables = 8\n"));
+  CHECK(app.section<GameConfig>()->tables == 8);
+  co_await app.stop(ctx);
+  App other("talk");
+  other.use_section<GameConfig>();
+  auto started =
+      co_await as_result(other.start(ctx, world.embedding("dev.w.talk.1", "[app]\ntables = 65\n")));
+  CHECK(contains(started.status().text(), "app.tables"));
+}
+
+CO_TEST("app config: a reload takes over what may change and names what needs a restart") {
+  auto sink = std::make_shared<m3::RecordingSink>();
+  m3::ScopedLogSink scoped(sink);
+  World world(sim);
+  App app("talk");
+  app.use_section<GameConfig>();
+  ConfigFile file("cores = 1\n");
+  auto embedding = world.embedding("dev.w.talk.1", "");
+  embedding.config_file = file.path();
+  co_await app.start(ctx, embedding);
+  CHECK(m3::log::get_level() == m3::LogLevel::info);
+
+  file.write("cores = 2\nlog_level = \"warn\"\n[app]\nmotto = \"have fun\"\n");
+  const auto before = app.section<GameConfig>();
+  co_await app.reload(ctx);
+  CHECK(m3::log::get_level() == m3::LogLevel::warn);
+  CHECK(app.config().cores == 1);
+  CHECK(sink->count("cores = 2 needs a restart; 1 stays in effect") == 1);
+  CHECK(app.section<GameConfig>()->motto == "have fun");
+  CHECK(before->motto == "fair play");
+
+  file.write("log_level = \"info\"\n[app]\ntables = 9\nmotto = \"other\"\n");
+  co_await app.reload(ctx);
+  CHECK(m3::log::get_level() == m3::LogLevel::info);
+  CHECK(app.section<GameConfig>()->motto == "have fun");  // taken whole or not at all
+  CHECK(sink->count("app.tables = 9 needs a restart") == 1);
+  co_await app.stop(ctx);
+}
+
+CO_TEST("app config: a bad file at a reload changes nothing") {
+  auto sink = std::make_shared<m3::RecordingSink>();
+  m3::ScopedLogSink scoped(sink);
+  World world(sim);
+  App app("talk");
+  ConfigFile file("log_level = \"warn\"\n");
+  auto embedding = world.embedding("dev.w.talk.1", "");
+  embedding.config_file = file.path();
+  co_await app.start(ctx, embedding);
+  file.write("log_level = \"debug\"\nnonsense = 1\n");
+  auto reloaded = co_await as_result(app.reload(ctx));
+  CHECK(reloaded.code() == Errc::invalid_argument);
+  CHECK(m3::log::get_level() == m3::LogLevel::warn);
+  CHECK(sink->count("the one before stays in effect") == 1);
+  CHECK(sink->count(":2: nonsense") == 1);
+  co_await app.stop(ctx);
+}
