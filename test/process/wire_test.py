@@ -21,6 +21,7 @@ from wire_client import (HEADER, HELLO, NOTIFY, REQUEST, RESPONSE, Closed, Goawa
 METHOD = '/proto.SimpleSer/HelloWorld'
 TOKEN = b's3cret'
 CONFIG = '''listen = "127.0.0.1:{port}"
+drain_wait = "0s"
 [rpc]
 token = "{token}"
 max_frame = "64KiB"
