@@ -41,7 +41,23 @@ def http2_preface(connection):
     receive(connection, 9)
 
 
-GREETINGS = {"epoll": echo_once, "grpc": http2_preface}
+def hello_and_echo(connection):
+    """m3's handshake without a token (docs/reference/wire.md), then one call."""
+    def frame(body):
+        return struct.pack("<IBBHIIQ", 20 + len(body), 1, 0, 0, 0, 0, 0) + body
+
+    connection.sendall(frame(b"\x08\x01" + b"\x2a\x10" + bytes(16)))  # protocol 1, a nonce
+    (length,) = struct.unpack("<I", receive(connection, 4))
+    receive(connection, length)
+    connection.sendall(frame(b""))
+    body = b"\n\x40" + b"x" * 64
+    connection.sendall(
+        struct.pack("<IBBHIIQ", 20 + len(body), 2, 0, 0, fnv1a("/bench.Echo/Echo"), 60000, 1) + body)
+    (length,) = struct.unpack("<I", receive(connection, 4))
+    receive(connection, length)
+
+
+GREETINGS = {"m3": hello_and_echo, "epoll": echo_once, "grpc": http2_preface}
 
 
 def measure(plan, count):
