@@ -166,9 +166,10 @@ std::vector<Section> Document::sections(std::string_view kind, ErrorList& errors
     if (item.kind == Value::Kind::table) {
       out.push_back(make_section(std::string(kind), found->names[i], &item));
     } else {
-      errors.add(
-          {*file_, item.line, key + "." + config_detail::toml_key(found->names[i]),
-           "a key of no plugin; put it below [" + key + ".name], where name says which " + key});
+      std::string what =
+          "a key of no plugin; put it below [" + key + ".name], where name says which ";
+      errors.add({*file_, item.line, key + "." + config_detail::toml_key(found->names[i]),
+                  what.append(key)});
     }
   }
   return out;

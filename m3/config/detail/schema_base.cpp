@@ -12,7 +12,10 @@ namespace {
 
 std::string join(std::span<const std::string_view> names) {
   std::string out;
-  for (std::string_view name : names) out += (out.empty() ? "" : ", ") + std::string(name);
+  for (std::string_view name : names) {
+    if (!out.empty()) out += ", ";
+    out += name;
+  }
   return out;
 }
 
@@ -37,10 +40,9 @@ bool check_field(const FieldInfo& field, const void* object, const Value* given,
     std::string wrong = check(field.at(object));
     if (wrong.empty()) continue;
     good = false;
-    if (field.secret)
-      wrong =
-          "it is not allowed; allowed: " + (field.allowed.empty() ? "see its doc" : field.allowed);
-    if (!given) wrong = "missing: " + wrong;
+    if (field.secret) wrong = "its value is not allowed";  // a check's own text may show it
+    if (field.secret && !field.allowed.empty()) wrong.append("; allowed: ").append(field.allowed);
+    if (!given) wrong.insert(0, "missing: ");
     if (!field.doc.empty()) wrong += " (" + field.doc + ")";
     at.error(at.line, wrong);
   }
@@ -82,6 +84,7 @@ const FieldInfo* SchemaBase::find(std::string_view name) const {
 
 std::vector<std::string_view> SchemaBase::names() const {
   std::vector<std::string_view> out;
+  out.reserve(fields_.size());
   for (const FieldInfo& field : fields_) out.push_back(field.name);
   return out;
 }

@@ -27,8 +27,10 @@ double summary_value(std::uint32_t bucket) noexcept {
 void SummaryWindow::move_to(Time now, const std::vector<std::uint64_t>& counts) {
   if (!std::exchange(started_, true)) next_time_ = now;
   if (now - next_time_ < kStep) return;
-  base_ = now - next_time_ < 2 * kStep ? std::move(next_)
-                                       : counts;  // nobody looked for so long: begin anew
+  if (now - next_time_ < 2 * kStep)
+    base_ = std::move(next_);
+  else
+    base_ = counts;  // nobody looked for so long: begin anew
   next_ = counts;
   next_time_ = now;
 }
