@@ -183,13 +183,13 @@ void Core::arm_timer() {
   if (next >= timer_armed_) return;
   timer_armed_ = next;
   io_->timer.expires_at(next);
-  io_->timer.async_wait(asio::bind_allocator(
-      async_detail::PoolAllocator<void>(), [this](const boost::system::error_code& error) {
-        if (error) return;
-        timer_armed_ = TimePoint::max();
-        Turn turn(*this);
-        timers_.advance(now_);
-      }));
+  io_->timer.async_wait(asio::bind_allocator(async_detail::PoolAllocator<void>(),
+                                             [this](const boost::system::error_code& error) {
+                                               if (error) return;
+                                               timer_armed_ = TimePoint::max();
+                                               Turn turn(*this);
+                                               timers_.advance(now_);
+                                             }));
 }
 
 void Core::stop() {

@@ -113,7 +113,8 @@ std::string_view Ctx::meta(std::string_view key) const {
 }
 
 std::string_view Ctx::caller() const {
-  return incoming_ && !incoming_->source_app.empty() ? std::string_view(incoming_->source_app) : caller_;
+  return incoming_ && !incoming_->source_app.empty() ? std::string_view(incoming_->source_app)
+                                                     : caller_;
 }
 std::string_view Ctx::lane() const {
   return incoming_ ? std::string_view(incoming_->lane) : std::string_view();

@@ -95,9 +95,12 @@ struct PoolAllocator {
   using value_type = T;
   PoolAllocator() = default;
   template <class U>
-  PoolAllocator(const PoolAllocator<U>&) noexcept {}  // NOLINT(google-explicit-constructor): rebinding
+  PoolAllocator(const PoolAllocator<U>&) noexcept {
+  }  // NOLINT(google-explicit-constructor): rebinding
   T* allocate(std::size_t count) { return static_cast<T*>(FramePool::allocate(count * sizeof(T))); }
-  void deallocate(T* memory, std::size_t count) noexcept { FramePool::release(memory, count * sizeof(T)); }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    FramePool::release(memory, count * sizeof(T));
+  }
   template <class U>
   bool operator==(const PoolAllocator<U>&) const noexcept {
     return true;

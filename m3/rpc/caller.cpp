@@ -27,7 +27,8 @@ class LocalCall final : public CallSink, public async_detail::Pooled {
   void answer(ServerCall& call, Status outcome) override {
     running_ = nullptr;
     if (CallOp* op = std::exchange(op_, nullptr))
-      op->on_local_answer(outcome.is_ok() ? call.response() : nullptr, call.ctx.reply(), std::move(outcome));
+      op->on_local_answer(outcome.is_ok() ? call.response() : nullptr, call.ctx.reply(),
+                          std::move(outcome));
   }
   void suspended(ServerCall& call) override { running_ = &call; }
   void give_up(CancelReason reason) {
@@ -57,8 +58,9 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
                       const google::protobuf::MessageLite& request, NotifyRoute route) {
   const RouteMode mode = route.mode() == RouteMode::none ? method.route : route.mode();
   if (mode == RouteMode::multicast)
-    co_return Status(Errc::failed_precondition,
-                     "topics need a broker, and this app has none: call the instances with m3::to::all()")
+    co_return Status(
+        Errc::failed_precondition,
+        "topics need a broker, and this app has none: call the instances with m3::to::all()")
         .not_executed();
   if (mode != RouteMode::broadcast) {
     co_await CallOp(*this, ctx, service, method, request, nullptr, std::move(route));
@@ -66,10 +68,13 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
   }
   const auto instances = core_.shared().resolver.all(service);
   if (instances.empty())
-    co_return Status(Errc::unavailable, "no instance of " + service.to_string() + " to broadcast to").not_executed();
+    co_return Status(Errc::unavailable,
+                     "no instance of " + service.to_string() + " to broadcast to")
+        .not_executed();
   Status first;
   for (const Instance* instance : instances) {
-    auto sent = co_await as_result(CallOp(*this, ctx, service, method, request, nullptr, to::app(instance->id)));
+    auto sent = co_await as_result(
+        CallOp(*this, ctx, service, method, request, nullptr, to::app(instance->id)));
     if (!sent.is_ok() && first.is_ok()) first = std::move(sent).status();
   }
   co_return first;
@@ -82,7 +87,8 @@ struct CallOp::Intercepted final : Interceptor::Next {
         info{owner.method_, owner.request_, nullptr, owner.service_.to_string()},
         chain(list, info, *this) {}
   Task<> operator()(Ctx& ctx) override {
-    co_await CallOp(op.caller_, ctx, op.service_, op.method_, op.request_, op.response_, op.route_, false);
+    co_await CallOp(op.caller_, ctx, op.service_, op.method_, op.request_, op.response_, op.route_,
+                    false);
     info.response = op.response_;
     co_return ok;
   }
@@ -100,8 +106,8 @@ struct CallOp::Intercepted final : Interceptor::Next {
 };
 
 CallOp::CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
-               const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response, Route route,
-               bool intercept)
+               const google::protobuf::MessageLite& request,
+               google::protobuf::MessageLite* response, Route route, bool intercept)
     : CtxOp(ctx),
       caller_(caller),
       service_(service),
@@ -135,9 +141,11 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   }
   const Nanos timeout = method_.timeout_ms ? std::chrono::milliseconds(method_.timeout_ms)
                                            : caller_.core_.config().default_timeout;
-  // A context with a deadline has said how long it will wait; a method's own timeout is tighter still.
+  // A context with a deadline has said how long it will wait; a method's own timeout is tighter
+  // still.
   deadline_ = ctx().deadline();
-  if (method_.timeout_ms || deadline_.is_never()) deadline_ = deadline_.sooner(Deadline(ctx().core().now() + timeout));
+  if (method_.timeout_ms || deadline_.is_never())
+    deadline_ = deadline_.sooner(Deadline(ctx().core().now() + timeout));
   caller_.core_.metrics().calls.inc();
   if (attempt()) return true;
   suspend(waiter);
@@ -154,7 +162,8 @@ bool CallOp::start_intercepted() {
   intercepted_ = std::make_unique<Intercepted>(*this, caller_.core_.shared().client_interceptors);
   intercepted_->task = intercepted_->chain(ctx());
   auto frame = intercepted_->task.frame();
-  if (!async_detail::start_root(frame, frame.promise(), &Intercepted::on_done, intercepted_.get())) return false;
+  if (!async_detail::start_root(frame, frame.promise(), &Intercepted::on_done, intercepted_.get()))
+    return false;
   error() = intercepted_->task.frame().promise().take_result().status();
   phase_ = Phase::idle;
   return true;
@@ -168,15 +177,18 @@ Status CallOp::pick() {
   if (mode == RouteMode::none) mode = method_.route;
   if (mode == RouteMode::hash && (route_.mode() == RouteMode::none || route_.key_from_request())) {
     if (!method_.route_key)
-      return Status(Errc::invalid_argument, std::string(method_.full_name) + " has no route_key to hash: name one in its "
-                                            ".proto, or say m3::to::hash(key)");
+      return Status(Errc::invalid_argument, std::string(method_.full_name) +
+                                                " has no route_key to hash: name one in its "
+                                                ".proto, or say m3::to::hash(key)");
     key_buffer = method_.route_key(request_);
     key = key_buffer;
   }
   if (mode == RouteMode::p2p && key.empty())
-    return Status(Errc::invalid_argument, std::string(method_.full_name) + " goes to a named app: say m3::to::app(id)");
+    return Status(Errc::invalid_argument,
+                  std::string(method_.full_name) + " goes to a named app: say m3::to::app(id)");
   if (mode == RouteMode::actor && key.empty())
-    return Status(Errc::invalid_argument, std::string(method_.full_name) + " goes to an actor: say m3::to::actor(id)");
+    return Status(Errc::invalid_argument,
+                  std::string(method_.full_name) + " goes to an actor: say m3::to::actor(id)");
   if (mode != RouteMode::p2p && service_.empty())
     return Status(Errc::invalid_argument, "the client's world or func cannot be part of an app id");
   auto picked = caller_.core_.shared().resolver.pick(
@@ -221,7 +233,8 @@ bool CallOp::send() {
   if (!connection.may_send(method_)) {
     Status unknown = connection.knows(method_);
     error() = !unknown.is_ok() ? std::move(unknown)
-                               : Status(Errc::resource_exhausted, "too many calls in flight to " + connection.peer_name())
+                               : Status(Errc::resource_exhausted,
+                                        "too many calls in flight to " + connection.peer_name())
                                      .not_executed();
     return true;
   }
@@ -237,10 +250,11 @@ bool CallOp::send() {
   const std::size_t body = request_.ByteSizeLong();
   const NetLimits& limits = connection.peer().limits;
   if (kLeastLength + meta + body > limits.max_frame_bytes || meta > limits.max_metadata_bytes) {
-    error() = Status(Errc::invalid_argument, "the request of " + std::to_string(body) + " bytes with " +
-                                                 std::to_string(meta) + " of metadata is over the connection's limits of " +
-                                                 std::to_string(limits.max_frame_bytes) + " and " +
-                                                 std::to_string(limits.max_metadata_bytes))
+    error() = Status(Errc::invalid_argument,
+                     "the request of " + std::to_string(body) + " bytes with " +
+                         std::to_string(meta) + " of metadata is over the connection's limits of " +
+                         std::to_string(limits.max_frame_bytes) + " and " +
+                         std::to_string(limits.max_metadata_bytes))
                   .not_executed();
     return true;
   }
@@ -265,7 +279,8 @@ bool CallOp::send() {
   }
   write_header(to, header, meta, body);
   if (meta) encode_metadata(metadata, to + kFrameHeaderSize);
-  request_.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
+  request_.SerializeWithCachedSizesToArray(
+      reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
   connection.commit();
   sent_ = true;
   return method_.notify;
@@ -274,7 +289,9 @@ bool CallOp::send() {
 bool CallOp::start_local() {
   const Dispatcher::Entry* entry = caller_.core_.shared().dispatcher.find(method_.hash);
   if (!entry) {
-    error() = Status(Errc::unimplemented, "this app does not serve " + std::string(method_.full_name)).not_executed();
+    error() =
+        Status(Errc::unimplemented, "this app does not serve " + std::string(method_.full_name))
+            .not_executed();
     return true;
   }
   if (caller_.core_.draining()) {
@@ -295,7 +312,8 @@ bool CallOp::start_local() {
   return false;
 }
 
-void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply, Status outcome) {
+void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
+                             Status outcome) {
   local_ = nullptr;
   ctx().set_last_reply(reply);
   if (answer) {
@@ -312,7 +330,8 @@ void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const 
 }
 
 bool CallOp::may_retry(const Status& outcome) const {
-  if (outcome.code() != Errc::unavailable || attempts_ >= caller_.core_.config().max_attempts) return false;
+  if (outcome.code() != Errc::unavailable || attempts_ >= caller_.core_.config().max_attempts)
+    return false;
   if (outcome.maybe_executed() && !method_.idempotent) return false;
   const RouteMode mode = route_.mode() == RouteMode::none ? method_.route : route_.mode();
   return mode != RouteMode::p2p && !deadline_.passed(caller_.core_.core().now());
@@ -321,7 +340,8 @@ bool CallOp::may_retry(const Status& outcome) const {
 void CallOp::on_link_ready() {
   phase_ = Phase::idle;
   connection_ = link_->ready();
-  if (!connection_) return settle(Status(Errc::unavailable, "the connection closed at once").not_executed());
+  if (!connection_)
+    return settle(Status(Errc::unavailable, "the connection closed at once").not_executed());
   if (send()) end(std::move(error()));
 }
 
@@ -359,7 +379,8 @@ void CallOp::on_response(const Metadata* metadata, std::string_view body, bool n
     if (not_executed) outcome = std::move(outcome).not_executed();
     if (may_retry(outcome)) return settle(std::move(outcome));
   } else if (!response_->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
-    outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) + " is no " + response_->GetTypeName());
+    outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) + " is no " +
+                                         response_->GetTypeName());
   }
   end(std::move(outcome));
 }
@@ -378,17 +399,25 @@ void CallOp::end(Status outcome) {
 void CallOp::on_timer(async_detail::TimerNode& node) {
   CallOp& op = static_cast<Timer&>(node).op;
   op.forget();
-  Status late(Errc::deadline_exceeded, std::string(op.method_.full_name) + " was not answered in time");
+  Status late(Errc::deadline_exceeded,
+              std::string(op.method_.full_name) + " was not answered in time");
   op.end(op.sent_ ? std::move(late) : std::move(late).not_executed());
 }
 
 void CallOp::forget() noexcept {
   switch (std::exchange(phase_, Phase::idle)) {
-    case Phase::connecting: link_->leave(*this); break;
-    case Phase::waiting: connection_->forget(call_id_, true); break;
-    case Phase::local: local_->give_up(CancelReason::caller_gone); break;
+    case Phase::connecting:
+      link_->leave(*this);
+      break;
+    case Phase::waiting:
+      connection_->forget(call_id_, true);
+      break;
+    case Phase::local:
+      local_->give_up(CancelReason::caller_gone);
+      break;
     case Phase::idle:
-    case Phase::intercepted: break;
+    case Phase::intercepted:
+      break;
   }
   connection_ = nullptr;
   local_ = nullptr;

@@ -70,8 +70,8 @@ class CallOp final : public async_detail::CtxOp {
   using value_type = void;
   /// Everything referred to outlives the op.
   CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
-         const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response, Route route,
-         bool intercept = true);
+         const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response,
+         Route route, bool intercept = true);
   CallOp(CallOp&& other) noexcept;
   ~CallOp() override;
 
@@ -101,7 +101,8 @@ class CallOp final : public async_detail::CtxOp {
   void on_response(const Metadata* metadata, std::string_view body, bool not_executed);
   void on_lost(const Status& why);
   void on_link_ready();
-  void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply, Status outcome);
+  void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
+                       Status outcome);
   void settle(Status outcome);
   void end(Status outcome);
   void forget() noexcept;

@@ -10,8 +10,8 @@ void ClientBase::resolve(const Target& target) {
   if (service.is_ok()) service_ = *std::move(service);
 }
 
-Task<> ClientBase::notify(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request,
-                          NotifyRoute route) {
+Task<> ClientBase::notify(Ctx& ctx, const MethodInfo& method,
+                          const google::protobuf::MessageLite& request, NotifyRoute route) {
   return caller().notify(ctx, service_, method, request, std::move(route));
 }
 

@@ -27,8 +27,8 @@ struct func {
   std::string value;
 };
 
-/// What generated clients are made of. A value: knows its app and whom to call, holds no connection,
-/// may be used on every core. The app outlives it.
+/// What generated clients are made of. A value: knows its app and whom to call, holds no
+/// connection, may be used on every core. The app outlives it.
 ///
 /// Calls are lazy Tasks that refer to their arguments: await them in the statement that made them,
 /// or keep request and response alive until they have ended.
@@ -48,7 +48,8 @@ class ClientBase {
 
  protected:
   template <class Rsp>
-  Task<Rsp> call(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request, Route route) {
+  Task<Rsp> call(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request,
+                 Route route) {
     Rsp response;
     co_await CallOp(caller(), ctx, service_, method, request, &response, std::move(route));
     co_return response;
@@ -77,20 +78,22 @@ class ClientBase {
 /// What the generated code knows of a request type that belongs to exactly one rpc.
 template <class Req>
 struct RpcTraits {
-  static_assert(!std::is_same_v<Req, Req>,
-                "m3::call needs a request type that belongs to exactly one rpc: include the .m3.h of its "
-                ".proto, or, when two rpcs share the type, use the generated client");
+  static_assert(
+      !std::is_same_v<Req, Req>,
+      "m3::call needs a request type that belongs to exactly one rpc: include the .m3.h of its "
+      ".proto, or, when two rpcs share the type, use the generated client");
 };
 
 namespace rpc_detail {
 /// Only a notify may go to many.
 template <class Req>
-using RouteOf = std::conditional_t<std::is_void_v<typename RpcTraits<Req>::Response>, NotifyRoute, Route>;
+using RouteOf =
+    std::conditional_t<std::is_void_v<typename RpcTraits<Req>::Response>, NotifyRoute, Route>;
 
 class AnyClient : public ClientBase {
  public:
-  using ClientBase::ClientBase;
   using ClientBase::call;
+  using ClientBase::ClientBase;
   using ClientBase::notify;
 };
 }  // namespace rpc_detail
@@ -104,7 +107,9 @@ Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request,
   using Rsp = typename Traits::Response;
   auto* host = static_cast<Host*>(ctx.host());
   if (!host)
-    co_return Status(Errc::failed_precondition, "m3::call in a context that belongs to no app: use a client").not_executed();
+    co_return Status(Errc::failed_precondition,
+                     "m3::call in a context that belongs to no app: use a client")
+        .not_executed();
   rpc_detail::AnyClient client(*host, Traits::default_func);
   if constexpr (std::is_void_v<Rsp>) {
     co_await client.notify(ctx, Traits::info(), request, std::move(route));

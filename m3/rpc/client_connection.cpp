@@ -26,8 +26,10 @@ HelloConfig dialer_hello(RpcShared& shared, std::string expected) {
 
 }  // namespace
 
-ClientConnection::ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link, std::string expected_id)
-    : Connection(core, std::move(stream), Handshake::dial(dialer_hello(core.shared(), std::move(expected_id)))),
+ClientConnection::ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link,
+                                   std::string expected_id)
+    : Connection(core, std::move(stream),
+                 Handshake::dial(dialer_hello(core.shared(), std::move(expected_id)))),
       link_(&link),
       born_(core.core().now()),
       last_used_(born_) {
@@ -60,14 +62,15 @@ Status ClientConnection::knows(const MethodInfo& method) const {
   for (const MethodName& known : peer_.methods) {
     if (known.hash == method.hash) {
       if (known.name == method.full_name) return ok;
-      return Status(Errc::internal, std::string(method.full_name) + " and the peer's " + known.name +
-                                        " have the same number on the wire")
+      return Status(Errc::internal, std::string(method.full_name) + " and the peer's " +
+                                        known.name + " have the same number on the wire")
           .not_executed();
     }
     names.push_back(known.name);
   }
   std::string text = peer_.app_id + " does not serve " + std::string(method.full_name);
-  if (const std::string hint = did_you_mean(method.full_name, names); !hint.empty()) text += ", " + hint;
+  if (const std::string hint = did_you_mean(method.full_name, names); !hint.empty())
+    text += ", " + hint;
   return Status(Errc::unimplemented, text).not_executed();
 }
 
@@ -81,9 +84,13 @@ std::uint32_t ClientConnection::wire_deadline(Deadline deadline) const {
 
 void ClientConnection::on_frame(const Frame& frame) {
   switch (frame.header.kind) {
-    case FrameKind::response: return on_response(frame);
-    case FrameKind::ping: return send_control(FrameKind::pong, frame.header.deadline, frame.header.call_id);
-    case FrameKind::pong: ping_sent_ = TimePoint::max(); return;
+    case FrameKind::response:
+      return on_response(frame);
+    case FrameKind::ping:
+      return send_control(FrameKind::pong, frame.header.deadline, frame.header.call_id);
+    case FrameKind::pong:
+      ping_sent_ = TimePoint::max();
+      return;
     case FrameKind::goaway: {
       auto goaway = decode_goaway(frame.body);
       if (!goaway.is_ok()) return bad_frame(std::move(goaway).status());
@@ -93,9 +100,11 @@ void ClientConnection::on_frame(const Frame& frame) {
       if (pending_.empty()) close(Status(Errc::unavailable, "drained").not_executed(), false);
       return;
     }
-    default: break;
+    default:
+      break;
   }
-  bad_frame(Status(Errc::invalid_argument, "an acceptor sends no " + frame_kind_name(frame.header.kind)));
+  bad_frame(
+      Status(Errc::invalid_argument, "an acceptor sends no " + frame_kind_name(frame.header.kind)));
 }
 
 void ClientConnection::on_response(const Frame& frame) {
@@ -111,7 +120,8 @@ void ClientConnection::on_response(const Frame& frame) {
     metadata = &scratch_;
   }
   (*op)->on_response(metadata, frame.body, (frame.header.flags & kFlagNotExecuted) != 0);
-  if (draining_ && pending_.empty()) close(Status(Errc::unavailable, "drained").not_executed(), false);
+  if (draining_ && pending_.empty())
+    close(Status(Errc::unavailable, "drained").not_executed(), false);
 }
 
 void ClientConnection::forget(std::uint64_t id, bool tell) {
@@ -126,7 +136,8 @@ void ClientConnection::forget(std::uint64_t id, bool tell) {
 }
 
 Nanos ClientConnection::tick_interval() const {
-  const bool busy = !pending_.empty() || core_.core().now() - last_used_ < core_.config().ping_interval * 2;
+  const bool busy =
+      !pending_.empty() || core_.core().now() - last_used_ < core_.config().ping_interval * 2;
   return busy ? core_.config().ping_interval : core_.config().idle_ping_interval;
 }
 

@@ -60,7 +60,8 @@ void Connection::Flush::fire(Runnable& work) {
 }
 
 Status Connection::refusal() const {
-  if (state_ == State::closed) return Status(Errc::unavailable, "the connection is closed").not_executed();
+  if (state_ == State::closed)
+    return Status(Errc::unavailable, "the connection is closed").not_executed();
   return out_.refusal_status();
 }
 
@@ -156,13 +157,16 @@ void Connection::bad_frame(Status why) {
   close(why, true);
 }
 
-void Connection::set_tick(Nanos after) { core_.core().timers().add(tick_, core_.core().now() + after); }
+void Connection::set_tick(Nanos after) {
+  core_.core().timers().add(tick_, core_.core().now() + after);
+}
 
 void Connection::Tick::fire(TimerNode& node) {
   Connection& owner = static_cast<Tick&>(node).owner;
   Ref<Connection> keep(&owner);
   if (owner.state_ == State::handshake)
-    owner.close(Status(Errc::deadline_exceeded, "the handshake took longer than 2 s").not_executed(), true);
+    owner.close(
+        Status(Errc::deadline_exceeded, "the handshake took longer than 2 s").not_executed(), true);
   else if (owner.state_ == State::established)
     owner.on_tick();
 }
@@ -170,7 +174,8 @@ void Connection::Tick::fire(TimerNode& node) {
 std::uint32_t Connection::now_ms() const {
   using std::chrono::duration_cast;
   using std::chrono::milliseconds;
-  return static_cast<std::uint32_t>(duration_cast<milliseconds>(core_.core().now().time_since_epoch()).count());
+  return static_cast<std::uint32_t>(
+      duration_cast<milliseconds>(core_.core().now().time_since_epoch()).count());
 }
 
 }  // namespace m3::rpc_detail

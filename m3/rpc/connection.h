@@ -83,7 +83,8 @@ class Connection : public CallSink, public StreamHandler {
     Connection& owner;
   };
   struct Reaper final : async_detail::Runnable {
-    explicit Reaper(Connection& c) : Runnable([](Runnable& r) { delete &static_cast<Reaper&>(r).owner; }), owner(c) {}
+    explicit Reaper(Connection& c)
+        : Runnable([](Runnable& r) { delete &static_cast<Reaper&>(r).owner; }), owner(c) {}
     Connection& owner;
   };
 
@@ -123,7 +124,8 @@ class ServerConnection final : public Connection {
   void on_cancel(std::uint64_t id);
   void refuse(const FrameHeader& header, Counter& counter, Status why);
   void send_error(std::uint64_t id, const Status& why, const Metadata* reply);
-  void send_answer(std::uint64_t id, const google::protobuf::MessageLite& message, const Metadata* reply);
+  void send_answer(std::uint64_t id, const google::protobuf::MessageLite& message,
+                   const Metadata* reply);
 
   ServerCall*& bucket(std::uint64_t id) { return table_[(id ^ (id >> 32)) & (table_.size() - 1)]; }
   void grow_table();
@@ -137,18 +139,24 @@ class ServerConnection final : public Connection {
 /// The dialer's end: requests and notifies go out, answers come in.
 class ClientConnection final : public Connection {
  public:
-  ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link, std::string expected_id);
+  ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link,
+                   std::string expected_id);
 
   void answer(ServerCall&, Status) override {}  // a dialer answers nothing
   void suspended(ServerCall&) override {}
 
   /// OK: the peer serves it. unimplemented with near names, or internal for a clash of numbers.
   Status knows(const MethodInfo& method) const;
-  bool may_send(const MethodInfo& method) const noexcept { return has(method.hash) && pending_.size() < peer_.limits.max_calls; }
+  bool may_send(const MethodInfo& method) const noexcept {
+    return has(method.hash) && pending_.size() < peer_.limits.max_calls;
+  }
   std::size_t in_flight() const noexcept { return pending_.size(); }
   std::uint32_t wire_deadline(Deadline deadline) const;
 
-  std::uint64_t add(CallOp& op) { busy_now(); return pending_.insert(&op); }
+  std::uint64_t add(CallOp& op) {
+    busy_now();
+    return pending_.insert(&op);
+  }
   void forget(std::uint64_t id, bool tell);
   void leave_link() noexcept { link_ = nullptr; }
   void close_when_idle();
@@ -187,7 +195,9 @@ class Link {
   ~Link();
 
   /// nullptr while there is no connection.
-  ClientConnection* ready() const noexcept { return connection_.get() && connection_->is_established() ? connection_.get() : nullptr; }
+  ClientConnection* ready() const noexcept {
+    return connection_.get() && connection_->is_established() ? connection_.get() : nullptr;
+  }
   /// The op is told when the connection is there, or that it is not. An error: not queued.
   Status wait(CallOp& op);
   void leave(CallOp& op) noexcept;

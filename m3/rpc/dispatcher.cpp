@@ -10,11 +10,12 @@ namespace m3 {
 Status Dispatcher::add(Service& service) {
   for (const Service* known : services_)
     if (known->service_name() == service.service_name())
-      return Status(Errc::already_exists,
-                    "service " + std::string(service.service_name()) + " is served twice in one app");
+      return Status(Errc::already_exists, "service " + std::string(service.service_name()) +
+                                              " is served twice in one app");
   for (const MethodBinding& binding : service.bindings()) {
     if (const Entry* clash = find(binding.info->hash))
-      return Status(Errc::already_exists, "methods " + std::string(binding.info->full_name) + " and " +
+      return Status(Errc::already_exists, "methods " + std::string(binding.info->full_name) +
+                                              " and " +
                                               std::string(clash->binding.info->full_name) +
                                               " have the same number on the wire: rename one");
     auto entry = std::make_unique<Entry>();

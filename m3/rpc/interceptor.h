@@ -21,8 +21,8 @@ struct InterceptedCall {
   std::string_view peer;
 };
 
-/// Stands around every call of one side: looks, measures, refuses, limits. Given to the app in main,
-/// first = outermost. Called on every core at once.
+/// Stands around every call of one side: looks, measures, refuses, limits. Given to the app in
+/// main, first = outermost. Called on every core at once.
 ///
 ///     Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next next) override {
 ///       if (full()) co_return Status(Errc::resource_exhausted, "…").not_executed();

@@ -21,7 +21,8 @@ Status Link::wait(CallOp& op) {
     return Status(last_error_).with_retry_after(left).not_executed();
   }
   if (waiting_ >= core_.config().max_waiting_for_connect)
-    return Status(Errc::resource_exhausted, "too many calls wait for the connection to " + instance_.address.to_string())
+    return Status(Errc::resource_exhausted,
+                  "too many calls wait for the connection to " + instance_.address.to_string())
         .not_executed();
   op.link_prev_ = waiting_tail_;
   op.link_next_ = nullptr;
@@ -45,12 +46,14 @@ void Link::dial_now() {
     static void fire(Runnable& work) {
       std::unique_ptr<Start> self(static_cast<Start*>(&work));
       Link& link = self->link;
-      if (link.core_.scope().closing()) return link.fail_all(Status(Errc::unavailable, "shutting down"));
+      if (link.core_.scope().closing())
+        return link.fail_all(Status(Errc::unavailable, "shutting down"));
       link.core_.scope().spawn("dial", link.dial(link.core_.scope().ctx()));
     }
     Link& link;
   };
-  core_.core().ready(*new Start(*this));  // from the queue: a refusal must not come back inside wait()
+  core_.core().ready(
+      *new Start(*this));  // from the queue: a refusal must not come back inside wait()
 }
 
 Task<> Link::dial(Ctx& ctx) {
@@ -60,7 +63,8 @@ Task<> Link::dial(Ctx& ctx) {
   if (!stream.is_ok()) {
     Status why = std::move(stream).status();
     if (why == Errc::deadline_exceeded)
-      why = Status(Errc::unavailable, "connect to " + instance_.address.to_string() + " took too long");
+      why = Status(Errc::unavailable,
+                   "connect to " + instance_.address.to_string() + " took too long");
     fail_all(why);
     co_return ok;
   }
@@ -91,8 +95,10 @@ void Link::retire(ClientConnection& connection) {
 
 void Link::fail_all(const Status& why) {
   dialling_ = false;
+  const std::string address = instance_.address.to_string();
+  const bool named = why.text().find(address) != std::string::npos;
   last_error_ = Status(why.code() == Errc::cancelled ? Errc::unavailable : why.code(),
-                       instance_.address.to_string() + ": " + why.text());
+                       named ? why.text() : address + ": " + why.text());
   not_before_ = core_.core().now() + backoff_.next(core_.core().random()());
   // Only those who wait now: one that comes back in its retry has its own turn.
   std::size_t count = waiting_;

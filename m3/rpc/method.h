@@ -23,8 +23,8 @@ struct MethodInfo {
   std::string_view full_name;  ///< "/hello.Hello/Say", static text
   std::uint32_t hash = 0;      ///< method_hash(full_name)
   RouteMode route = RouteMode::random;
-  bool notify = false;      ///< one way: no answer
-  bool client = false;      ///< game clients may call it through a gate
+  bool notify = false;  ///< one way: no answer
+  bool client = false;  ///< game clients may call it through a gate
   bool trace = false;
   bool idempotent = false;  ///< may be retried although it may have run
   Durability durability = Durability::write_behind;

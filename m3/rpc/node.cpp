@@ -30,7 +30,8 @@ class CoreTcp final : public Transport {
 
 RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRegistry& metrics)
     : runtime_(runtime),
-      shared_(std::make_unique<RpcShared>(std::move(options.id), std::move(options.config), resolver, metrics)) {
+      shared_(std::make_unique<RpcShared>(std::move(options.id), std::move(options.config),
+                                          resolver, metrics)) {
   shared_->generation = options.generation;
   shared_->host = options.host ? options.host : this;
   for (unsigned i = 0; i < runtime_.size(); ++i) {
@@ -63,8 +64,10 @@ void RpcNode::intercept_requests(std::shared_ptr<Interceptor> interceptor) {
 Task<std::uint16_t> RpcNode::listen(Ctx& ctx, HostPort address) {
   Core& first = runtime_.core(0);
   if (&ctx.core() != &first)
-    co_return co_await run_on(ctx, first, [this, address](Ctx& there) { return listen(there, address); });
-  auto listener = TcpListener::listen(first, address, [this](int fd, std::string peer) { hand_over(fd, std::move(peer)); });
+    co_return co_await run_on(ctx, first,
+                              [this, address](Ctx& there) { return listen(there, address); });
+  auto listener = TcpListener::listen(
+      first, address, [this](int fd, std::string peer) { hand_over(fd, std::move(peer)); });
   if (!listener.is_ok()) co_return std::move(listener).status();
   listener_ = *std::move(listener);
   co_return listener_->port();
@@ -76,7 +79,8 @@ void RpcNode::hand_over(int fd, std::string peer_name) {
         : Runnable(&Arrival::fire), rpc(target), fd(descriptor), peer(std::move(name)) {}
     static void fire(Runnable& work) {
       std::unique_ptr<Arrival> self(static_cast<Arrival*>(&work));
-      self->rpc.accept(TcpTransport(self->rpc.core(), self->rpc.buffers()).adopt(self->fd, std::move(self->peer)));
+      self->rpc.accept(TcpTransport(self->rpc.core(), self->rpc.buffers())
+                           .adopt(self->fd, std::move(self->peer)));
     }
     RpcCore& rpc;
     int fd;
@@ -93,7 +97,8 @@ Task<> RpcNode::on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&)) {
   for (unsigned i = 0; i < cores_.size(); ++i) {
     struct Part {
       static Task<> run(Ctx& home, RpcNode& node, unsigned core, Task<> (RpcNode::*what)(Ctx&)) {
-        co_await run_on(home, node.runtime_.core(core), [&node, what](Ctx& there) { return (node.*what)(there); });
+        co_await run_on(home, node.runtime_.core(core),
+                        [&node, what](Ctx& there) { return (node.*what)(there); });
         co_return ok;
       }
     };

@@ -62,7 +62,7 @@ class RpcNode final : public Host {
   /// Ends every connection and waits for what runs. Listening ends first.
   Task<> stop(Ctx& ctx);
 
-  std::size_t running() const;  ///< handlers on this core
+  std::size_t running() const;      ///< handlers on this core
   std::size_t connections() const;  ///< of this core
 
  private:

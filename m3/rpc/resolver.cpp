@@ -27,19 +27,22 @@ std::uint64_t rank(std::string_view key, std::string_view id) {
 
 Status StaticResolver::add(AppId id, HostPort address) {
   for (const auto& known : instances_)
-    if (known->id == id) return Status(Errc::already_exists, "peer " + id.to_string() + " is listed twice");
+    if (known->id == id)
+      return Status(Errc::already_exists, "peer " + id.to_string() + " is listed twice");
   auto instance = std::make_unique<Instance>();
   instance->id = std::move(id);
   instance->address = std::move(address);
   instance->slot = static_cast<std::uint32_t>(instances_.size());
   const ServiceId service = instance->id.service_id();
-  auto group = std::find_if(groups_.begin(), groups_.end(), [&](const Group& g) { return g.service == service; });
+  auto group = std::find_if(groups_.begin(), groups_.end(),
+                            [&](const Group& g) { return g.service == service; });
   if (group == groups_.end()) {
     groups_.push_back({service, {}});
     group = std::prev(groups_.end());
   }
-  auto before = std::upper_bound(group->instances.begin(), group->instances.end(), instance.get(),
-                                 [](const Instance* a, const Instance* b) { return instance_less(a->id, b->id); });
+  auto before = std::upper_bound(
+      group->instances.begin(), group->instances.end(), instance.get(),
+      [](const Instance* a, const Instance* b) { return instance_less(a->id, b->id); });
   group->instances.insert(before, instance.get());
   instances_.push_back(std::move(instance));
   return ok;
@@ -53,7 +56,8 @@ Status StaticResolver::add(std::string_view text) {
   auto id = AppId::parse(text.substr(0, at));
   if (!id.is_ok()) return std::move(id).status().add_context("peer \"" + std::string(text) + "\"");
   auto address = HostPort::parse(text.substr(at + 1));
-  if (!address.is_ok()) return std::move(address).status().add_context("peer \"" + std::string(text) + "\"");
+  if (!address.is_ok())
+    return std::move(address).status().add_context("peer \"" + std::string(text) + "\"");
   return add(*std::move(id), *std::move(address));
 }
 
@@ -82,15 +86,18 @@ Result<const Instance*> StaticResolver::pick(const RouteQuery& query) {
       if (instance->id.empty() ? instance->address.to_string() == query.key
                                : instance->id.to_string() == query.key)
         return instance.get();
-    return Status(Errc::unavailable, "app " + std::string(query.key) + " is not among the peers").not_executed();
+    return Status(Errc::unavailable, "app " + std::string(query.key) + " is not among the peers")
+        .not_executed();
   }
   const Group* group = group_of(query.service);
   if (!group)
-    return Status(Errc::unavailable, "no instance of " + query.service.to_string() + " is among the peers")
+    return Status(Errc::unavailable,
+                  "no instance of " + query.service.to_string() + " is among the peers")
         .not_executed();
   const auto& instances = group->instances;
   switch (query.mode) {
-    case RouteMode::single: return instances.front();
+    case RouteMode::single:
+      return instances.front();
     case RouteMode::hash:
     case RouteMode::actor: {
       const Instance* best = nullptr;
@@ -104,7 +111,8 @@ Result<const Instance*> StaticResolver::pick(const RouteQuery& query) {
       }
       return best;
     }
-    default: break;
+    default:
+      break;
   }
   if (instances.size() == 1) return instances.front();
   std::uniform_int_distribution<std::size_t> any(0, instances.size() - 1);

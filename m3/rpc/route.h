@@ -49,7 +49,8 @@ class NotifyRoute : public Route {
  public:
   NotifyRoute() = default;
   NotifyRoute(Route route) : Route(std::move(route)) {}  // NOLINT(google-explicit-constructor)
-  NotifyRoute(Broadcast to) : Route(to.mode(), to.topic()) {}  // NOLINT(google-explicit-constructor)
+  NotifyRoute(Broadcast to)
+      : Route(to.mode(), to.topic()) {}  // NOLINT(google-explicit-constructor)
 };
 
 namespace to {
@@ -70,7 +71,9 @@ inline Route actor(std::string id) { return Route(RouteMode::actor, std::move(id
 /// Every instance (BroadCast).
 inline Broadcast all() { return Broadcast(RouteMode::broadcast, ""); }
 /// Every instance that joined the topic (MultiCast).
-inline Broadcast topic(std::string name) { return Broadcast(RouteMode::multicast, std::move(name)); }
+inline Broadcast topic(std::string name) {
+  return Broadcast(RouteMode::multicast, std::move(name));
+}
 
 }  // namespace to
 }  // namespace m3

@@ -15,16 +15,16 @@ namespace m3 {
 struct RpcConfig {
   NetLimits limits;
   OutLimits out;
-  std::string token;                                        ///< cluster credential; empty = none asked for
-  Nanos default_timeout = std::chrono::seconds(5);          ///< of a call whose method and context say none
+  std::string token;                                ///< cluster credential; empty = none asked for
+  Nanos default_timeout = std::chrono::seconds(5);  ///< of a call whose method and context say none
   Nanos connect_timeout = std::chrono::seconds(2);
-  Nanos ping_interval = std::chrono::milliseconds(900);     ///< while calls are under way
-  Nanos idle_ping_interval = std::chrono::seconds(15);      ///< else
-  Nanos ping_timeout = std::chrono::milliseconds(1700);             ///< unanswered that long: the link is dead
-  Nanos idle_close = std::chrono::minutes(10);              ///< a connection without calls is closed
-  std::size_t max_connections = 10000;                      ///< accepted, per core
-  std::size_t max_waiting_for_connect = 10000;              ///< calls that wait for one connection
-  unsigned max_attempts = 3;                                ///< of one call, on different instances
+  Nanos ping_interval = std::chrono::milliseconds(900);  ///< while calls are under way
+  Nanos idle_ping_interval = std::chrono::seconds(15);   ///< else
+  Nanos ping_timeout = std::chrono::milliseconds(1700);  ///< unanswered that long: the link is dead
+  Nanos idle_close = std::chrono::minutes(10);           ///< a connection without calls is closed
+  std::size_t max_connections = 10000;                   ///< accepted, per core
+  std::size_t max_waiting_for_connect = 10000;           ///< calls that wait for one connection
+  unsigned max_attempts = 3;                             ///< of one call, on different instances
 };
 
 }  // namespace m3

@@ -15,11 +15,14 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const std::string code = errc_name(static_cast<Errc>(i));
     if (i == 11) continue;
-    answers[i] = registry.counter("m3_rpc_answers_total", "Calls handled here, by outcome", {{"code", code}});
-    outcomes[i] = registry.counter("m3_rpc_outcomes_total", "Calls made from here, by outcome", {{"code", code}});
+    answers[i] = registry.counter("m3_rpc_answers_total", "Calls handled here, by outcome",
+                                  {{"code", code}});
+    outcomes[i] = registry.counter("m3_rpc_outcomes_total", "Calls made from here, by outcome",
+                                   {{"code", code}});
   }
   auto refused = [&](const char* reason) {
-    return registry.counter("m3_rpc_refused_total", "Calls refused before their handler", {{"reason", reason}});
+    return registry.counter("m3_rpc_refused_total", "Calls refused before their handler",
+                            {{"reason", reason}});
   };
   late = refused("late");
   overloaded = refused("in_flight");
@@ -27,23 +30,26 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   draining = refused("draining");
   bad_request = refused("bad_request");
   auto shed = [&](const char* kind) {
-    return registry.counter("m3_rpc_shed_total", "Frames not sent because too many wait", {{"kind", kind}});
+    return registry.counter("m3_rpc_shed_total", "Frames not sent because too many wait",
+                            {{"kind", kind}});
   };
   shed_request = shed("request");
   shed_notify = shed("notify");
   calls = registry.counter("m3_rpc_calls_total", "Calls sent from here");
   retries = registry.counter("m3_rpc_retries_total", "Calls sent again to another instance");
   auto broken = [&](const char* reason) {
-    return registry.counter("m3_rpc_connections_broken_total", "Connections ended by a fault", {{"reason", reason}});
+    return registry.counter("m3_rpc_connections_broken_total", "Connections ended by a fault",
+                            {{"reason", reason}});
   };
   bad_frame = broken("bad_frame");
   dead_link = broken("dead_link");
   handshake_failed = broken("handshake");
-  unexpected_response =
-      registry.counter("m3_rpc_unexpected_responses_total", "Answers whose caller had given up, or never was");
+  unexpected_response = registry.counter("m3_rpc_unexpected_responses_total",
+                                         "Answers whose caller had given up, or never was");
   server_connections = registry.core_gauge("m3_rpc_server_connections", "Accepted connections");
   client_connections = registry.core_gauge("m3_rpc_client_connections", "Dialled connections");
-  running = registry.core_gauge("m3_rpc_running_handlers", "Handlers that have begun and not ended");
+  running =
+      registry.core_gauge("m3_rpc_running_handlers", "Handlers that have begun and not ended");
 }
 
 RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> transport)
@@ -54,7 +60,9 @@ RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> trans
       caller_(*this),
       scope_(core, shared.host) {}
 
-RpcCore::~RpcCore() { assert(connections_ == nullptr && running_ == 0 && "an RpcCore died before stop()"); }
+RpcCore::~RpcCore() {
+  assert(connections_ == nullptr && running_ == 0 && "an RpcCore died before stop()");
+}
 
 void RpcCore::add(Connection& connection) {
   connection.ref();
@@ -77,10 +85,12 @@ void RpcCore::accept(std::unique_ptr<Stream> stream) {
   Ref<ServerConnection> connection(new ServerConnection(*this, std::move(stream)));
   connection->open();
   if (connection_count_ > config().max_connections)
-    connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
+    connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(),
+                      true);
 }
 
-ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline, std::uint64_t id) {
+ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
+                          std::uint64_t id) {
   ServerCall& call = *entry.binding.take(core_);
   call.ctx.reset(core_, deadline, shared_.host);
   call.ctx.set_name(entry.binding.info->full_name.data());
@@ -93,7 +103,8 @@ ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadli
 }
 
 void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
-                       std::string_view metadata, std::string_view body, Deadline deadline, std::string_view peer) {
+                       std::string_view metadata, std::string_view body, Deadline deadline,
+                       std::string_view peer) {
   ServerCall& call = take(sink, entry, deadline, header.call_id);
   call.ctx.set_caller(peer);
   call.request_bytes = static_cast<std::uint32_t>(body.size());
@@ -181,11 +192,12 @@ std::coroutine_handle<> ServerCall::ended(void* call) {
 void RpcCore::finish(ServerCall& call) {
   --running_;
   metrics_.running.dec();
-  Status outcome =
-      call.chain.valid() ? call.chain.frame().promise().take_result().status() : call.take_outcome();
+  Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
+                                      : call.take_outcome();
   const auto code = static_cast<std::size_t>(outcome.code());
   metrics_.answers[code < metrics_.answers.size() ? code : 2].inc();
-  if (outcome == Errc::internal) log::error("{} failed: {}", call.method->full_name, outcome.to_string());
+  if (outcome == Errc::internal)
+    log::error("{} failed: {}", call.method->full_name, outcome.to_string());
   if (!call.wants_answer && !outcome.is_ok() && outcome != Errc::internal)
     log::warn("notify {} failed: {}", call.method->full_name, outcome.to_string());
   call.sink->answer(call, std::move(outcome));

@@ -34,7 +34,11 @@ struct RpcShared {
   Host* host = nullptr;
 
   RpcShared(AppId app, RpcConfig settings, Resolver& peers, MetricRegistry& registry)
-      : id(std::move(app)), config(std::move(settings)), resolver(peers), metrics(registry), dispatcher(registry) {}
+      : id(std::move(app)),
+        config(std::move(settings)),
+        resolver(peers),
+        metrics(registry),
+        dispatcher(registry) {}
 };
 
 /// Counters of one core's connections and calls. Handles only.
@@ -84,11 +88,13 @@ class RpcCore {
   void accept(std::unique_ptr<Stream> stream);
 
   /// A request or notify that was cut out of a connection. The views end with the call.
-  void dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header, std::string_view metadata,
-                std::string_view body, Deadline deadline, std::string_view peer);
+  void dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
+                std::string_view metadata, std::string_view body, Deadline deadline,
+                std::string_view peer);
   /// A call inside this process: the request is copied, nothing is encoded.
-  void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry, const google::protobuf::MessageLite& request,
-                      const Metadata* metadata, Deadline deadline, std::uint64_t id);
+  void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
+                      const google::protobuf::MessageLite& request, const Metadata* metadata,
+                      Deadline deadline, std::uint64_t id);
   /// Answers, gives the record back. For CallSink and ServerCall.
   void finish(ServerCall& call);
 
@@ -111,7 +117,8 @@ class RpcCore {
 
  private:
   void run(ServerCall& call, const Dispatcher::Entry& entry);
-  ServerCall& take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline, std::uint64_t id);
+  ServerCall& take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
+                   std::uint64_t id);
   Task<> intercepted(ServerCall& call, Service& service);
 
   Core& core_;

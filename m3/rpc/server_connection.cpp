@@ -39,7 +39,8 @@ void ServerConnection::on_established() {
 }
 
 void ServerConnection::ask_to_drain() {
-  const std::string frame = encode_goaway(Status(Errc::unavailable, "draining: go elsewhere"), true);
+  const std::string frame =
+      encode_goaway(Status(Errc::unavailable, "draining: go elsewhere"), true);
   if (char* to = reserve(FrameKind::goaway, frame.size())) {
     std::memcpy(to, frame.data(), frame.size());
     commit();
@@ -57,19 +58,24 @@ void ServerConnection::on_tick() {
 void ServerConnection::on_frame(const Frame& frame) {
   switch (frame.header.kind) {
     case FrameKind::request:
-    case FrameKind::notify: return on_call(frame);
-    case FrameKind::cancel: return on_cancel(frame.header.call_id);
+    case FrameKind::notify:
+      return on_call(frame);
+    case FrameKind::cancel:
+      return on_cancel(frame.header.call_id);
     case FrameKind::ping:
       clock_.on_ping(frame.header.deadline, now_ms());
       return send_control(FrameKind::pong, frame.header.deadline, frame.header.call_id);
-    case FrameKind::pong: return;
+    case FrameKind::pong:
+      return;
     case FrameKind::goaway: {
       auto goaway = decode_goaway(frame.body);
       return close(goaway.is_ok() ? goaway->reason : std::move(goaway).status(), false);
     }
-    default: break;
+    default:
+      break;
   }
-  bad_frame(Status(Errc::invalid_argument, "a dialer sends no " + frame_kind_name(frame.header.kind) + " now"));
+  bad_frame(Status(Errc::invalid_argument,
+                   "a dialer sends no " + frame_kind_name(frame.header.kind) + " now"));
 }
 
 void ServerConnection::on_call(const Frame& frame) {
@@ -77,8 +83,9 @@ void ServerConnection::on_call(const Frame& frame) {
   RpcMetrics& metrics = core_.metrics();
   const Dispatcher::Entry* entry = core_.shared().dispatcher.find(header.method);
   if (!entry)
-    return refuse(header, metrics.unknown_method,
-                  Status(Errc::unimplemented, "no method has the number " + std::to_string(header.method)));
+    return refuse(
+        header, metrics.unknown_method,
+        Status(Errc::unimplemented, "no method has the number " + std::to_string(header.method)));
   if (core_.draining())
     return refuse(header, metrics.draining, Status(Errc::unavailable, "draining: go elsewhere"));
   if (suspended_ >= peer_.limits.max_calls)
@@ -86,18 +93,22 @@ void ServerConnection::on_call(const Frame& frame) {
                   Status(Errc::resource_exhausted, "too many calls in flight on this connection"));
   const std::int32_t left = clock_.remaining(header.deadline, now_ms());
   if (left <= 0)
-    return refuse(header, metrics.late, Status(Errc::deadline_exceeded, "the deadline had passed on arrival"));
+    return refuse(header, metrics.late,
+                  Status(Errc::deadline_exceeded, "the deadline had passed on arrival"));
   if (entry->binding.info->notify != (header.kind == FrameKind::notify))
-    return refuse(header, metrics.bad_request,
-                  Status(Errc::invalid_argument, std::string(entry->binding.info->full_name) +
-                                                     (entry->binding.info->notify ? " is a notify" : " answers: send a request")));
+    return refuse(
+        header, metrics.bad_request,
+        Status(Errc::invalid_argument,
+               std::string(entry->binding.info->full_name) +
+                   (entry->binding.info->notify ? " is a notify" : " answers: send a request")));
   const Deadline deadline(core_.core().now() + std::chrono::milliseconds(left));
   core_.dispatch(*this, *entry, header, frame.metadata, frame.body, deadline, peer_.app_id);
 }
 
 void ServerConnection::refuse(const FrameHeader& header, Counter& counter, Status why) {
   counter.inc();
-  if (header.kind == FrameKind::request) send_error(header.call_id, std::move(why).not_executed(), nullptr);
+  if (header.kind == FrameKind::request)
+    send_error(header.call_id, std::move(why).not_executed(), nullptr);
 }
 
 void ServerConnection::answer(ServerCall& call, Status outcome) {
@@ -111,12 +122,14 @@ void ServerConnection::send_answer(std::uint64_t id, const google::protobuf::Mes
                                    const Metadata* reply) {
   const std::size_t body = message.ByteSizeLong();
   const std::size_t meta = reply ? encoded_metadata_size(*reply) : 0;
-  if (kLeastLength + meta + body > peer_.limits.max_frame_bytes || meta > peer_.limits.max_metadata_bytes)
-    return send_error(id,
-                      Status(Errc::resource_exhausted,
-                             "the answer of " + std::to_string(body + meta) + " bytes is over the limit of " +
-                                 std::to_string(peer_.limits.max_frame_bytes)),
-                      nullptr);
+  if (kLeastLength + meta + body > peer_.limits.max_frame_bytes ||
+      meta > peer_.limits.max_metadata_bytes)
+    return send_error(
+        id,
+        Status(Errc::resource_exhausted, "the answer of " + std::to_string(body + meta) +
+                                             " bytes is over the limit of " +
+                                             std::to_string(peer_.limits.max_frame_bytes)),
+        nullptr);
   char* to = reserve(FrameKind::response, frame_size(meta, body));
   if (!to) return;
   FrameHeader header;
@@ -124,7 +137,8 @@ void ServerConnection::send_answer(std::uint64_t id, const google::protobuf::Mes
   header.call_id = id;
   write_header(to, header, meta, body);
   if (meta) encode_metadata(*reply, to + kFrameHeaderSize);
-  message.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
+  message.SerializeWithCachedSizesToArray(
+      reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
   commit();
 }
 
@@ -193,7 +207,8 @@ void ServerConnection::on_cancel(std::uint64_t id) {
 void ServerConnection::on_lost(const Status&) {
   core_.metrics().server_connections.dec();
   for (ServerCall* head : table_)
-    for (ServerCall* call = head; call; call = call->bucket_next) call->ctx.cancel(CancelReason::caller_gone);
+    for (ServerCall* call = head; call; call = call->bucket_next)
+      call->ctx.cancel(CancelReason::caller_gone);
 }
 
 }  // namespace m3::rpc_detail

@@ -80,7 +80,8 @@ class TypedCall final : public ServerCall {
 
   google::protobuf::MessageLite& request() override { return req_; }
   const google::protobuf::MessageLite* response() override {
-    return by_value_.valid() && by_value_.frame().done() ? &*by_value_.frame().promise().value : &rsp_;
+    return by_value_.valid() && by_value_.frame().done() ? &*by_value_.frame().promise().value
+                                                         : &rsp_;
   }
   bool start(Service& service) override {
     S& self = static_cast<S&>(service);
@@ -135,7 +136,9 @@ class TypedNotify final : public ServerCall {
     auto frame = task_.frame();
     return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
   }
-  Task<> handler(Service& service) override { return (static_cast<S&>(service).*Handler)(ctx, req_); }
+  Task<> handler(Service& service) override {
+    return (static_cast<S&>(service).*Handler)(ctx, req_);
+  }
   Status take_outcome() override { return task_.frame().promise().take_result().status(); }
   void recycle() override {
     task_ = Task<>();
@@ -149,8 +152,8 @@ class TypedNotify final : public ServerCall {
 
 }  // namespace rpc_detail
 
-/// Generated code: one rpc with an answer. The dispatcher asks the pooled overload first; its default
-/// gives an empty Task, and then the by-value overload is called.
+/// Generated code: one rpc with an answer. The dispatcher asks the pooled overload first; its
+/// default gives an empty Task, and then the by-value overload is called.
 template <class S, class Req, class Rsp, Task<> (S::*Pooled)(Ctx&, const Req&, Rsp&),
           Task<Rsp> (S::*Value)(Ctx&, const Req&)>
 constexpr MethodBinding bind(const MethodInfo& info) {

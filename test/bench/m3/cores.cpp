@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Messages between two cores of a Runtime, beside the bare ring and eventfd, taking turns in one run.
+// Messages between two cores of a Runtime, beside the bare ring and eventfd, taking turns in one
+// run.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -19,7 +20,8 @@ namespace {
 
 /// Bounces between the cores for ever; lives until the Runtime has stopped.
 struct Bouncer final : m3::async_detail::Runnable {
-  Bouncer(m3::Runtime& owner, const std::atomic<bool>& end) : Runnable(&Bouncer::bounce), runtime(owner), stop(end) {}
+  Bouncer(m3::Runtime& owner, const std::atomic<bool>& end)
+      : Runnable(&Bouncer::bounce), runtime(owner), stop(end) {}
   static void bounce(Runnable& work) {
     auto& self = static_cast<Bouncer&>(work);
     if (self.stop.load(std::memory_order_relaxed)) return;

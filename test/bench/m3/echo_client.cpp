@@ -36,7 +36,8 @@ class Numbered final : public m3::Resolver {
   std::vector<m3::Instance> instances_;
 };
 
-m3::Task<> call_on(m3::Ctx& ctx, EchoClient& echo, ClientRun& run, const EchoReq& request, std::string connection) {
+m3::Task<> call_on(m3::Ctx& ctx, EchoClient& echo, ClientRun& run, const EchoReq& request,
+                   std::string connection) {
   EchoRsp response;
   do {
     co_await echo.echo(ctx, request, response, m3::to::app(connection));
@@ -51,7 +52,8 @@ m3::Task<> run_all(m3::Ctx& ctx, m3::RpcNode& node, const ClientOptions& options
   EchoReq request;
   request.set_data(std::string(static_cast<std::size_t>(options.payload_bytes), 'x'));
   EchoRsp response;
-  for (int i = 0; i < options.connections; ++i)  // every connection is there before the first counted call
+  for (int i = 0; i < options.connections;
+       ++i)  // every connection is there before the first counted call
     co_await echo.echo(ctx, request, response, m3::to::app(std::to_string(i)));
   run.begin();
   std::vector<m3::Task<>> workers;

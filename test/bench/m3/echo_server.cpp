@@ -44,7 +44,8 @@ std::unique_ptr<m3::Service> make_handler(const std::string& kind) {
   if (kind == "by_value") return std::make_unique<ByValue>();
   if (kind == "suspend") return std::make_unique<Suspends>();
   if (kind.empty() || kind == "pooled") return std::make_unique<Pooled>();
-  std::fprintf(stderr, "m3_echo_server: --handler is pooled, by_value or suspend, not %s\n", kind.c_str());
+  std::fprintf(stderr, "m3_echo_server: --handler is pooled, by_value or suspend, not %s\n",
+               kind.c_str());
   std::exit(2);
 }
 
@@ -71,7 +72,8 @@ int serve(const ServerOptions& options, const std::string& page) {
   m3::HostPort address;
   address.host = "127.0.0.1";
   address.port = static_cast<std::uint16_t>(options.port);
-  auto port = runtime.block_on(runtime.core(0), [&](m3::Ctx& ctx) { return node.listen(ctx, address); });
+  auto port =
+      runtime.block_on(runtime.core(0), [&](m3::Ctx& ctx) { return node.listen(ctx, address); });
   if (!port.is_ok()) {
     std::fprintf(stderr, "m3_echo_server: %s\n", port.status().to_string().c_str());
     return 1;

@@ -74,7 +74,8 @@ struct Server {
   Server() : runtime(config()), node(runtime, options("dev.w.echo.1"), resolver, metrics) {
     REQUIRE(node.serve(handler).is_ok());
     runtime.start();
-    auto port = runtime.block_on(runtime.core(0), [&](Ctx& ctx) { return node.listen(ctx, loopback(0)); });
+    auto port =
+        runtime.block_on(runtime.core(0), [&](Ctx& ctx) { return node.listen(ctx, loopback(0)); });
     REQUIRE(port.is_ok());
     REQUIRE(peers.add(*m3::AppId::parse("dev.w.echo.1"), loopback(*port)).is_ok());
   }
@@ -108,8 +109,10 @@ Task<> calls(Ctx& ctx, m3::RpcNode& node, int count) {
 }
 
 /// One connection: made, used for one call, ended.
-Task<> connect_call_disconnect(Ctx& ctx, Server& server, m3::Runtime& runtime, m3::MetricRegistry& metrics) {
-  auto node = std::make_unique<m3::RpcNode>(runtime, options("dev.w.client.1"), server.peers, metrics);
+Task<> connect_call_disconnect(Ctx& ctx, Server& server, m3::Runtime& runtime,
+                               m3::MetricRegistry& metrics) {
+  auto node =
+      std::make_unique<m3::RpcNode>(runtime, options("dev.w.client.1"), server.peers, metrics);
   auto outcome = co_await m3::as_result(calls(ctx, *node, 1));
   auto stopped = co_await m3::as_result(node->stop(ctx));
   if (!outcome.is_ok()) co_return std::move(outcome).status();
@@ -127,7 +130,8 @@ TEST_CASE("soak: connect, call, disconnect again and again leaves nothing behind
   runtime.start();
   auto rounds = [&](int count) {
     return runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
-      for (int i = 0; i < count; ++i) co_await connect_call_disconnect(ctx, server, runtime, metrics);
+      for (int i = 0; i < count; ++i)
+        co_await connect_call_disconnect(ctx, server, runtime, metrics);
       co_await m3::sleep(ctx, std::chrono::milliseconds(100));  // the server's side ends too
       co_return m3::ok;
     });

@@ -13,7 +13,7 @@
 
 #include "m3/async/asio.h"
 #include "m3/async/timer.h"
-#include "m3/obs/log.h"
+#include "m3/obs/recording_sink.h"
 #include "m3/testing/catch.h"
 
 using namespace std::chrono_literals;
@@ -113,6 +113,26 @@ TEST_CASE("runtime: a cancelled caller leaves a blocking function behind") {
   CHECK(outcome.code() == Errc::deadline_exceeded);
   go = true;
   go.notify_all();
+}
+
+TEST_CASE("runtime: the watchdog names the task that stalls a core, once") {
+  auto sink = std::make_shared<m3::RecordingSink>();
+  m3::ScopedLogSink scoped(sink);
+  m3::RuntimeConfig config = two_cores();
+  config.stall_warning = 20ms;
+  m3::Runtime runtime(config);
+  runtime.start();
+  auto outcome = runtime.block_on(runtime.core(1), [&](Ctx& ctx) -> Task<> {
+    ctx.set_name("crunch numbers");
+    co_await m3::yield(ctx);
+    const auto began = std::chrono::steady_clock::now();
+    while (sink->count("crunch numbers") == 0 && std::chrono::steady_clock::now() - began < 20s) {
+    }
+    co_return m3::ok;
+  });
+  CHECK(outcome.is_ok());
+  CHECK(sink->count("core 1") == 1);
+  CHECK(sink->count("crunch numbers") == 1);
 }
 
 TEST_CASE("asio: operations are awaited in a Task, and a deadline cancels them") {

@@ -49,8 +49,9 @@ CO_TEST("rpc: an error comes back with code, text and the application's number")
   net.add("dev.w.echo.1", true);
   auto& caller = net.add("dev.w.test.1", false);
   EchoClient echo(caller.node);
-  for (Errc code : {Errc::not_found, Errc::already_exists, Errc::aborted, Errc::permission_denied, Errc::data_loss,
-                    Errc::failed_precondition, Errc::unauthenticated, Errc::unknown, Errc::moved}) {
+  for (Errc code : {Errc::not_found, Errc::already_exists, Errc::aborted, Errc::permission_denied,
+                    Errc::data_loss, Errc::failed_precondition, Errc::unauthenticated,
+                    Errc::unknown, Errc::moved}) {
     EchoReq req;
     req.set_fail_with(static_cast<unsigned>(code));
     auto result = co_await as_result(echo.echo(ctx, req));
@@ -108,7 +109,8 @@ CO_TEST("rpc: a deadline ends the call here and the handler there") {
   EchoClient echo(caller.node);
   EchoReq req;
   req.set_wait_ms(10000);
-  auto result = co_await as_result(m3::within(ctx, 100ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
+  auto result =
+      co_await as_result(m3::within(ctx, 100ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
   CHECK(result.code() == Errc::deadline_exceeded);
   CHECK(result.status().maybe_executed());
   co_await m3::sleep(ctx, 10ms);
@@ -171,7 +173,9 @@ CO_TEST("rpc: metadata goes with a call, comes with its answer, and does not tra
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: a hash route stays on one instance, random reaches all, single the lowest, p2p the named one") {
+CO_TEST(
+    "rpc: a hash route stays on one instance, random reaches all, single the lowest, p2p the named "
+    "one") {
   Net net(sim);
   for (int i : {10, 9, 3}) net.add("dev.w.echo." + std::to_string(i), true);
   auto& caller = net.add("dev.w.test.1", false);
@@ -267,7 +271,8 @@ CO_TEST("rpc: a call to the app itself goes straight to its handler") {
   const auto waited = co_await echo.echo(ctx, slow);
   CHECK(waited.text() == "slow");
   slow.set_wait_ms(10000);
-  auto late = co_await as_result(m3::within(ctx, 30ms, [&](Ctx& soon) { return echo.echo(soon, slow); }));
+  auto late =
+      co_await as_result(m3::within(ctx, 30ms, [&](Ctx& soon) { return echo.echo(soon, slow); }));
   CHECK(late.code() == Errc::deadline_exceeded);
   co_await m3::sleep(ctx, 5ms);
   CHECK(app.node.running() == 0);
@@ -326,7 +331,8 @@ CO_TEST("rpc: a frozen peer is found by pings within three seconds") {
   co_await echo.echo(ctx, warm);
   net.wire.freeze(true);
   const auto began = ctx.core().now();
-  auto result = co_await as_result(m3::within(ctx, 60s, [&](Ctx& soon) { return echo.echo(soon, warm); }));
+  auto result =
+      co_await as_result(m3::within(ctx, 60s, [&](Ctx& soon) { return echo.echo(soon, warm); }));
   CHECK(result.code() == Errc::unavailable);
   CHECK(result.status().maybe_executed());
   CHECK(ctx.core().now() - began <= 3s);
@@ -345,7 +351,8 @@ CO_TEST("rpc: a request that lay in a frozen socket is late, and its handler doe
   co_await echo.echo(ctx, req);
   CHECK(server.handler.started == 1);
   net.wire.freeze(true);
-  auto result = co_await as_result(m3::within(ctx, 500ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
+  auto result =
+      co_await as_result(m3::within(ctx, 500ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
   CHECK(result.code() == Errc::deadline_exceeded);
   co_await m3::sleep(ctx, 5s);
   net.wire.freeze(false);
@@ -438,7 +445,8 @@ CO_TEST("rpc: interceptors stand around calls and requests in order, and may ref
     Task<> on_call(Ctx& c, const m3::InterceptedCall& call, Next& next) override {
       out.push_back(name + " " + std::string(call.method.full_name));
       auto result = co_await as_result(next(c));
-      out.push_back(name + (result.is_ok() ? " ok" : " failed") + (call.response ? " with answer" : ""));
+      out.push_back(name + (result.is_ok() ? " ok" : " failed") +
+                    (call.response ? " with answer" : ""));
       co_return std::move(result).status();
     }
     std::string name;

@@ -30,7 +30,8 @@ class EchoHandler final : public EchoService {
         co_return std::move(slept).status();
       }
     }
-    if (req.fail_with()) co_return m3::Status(m3::errc_from_number(req.fail_with()), "as asked").with_app_code(7);
+    if (req.fail_with())
+      co_return m3::Status(m3::errc_from_number(req.fail_with()), "as asked").with_app_code(7);
     rsp.set_text(req.answer_bytes() ? std::string(req.answer_bytes(), 'x') : req.text());
     rsp.set_answered_by(name_);
     rsp.set_caller(std::string(ctx.caller()));
@@ -73,12 +74,15 @@ struct Net {
 
   struct App {
     App(Net& net, const std::string& id, m3::RpcConfig config)
-        : handler(id), node(net.sim.runtime(), options(net, id, std::move(config)), net.resolver, metrics) {}
+        : handler(id),
+          node(net.sim.runtime(), options(net, id, std::move(config)), net.resolver, metrics) {}
     static m3::RpcNode::Options options(Net& net, const std::string& id, m3::RpcConfig config) {
       m3::RpcNode::Options options;
       options.id = app_id(id);
       options.config = std::move(config);
-      options.transport = [&net](m3::Core& core) { return std::make_unique<m3::LoopbackTransport>(core, net.wire); };
+      options.transport = [&net](m3::Core& core) {
+        return std::make_unique<m3::LoopbackTransport>(core, net.wire);
+      };
       return options;
     }
     m3::MetricRegistry metrics;
@@ -100,7 +104,8 @@ struct Net {
     return app;
   }
   void listen(App& app) {
-    wire.listen(sim.core(), app.address, [&app](std::unique_ptr<m3::Stream> stream) { app.node.accept(std::move(stream)); });
+    wire.listen(sim.core(), app.address,
+                [&app](std::unique_ptr<m3::Stream> stream) { app.node.accept(std::move(stream)); });
   }
   m3::Task<> stop(m3::Ctx& ctx) {
     for (auto& app : apps) co_await app->node.stop(ctx);
