@@ -74,11 +74,11 @@ class Peer final : public StreamHandler {
   char last_byte = 0;
   int shown = 0;
   int writable = 0;
-  int closed = 0;
+  int closed = 0;  ///< a callback after the end counts too
   Status why;
 
   Taken on_bytes(std::string_view bytes) override {
-    CHECK(closed == 0);
+    if (closed > 0) ++closed;
     ++shown;
     Taken taken;
     if (mode_ == Mode::raw) {
@@ -107,7 +107,7 @@ class Peer final : public StreamHandler {
     return taken;
   }
   void on_writable() override {
-    CHECK(closed == 0);
+    if (closed > 0) ++closed;
     ++writable;
     flush();
   }
