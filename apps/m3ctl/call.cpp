@@ -56,11 +56,6 @@ Result<m3::NotifyRoute> route_of(const Session& session, const Schema& schema,
   if (many && !method.notify())
     return Status(Errc::invalid_argument,
                   "--route all is for a notify, and " + method.name() + " answers");
-  if (route.mode() != m3::RouteMode::none && route.mode() != m3::RouteMode::p2p &&
-      !session.target().is_service() && session.target().service.empty())
-    return Status(Errc::invalid_argument, "--route chooses among the instances of a service, and " +
-                                              session.target().text +
-                                              " is one address: name a service and --config FILE");
   if (route.mode() != m3::RouteMode::none || method.route() != m3::wire::ROUTE_HASH) return route;
   const FieldDescriptor* key = schema.route_key(method);
   if (key == nullptr)
@@ -104,6 +99,10 @@ Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schem
                           std::unique_ptr<Message>& response) {
   auto target = find_target(options.words[0], options);
   if (!target.is_ok()) return std::move(target).status();
+  if (options.route.mode() != m3::RouteMode::none && target->service.empty())
+    return Status(Errc::invalid_argument,
+                  "--route chooses among the instances of a service, and " + target->text +
+                      " is one address: name a service, and --config FILE with its instances");
   Session session(*std::move(target));
   auto described =
       session.describe(session.route(options.route), false,

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+// An app that m3ctl's tests call.
+#include <chrono>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "m3/app/app.h"
+#include "m3/async/timer.h"
+#include "m3ctl_peer.m3.h"
+
+namespace {
+
+class Peer final : public peer::PeerService {
+ public:
+  explicit Peer(m3::App& app) : app_(app) {}
+
+  m3::Task<peer::EchoRsp> echo(m3::Ctx& ctx, const peer::EchoReq& req) override {
+    if (const auto seen = ctx.meta("colour"); !seen.empty())
+      if (m3::Status set = ctx.set_reply_meta("seen", std::string(seen)); !set) co_return set;
+    if (req.wait_ms() > 0) co_await m3::sleep(ctx, std::chrono::milliseconds(req.wait_ms()));
+    if (req.fail_with() > 0)
+      co_return m3::Status(m3::errc_from_number(req.fail_with()), "as asked")
+          .with_app_code(7)
+          .with_retry_after(std::chrono::milliseconds(250));
+    peer::EchoRsp rsp;
+    *rsp.mutable_echo() = req;
+    rsp.set_answered_by(app_.app_id().to_string());
+    co_return rsp;
+  }
+  m3::Task<peer::EchoRsp> by_key(m3::Ctx&, const peer::KeyReq&) override {
+    peer::EchoRsp rsp;
+    rsp.set_answered_by(app_.app_id().to_string());
+    co_return rsp;
+  }
+  m3::Task<> tell(m3::Ctx&, const peer::Notice& notice) override {
+    const std::lock_guard lock(mutex_);
+    told_.push_back(notice.text());
+    co_return m3::ok;
+  }
+  m3::Task<peer::ToldRsp> told(m3::Ctx&, const peer::ToldReq&) override {
+    peer::ToldRsp rsp;
+    const std::lock_guard lock(mutex_);
+    for (const std::string& text : told_) rsp.add_texts(text);
+    co_return rsp;
+  }
+
+ private:
+  m3::App& app_;
+  std::mutex mutex_;
+  std::vector<std::string> told_;
+};
+
+class Other final : public peer::OtherService {};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return m3::App("peer").serve<Peer>().serve<Other>().run(argc, argv);
+}

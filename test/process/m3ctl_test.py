@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""m3ctl against running apps: m3ctl_test.py M3CTL SIMPLE PEER. Prints one line a case."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+CASES = []
+TOKEN = "s3cret"
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Apps:
+    """simple, two instances of peer, and a peer that asks for a token."""
+
+    def __init__(self, m3ctl, simple, peer, folder):
+        self.m3ctl, self.folder, self.running = m3ctl, folder, {}
+        self.simple_port, self.first, self.second, self.locked, self.nobody = free_ports(5)
+        self.config = folder / "caller.toml"
+        self.config.write_text(
+            'id = "dev.world1.tool.1"\n'
+            f'peers = ["dev.world1.peer.1@127.0.0.1:{self.first}", "dev.world1.peer.2@127.0.0.1:{self.second}"]\n'
+            '[app]\nanything = 1\n')
+        self.start(simple, "dev.world1.simple.1", self.simple_port)
+        self.start(peer, "dev.world1.peer.1", self.first)
+        self.start(peer, "dev.world1.peer.2", self.second)
+        self.start(peer, "dev.world1.peer.3", self.locked, f'[rpc]\ntoken = "{TOKEN}"\n')
+
+    def start(self, program, app_id, port, more=""):
+        config = self.folder / f"{app_id}.toml"
+        config.write_text(f'id = "{app_id}"\nlisten = "127.0.0.1:{port}"\ncores = 1\ndrain_wait = "0s"\n{more}')
+        with open(self.folder / f"{app_id}.log", "w", encoding="utf-8") as log:
+            self.running[app_id] = subprocess.Popen([program, "--config", config], stdout=log, stderr=log)
+        until = time.monotonic() + 60
+        while True:  # a refused connection is told at once, so this does not spin for nothing
+            code, out, err = self.run("ping", f":{port}", "-n", "1", "--token", TOKEN if more else "")
+            if code == 0:
+                return
+            log = (self.folder / f"{app_id}.log").read_text()
+            assert self.running[app_id].poll() is None and time.monotonic() < until, f"{app_id}: {out}{err}{log}"
+
+    def stop(self):
+        for app_id, process in self.running.items():
+            process.send_signal(signal.SIGTERM)
+        codes = {app_id: process.wait(60) for app_id, process in self.running.items()}
+        assert not any(codes.values()), f"an app did not leave in peace: {codes}"
+
+    def kill(self):
+        for process in self.running.values():
+            if process.poll() is None:
+                process.kill()
+
+    def run(self, *words, stdin=None, env=None):
+        done = subprocess.run([self.m3ctl, *map(str, words)], capture_output=True, text=True, check=False, input=stdin,
+                              timeout=60, env={**os.environ, **(env or {})})
+        return done.returncode, done.stdout, done.stderr
+
+    def peer(self, *words, **more):
+        return self.run("call", f"127.0.0.1:{self.first}", *words, **more)
+
+    def service(self, *words, **more):
+        return self.run(words[0], "dev.world1.peer", *words[1:], "--config", self.config, **more)
+
+
+def expect(result, code, *words):
+    """The exit code, and words that stand in what was printed."""
+    said = result[1] + result[2]
+    assert result[0] == code, f"exit code {result[0]}, expected {code}: {said}"
+    for word in words:
+        assert word in said, f"'{word}' is not in: {said}"
+    return result[1]
+
+
+@case
+def a_call_prints_the_answer(apps):
+    out = expect(apps.run("call", f":{apps.simple_port}", "SimpleSer/HelloWorld", '{"Req": "x"}'), 0)
+    assert json.loads(out) == {"Rsp": "HelloWorld , x"}
+
+
+@case
+def a_method_may_be_named_by_any_end_that_is_its_own(apps):
+    for name in ("HelloWorld", "SimpleSer/HelloWorld", "proto.SimpleSer/HelloWorld", "/proto.SimpleSer/HelloWorld",
+                 "proto.SimpleSer.HelloWorld"):
+        expect(apps.run("call", f":{apps.simple_port}", name, '{"Req": "x"}'), 0, "HelloWorld , x")
+    expect(apps.peer("Echo"), 2, "/peer.Peer/Echo /peer.Other/Echo")
+    expect(apps.peer("World"), 2, "serves no method")
+
+
+@case
+def the_request_may_come_from_stdin(apps):
+    call = ("call", f":{apps.simple_port}", "HelloWorld", "-")
+    expect(apps.run(*call, stdin='{"Req": "piped"}'), 0, "HelloWorld , piped")
+    expect(apps.run(*call, stdin=""), 0, "HelloWorld , ")
+
+
+@case
+def a_mistyped_method_gets_a_suggestion(apps):
+    expect(apps.run("call", f":{apps.simple_port}", "HeloWorld"), 2, "did you mean /proto.SimpleSer/HelloWorld?")
+    expect(apps.run("call", f":{apps.simple_port}", "SimpelSer/HelloWorld"), 2, "did you mean /proto.SimpleSer/HelloWorld?")
+    expect(apps.run("call", f":{apps.simple_port}", "Zzz"), 2, "it serves /proto.SimpleSer/HelloWorld")
+
+
+@case
+def bad_json_is_pointed_at(apps):
+    out = expect(apps.peer("Peer/Echo", '{"text": oops}'), 2, "line 1, column 10")
+    assert out == ""
+    expect(apps.peer("Peer/Echo", '{\n "text": "a",\n}'), 2, "line 3, column 1", "\n  }\n  ^")
+    expect(apps.peer("Peer/Echo", "[]"), 2, "the request: an object")
+
+
+@case
+def a_wrong_field_is_named_with_its_path(apps):
+    expect(apps.peer("Peer/Echo", '{"txt": "a"}'), 2, 'txt: peer.EchoReq has no field "txt", did you mean "text"?')
+    expect(apps.peer("Peer/Echo", '{"inner": {"lvl": 1}}'), 2, "inner.lvl: peer.Inner has no field")
+    expect(apps.peer("Peer/Echo", '{"list": [{"level": 1}, {"level": "x"}]}'), 2, "list[1].level: a whole number")
+    expect(apps.peer("Peer/Echo", '{"list": {}}'), 2, "list: a list")
+    expect(apps.peer("Peer/Echo", '{"counts": {"a": true}}'), 2, 'counts["a"]: a whole number')
+    expect(apps.peer("Peer/Echo", '{"colour": "REDD"}'), 2, 'did you mean "RED"?')
+    expect(apps.peer("Peer/Echo", '{"wait_ms": -1}'), 2, "wait_ms")
+
+
+@case
+def every_kind_of_field_goes_there_and_back(apps):
+    sent = {"text": "ä\n", "colour": "RED", "inner": {"level": -5}, "list": [{"level": 1}], "counts": {"a": 1},
+            "blob": "AAE=", "fail_with": 0, "wait_ms": 0}
+    out = expect(apps.peer("Peer/Echo", json.dumps(sent)), 0)
+    assert json.loads(out) == {"echo": sent, "answered_by": "dev.world1.peer.1"}, out
+
+
+@case
+def exit_codes_are_the_groups_of_errors(apps):
+    groups = {2: (3, 9, 12, 16, 7), 3: (5, 6, 10), 5: (8,), 6: (4, 1, 13, 15, 2)}
+    for exit_code, codes in groups.items():
+        for code in codes:
+            expect(apps.peer("Peer/Echo", json.dumps({"fail_with": code})), exit_code, "as asked", "the app's own code: 7")
+    expect(apps.peer("Peer/Echo", '{"fail_with": 8}'), 5, "try again in 250ms")
+    expect(apps.peer("Peer/Echo", '{"fail_with": 14}'), 4, "another instance")
+    expect(apps.run("call", f":{apps.first}", "Other/Echo"), 2, "unimplemented")
+
+
+@case
+def a_wrong_address_is_unavailable(apps):
+    expect(apps.run("call", f"127.0.0.1:{apps.nobody}", "HelloWorld"), 4, "unavailable", "not executed")
+    expect(apps.run("ping", f"127.0.0.1:{apps.nobody}", "-n", "1"), 4, "0/1", "unavailable")
+    expect(apps.run("call", "127.0.0.1:port", "HelloWorld"), 2, "port")
+    expect(apps.run("call", "nonsense", "HelloWorld"), 2, "neither an address")
+
+
+@case
+def the_deadline_ends_the_call(apps):
+    began = time.monotonic()
+    expect(apps.peer("Peer/Echo", '{"wait_ms": 30000}', "--deadline", "100ms"), 6, "deadline_exceeded", "after 100ms")
+    assert time.monotonic() - began < 20
+    expect(apps.peer("Peer/Echo", "--deadline", "soon"), 2, "--deadline")
+
+
+@case
+def metadata_goes_there_and_the_answers_is_shown(apps):
+    expect(apps.peer("Peer/Echo", "--meta", "colour=red", "-v"), 0, "seen: red", f"answered by 127.0.0.1:{apps.first}")
+    out = json.loads(expect(apps.peer("Peer/Echo", "--meta=colour=a=b", "--json"), 0))
+    assert out["metadata"] == [{"key": "seen", "value": "a=b"}] and out["ok"] and out["took_us"] > 0, out
+    expect(apps.peer("Peer/Echo", "--meta", "colour"), 2, "key=value")
+
+
+@case
+def json_output_has_errors_too(apps):
+    out = json.loads(expect(apps.peer("Peer/Echo", '{"fail_with": 5}', "--json"), 3))
+    assert out["error"] == {"code": "not_found", "text": "as asked", "app_code": 7, "retry_after_ms": 250,
+                            "maybe_executed": True, "exit": 3}, out
+    assert not json.loads(expect(apps.peer("Nothing", "--json"), 2))["ok"]
+
+
+@case
+def routes_pick_among_the_instances_of_a_service(apps):
+    def by(*route):
+        return json.loads(expect(apps.service("call", "Peer/Echo", *route), 0))["answered_by"]
+    seen = set()
+    for _ in range(64):
+        seen.add(by("--route", "random"))
+        if len(seen) == 2:
+            break
+    assert seen == {"dev.world1.peer.1", "dev.world1.peer.2"}, seen
+    assert len({by("--route", "hash:ann") for _ in range(4)}) == 1
+    assert by("--route", "single") == "dev.world1.peer.1"
+    assert by("--route", "p2p:dev.world1.peer.2") == "dev.world1.peer.2"
+    expect(apps.service("call", "Peer/Echo", "--route", "all"), 2, "for a notify")
+    expect(apps.service("call", "Peer/Echo", "--route", "hash"), 2, "hash:ann")
+    expect(apps.peer("Peer/Echo", "--route", "random"), 2, "one address")
+
+
+@case
+def the_proto_says_the_hash_key(apps):
+    def by(key, *route):
+        return json.loads(expect(apps.service("call", "ByKey", json.dumps({"key": key}), *route), 0))["answered_by"]
+    keys = {str(key): by(key) for key in range(8)}
+    assert all(by(1, "--route", f"hash:{key}") == owner for key, owner in keys.items()), keys
+
+
+@case
+def an_id_is_looked_up_in_the_configuration(apps):
+    expect(apps.run("call", "dev.world1.peer.2", "Peer/Echo", "--config", apps.config), 0, "dev.world1.peer.2")
+    expect(apps.run("call", "dev.world1.peer.9", "Peer/Echo", "--config", apps.config), 2, 'did you mean "dev.world1.peer.1"')
+    expect(apps.run("call", "dev.world1.peer.2", "Peer/Echo"), 2, "--config FILE")
+    expect(apps.run("ping", "dev.world1.peer.2", "--config", "/no/such.toml"), 2, "/no/such.toml")
+
+
+@case
+def a_notify_is_read_when_m3ctl_returns(apps):
+    expect(apps.service("call", "Tell", '{"text": "to one"}', "--route", "p2p:dev.world1.peer.2"), 0)
+    expect(apps.service("call", "Tell", '{"text": "to all"}', "--route", "all", "-v"), 0, "read by")
+
+    def told(port):
+        return json.loads(expect(apps.run("call", f":{port}", "Told"), 0))["texts"]
+    assert told(apps.first) == ["to all"] and told(apps.second) == ["to one", "to all"]
+
+
+@case
+def methods_lists_what_can_be_called(apps):
+    out = expect(apps.run("methods", f":{apps.first}"), 0, "dev.world1.peer.1")
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines() if line.startswith("/")}
+    assert rows["/peer.Peer/Echo"] == "peer.EchoReq peer.EchoRsp random, client, idempotent", rows
+    assert rows["/peer.Peer/ByKey"] == "peer.KeyReq peer.EchoRsp hash by key", rows
+    assert rows["/peer.Peer/Tell"] == "peer.Notice - random, notify", rows
+    assert len(rows) == 5, rows
+    expect(apps.run("methods", f":{apps.first}", "ByKey"), 0, "int64 key = 1;", "Peer/ByKey '{\"key\": 0}'")
+    names = [one["name"] for one in json.loads(expect(apps.run("methods", f":{apps.first}", "--json"), 0))["methods"]]
+    assert names == list(rows), names
+
+
+@case
+def ping_measures_each_instance(apps):
+    expect(apps.run("ping", f":{apps.simple_port}", "-n", "3"), 0, "dev.world1.simple.1", "3/3")
+    rows = json.loads(expect(apps.service("ping", "--json", "-n", "2"), 0))
+    assert [row["app"] for row in rows] == ["dev.world1.peer.1", "dev.world1.peer.2"], rows
+    assert all(row["answered"] == 2 and 0 < row["min_us"] <= row["avg_us"] <= row["max_us"] for row in rows), rows
+
+
+@case
+def the_token_is_asked_for(apps):
+    expect(apps.run("ping", f":{apps.locked}"), 2, "unauthenticated")
+    expect(apps.run("ping", f":{apps.locked}", "--token", "wrong"), 2, "unauthenticated")
+    expect(apps.run("ping", f":{apps.locked}", "-n", "1", env={"M3_TOKEN": TOKEN}), 0)
+    expect(apps.run("ping", "dev.world1.peer.3", "-n", "1", "--config", apps.folder / "dev.world1.peer.3.toml"), 0, "1/1")
+
+
+@case
+def help_teaches_and_wrong_words_are_answered(apps):
+    for command in ("call", "methods", "ping", "new", "help"):
+        expect(apps.run("help", command), 0, f"m3ctl {command}")
+        expect(apps.run(command, "--help"), 0, f"m3ctl {command}")
+    expect(apps.run("help"), 0, "EXIT CODES")
+    expect(apps.run(), 2, "EXIT CODES")
+    expect(apps.run("cal"), 2, 'did you mean "call"?')
+    expect(apps.run("call", ":1", "X", "--dedline", "1s"), 2, 'did you mean "--deadline"?')
+    expect(apps.run("call", ":1"), 2, "write: m3ctl call")
+    expect(apps.run("ping", ":1", "-n", "0"), 2, "1 to 1000000")
+
+
+@case
+def a_new_app_has_a_name_that_compiles(apps):
+    for name in ("Shop", "1shop", "my_shop", "class", "test", "a" * 33, ""):
+        expect(apps.run("new", "app", name, "--dir", apps.folder), 2, "name")
+    expect(apps.run("new", "app", "shop", "--dir", apps.folder), 0, "shop.proto", "m3/meson.build")
+    written = list((apps.folder / "shop").rglob("*.*"))
+    assert len(written) == 9, written
+    assert not any("@" in file.name or "@name@" in file.read_text() for file in written), written
+    expect(apps.run("new", "app", "shop", "--dir", apps.folder), 3, "nothing was written")
+
+
+def note(fate, name):
+    print(f"{fate} {name}", flush=True)
+    if path := os.environ.get("M3_TEST_RESULTS"):
+        with open(path, "a", encoding="utf-8") as out:
+            out.write(f"{fate} {name}\n")
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="m3ctl-") as folder:
+        apps = None
+        try:
+            apps = Apps(*sys.argv[1:4], pathlib.Path(folder))
+            for function in CASES + [lambda one: one.stop()]:
+                name = function.__name__.replace("_", " ").replace("<lambda>", "apps leave in peace")
+                try:
+                    function(apps)
+                    note("pass", f"m3ctl: {name}")
+                except Exception:  # pylint: disable=broad-except
+                    traceback.print_exc(file=sys.stdout)
+                    note("fail", f"m3ctl: {name}")
+                    failed += 1
+        finally:
+            if apps:
+                apps.kill()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
