@@ -78,7 +78,10 @@ Status App::start(Embedding embedding) {
   if (embedding.runtime)
     return Status(Errc::invalid_argument, "with Embedding::runtime, start(Ctx&, …) is the way");
   impl_->embedding = std::move(embedding);
-  if (Status prepared = impl_->prepare(); !prepared) return prepared;
+  if (Status prepared = impl_->prepare(); !prepared) {
+    impl_->let_go();
+    return prepared;
+  }
   impl_->runtime->start();
   auto begin = [this](Ctx&) -> Task<> {
     Ctx work(impl_->core(), Deadline::never(), static_cast<Host*>(this));
