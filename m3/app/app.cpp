@@ -32,6 +32,9 @@ App& App::client_interceptor(std::shared_ptr<Interceptor> interceptor) {
   return *this;
 }
 
+Registry& App::registry() { return impl_->registry; }
+Plugin* App::find_plugin(std::string_view kind) const { return impl_->find_plugin(kind); }
+
 App& App::set_section(const ConfigType& type) {
   impl_->section_type = &type;
   impl_->section = type.defaults();

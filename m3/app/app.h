@@ -14,6 +14,7 @@
 #include "m3/base/app_id.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/config_type.h"
+#include "m3/plugin/registry.h"
 #include "m3/rpc/caller.h"
 #include "m3/rpc/interceptor.h"
 #include "m3/rpc/node.h"
@@ -66,6 +67,19 @@ class App final : public Host {
   App& intercept(std::shared_ptr<Interceptor> interceptor);
   /// Around every call that goes out.
   App& client_interceptor(std::shared_ptr<Interceptor> interceptor);
+
+  /// A plugin that the configuration may choose by its section [kind.name]: m3/plugin/plugin.h.
+  template <std::derived_from<Plugin> P>
+  App& plugin() {
+    registry().add<P>();
+    return *this;
+  }
+  Registry& registry();
+  /// The chosen plugin behind a contract; null when there is none. After the start began.
+  template <class Contract>
+  Contract* find() {
+    return dynamic_cast<Contract*>(find_plugin(Contract::kKind));
+  }
 
   /// `[app]` of the file holds a T. Without this, an app has no such section.
   template <class T>
@@ -149,6 +163,7 @@ class App final : public Host {
     return add_factory([shared](App& app) { return (*shared)(app); });
   }
   App& add_factory(std::function<ServiceSlot(App&)> make);
+  Plugin* find_plugin(std::string_view kind) const;
   App& set_section(const ConfigType& type);
   std::shared_ptr<const void> section_value(const ConfigType& type) const;
 

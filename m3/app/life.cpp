@@ -65,9 +65,33 @@ Status App::Impl::make_parts() {
   node = std::make_unique<RpcNode>(*runtime, std::move(options), *resolver, *metrics);
   for (auto& interceptor : request_interceptors) node->intercept_requests(interceptor);
   for (auto& interceptor : call_interceptors) node->intercept_calls(interceptor);
-  Status made = make_services();
+  Status made = make_plugins();
+  if (made) made = make_services();
   if (made) add_stages();
   return made;
+}
+
+Status App::Impl::make_plugins() {
+  env.emplace(id, *runtime, *metrics, [this](std::string_view kind) { return find_plugin(kind); });
+  for (const PluginChoice& choice : choices) {
+    try {
+      plugins.push_back({choice, choice.type->make(*env, choice.config)});
+    } catch (const std::exception& e) {
+      return Status(Errc::internal, fmt::format("the constructor of the plugin {} threw: {}",
+                                                choice.type->title(), e.what()));
+    }
+    Plugin& plugin = *plugins.back().plugin;
+    life.add(
+        choice.type->stage, choice.type->title(), [&plugin](Ctx& ctx) { return plugin.start(ctx); },
+        [&plugin](Ctx& ctx) { return plugin.stop(ctx); });
+  }
+  return ok;
+}
+
+Plugin* App::Impl::find_plugin(std::string_view kind) const {
+  for (const PluginSlot& slot : plugins)
+    if (slot.choice.type->kind == kind) return slot.plugin.get();
+  return nullptr;
 }
 
 Status App::Impl::make_services() {
@@ -143,6 +167,7 @@ void App::Impl::let_go() {
   if (own_runtime) own_runtime->stop();
   node.reset();
   services.clear();
+  while (!plugins.empty()) plugins.pop_back();
   reflection.reset();
   resolver.reset();
   metrics.reset();

@@ -2,6 +2,8 @@
 // What an app reads from its configuration, at the start and again while it runs.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "m3/app/detail/app_impl.h"
 #include "m3/config/document.h"
 #include "m3/config/print.h"
@@ -20,6 +22,8 @@ LoadedConfig App::Impl::decode(const Document& document, ErrorList& errors) cons
     document.section("app", errors)
         .report(errors, "the app \"" + func + "\" has no section of its own");
   }
+  for (std::string_view kind : registry.kinds()) also_known.push_back(kind);
+  out.plugins = registry.choose(document, errors);
   auto app_config = document.root().decode<AppConfig>(errors, also_known);
   if (app_config.is_ok()) out.app = *std::move(app_config);
   return out;
@@ -51,18 +55,23 @@ AppId App::Impl::choose_id(const AppId& given, const LoadedConfig& loaded,
 std::string App::Impl::print(const LoadedConfig& loaded) const {
   std::string out = print_config("", loaded.app);
   if (section_type && loaded.section) out += "\n" + section_type->print("app", loaded.section);
+  for (const PluginChoice& choice : loaded.plugins)
+    out += "\n" + choice.type->config->print(choice.type->title(), choice.config);
   return out;
 }
 
 std::string App::Impl::reference() const {
   std::string out = config_reference<AppConfig>("", "Every app has these keys.");
   if (section_type) out += "\n" + section_type->reference("app", "Of the app \"" + func + "\".");
+  for (const auto& type : registry.types())
+    out += "\n" + type->config->reference(type->title(), "The section that chooses this plugin.");
   return out;
 }
 
 void App::Impl::take(const LoadedConfig& loaded) {
   log::set_level(config.log_level);
   log::set_fatal_exits(config.fatal_exits);
+  if (plugins.empty()) choices = loaded.plugins;
   if (!loaded.section) return;
   std::lock_guard lock(section_mutex);
   section = loaded.section;
@@ -106,6 +115,8 @@ Task<> App::Impl::reload(Ctx& ctx) {
     }
   }
   take(fresh);
+  Task<> changed = reload_plugins(ctx, fresh.plugins);
+  co_await std::move(changed);
   for (ServiceSlot& slot : services) {
     if (!slot.hooks) continue;
     Task<> step = slot.hooks->on_reload(ctx, app);
@@ -114,6 +125,32 @@ Task<> App::Impl::reload(Ctx& ctx) {
   Task<> hooks = run_hooks(ctx, reload_hooks);
   co_await std::move(hooks);
   log::info("reloaded");
+  co_return ok;
+}
+
+Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh) {
+  for (const PluginChoice& choice : fresh)
+    if (std::none_of(plugins.begin(), plugins.end(),
+                     [&](const PluginSlot& slot) { return slot.choice.type == choice.type; }))
+      log::warn("reload: [{}] needs a restart to be used", choice.type->title());
+  for (PluginSlot& slot : plugins) {
+    const PluginType& type = *slot.choice.type;
+    const auto now = std::find_if(fresh.begin(), fresh.end(),
+                                  [&](const PluginChoice& choice) { return choice.type == &type; });
+    if (now == fresh.end()) {
+      log::warn("reload: [{}] is gone, but stays in use until the restart", type.title());
+      continue;
+    }
+    const auto changes = type.config->diff(type.title(), slot.choice.config, now->config);
+    if (changes.empty()) continue;
+    if (!tell(changes) || !type.reload) {
+      log::warn("reload: [{}] stays as it was until the restart", type.title());
+      continue;
+    }
+    Task<> step = type.reload(*slot.plugin, ctx, now->config);
+    co_await std::move(step);
+    slot.choice.config = now->config;
+  }
   co_return ok;
 }
 

@@ -81,7 +81,10 @@ int App::Impl::run(const std::vector<std::string>& words, const std::string& pro
 int App::Impl::inspect(const CommandLine& line) {
   using Mode = CommandLine::Mode;
   if (line.mode == Mode::config_reference) return tell(stdout, reference()), kOk;
-  if (line.mode == Mode::list_plugins) return tell(stdout, "no plugins\n"), kOk;
+  if (line.mode == Mode::list_plugins) {
+    for (const auto& type : registry.types()) tell(stdout, type->title());
+    return kOk;
+  }
   ErrorList errors;
   LoadedConfig loaded = load(errors);
   const bool has_id = !embedding.id.empty() || loaded.app.id;

@@ -21,6 +21,7 @@ namespace m3 {
 struct LoadedConfig {
   AppConfig app;
   ConfigType::Value section;  // [app]; null when the app has none
+  std::vector<PluginChoice> plugins;
 };
 
 struct App::Impl {
@@ -37,10 +38,13 @@ struct App::Impl {
   std::string reference() const;
   void take(const LoadedConfig& loaded);
   Task<> reload(Ctx& ctx);
+  Task<> reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh);
 
   // ---- life: life.cpp
   Status prepare();  ///< loads, makes runtime, node and services; nothing runs yet
   Status make_parts();
+  Status make_plugins();
+  Plugin* find_plugin(std::string_view kind) const;
   Status make_services();
   void add_stages();
   Task<> bring_up(Ctx& ctx);
@@ -74,6 +78,7 @@ struct App::Impl {
   Interceptors call_interceptors;
   std::vector<Hook> start_hooks, stop_hooks, reload_hooks, health_hooks;
 
+  Registry registry;
   const ConfigType* section_type = nullptr;
   mutable std::mutex section_mutex;
   ConfigType::Value section;
@@ -86,6 +91,13 @@ struct App::Impl {
   Runtime* runtime = nullptr;
   std::unique_ptr<MetricRegistry> metrics;
   std::unique_ptr<StaticResolver> resolver;
+  struct PluginSlot {
+    PluginChoice choice;
+    std::unique_ptr<Plugin> plugin;
+  };
+  std::optional<Env> env;
+  std::vector<PluginChoice> choices;  // of the configuration in effect
+  std::vector<PluginSlot> plugins;
   std::vector<ServiceSlot> services;
   std::unique_ptr<Service> reflection;
   std::unique_ptr<RpcNode> node;

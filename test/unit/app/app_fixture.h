@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -85,6 +89,23 @@ struct World {
 
   m3::testing::SimRuntime& sim;
   m3::LoopbackNet wire;
+};
+
+/// A configuration file that can be written again.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const std::string& text)
+      : path_((std::filesystem::temp_directory_path() /
+               ("m3-app-test-" + std::to_string(::getpid()) + ".toml"))
+                  .string()) {
+    write(text);
+  }
+  ~ConfigFile() { std::filesystem::remove(path_); }
+  void write(const std::string& text) const { std::ofstream(path_) << text; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
 };
 
 inline bool contains(const std::string& text, const std::string& part) {

@@ -286,3 +286,73 @@ TEST_CASE("app: an address in use ends the start with a text that names it") {
   CHECK(started == Errc::already_exists);
   CHECK(contains(started.text(), first.address().to_string()));
 }
+
+namespace {
+
+/// A back end that writes down its life.
+class Book final : public m3::Plugin {
+ public:
+  static constexpr std::string_view kKind = "book", kName = "paper";
+  static constexpr int kStage = 20;
+  struct Config {
+    std::string title = "none";
+    int pages = 1;
+    static void describe(m3::Schema<Config>& s) {
+      s.add("title", &Config::title).reloadable();
+      s.add("pages", &Config::pages);
+    }
+  };
+  Book(m3::Env& env, Config config) : config_(std::move(config)) {
+    diary.push_back(env.app_id().to_string() + " " + config_.title);
+  }
+  Task<> start(Ctx&) override { return note("start"); }
+  Task<> stop(Ctx&) override { return note("stop"); }
+  Task<> reload(Ctx&, Config config) {
+    config_ = std::move(config);
+    return note("reload " + config_.title);
+  }
+  const std::string& title() const { return config_.title; }
+  static inline Names diary;
+
+ private:
+  Task<> note(std::string what) {
+    diary.push_back(std::move(what));
+    co_return m3::ok;
+  }
+  Config config_;
+};
+
+}  // namespace
+
+CO_TEST("app: a plugin is chosen by its section, lives by its stage, and takes a reload") {
+  Book::diary.clear();
+  World world(sim);
+  App without("talk");
+  without.plugin<Book>();
+  co_await without.start(ctx, world.embedding("dev.w.talk.2", ""));
+  CHECK(without.find<Book>() == nullptr);
+  co_await without.stop(ctx);
+  CHECK(Book::diary.empty());
+
+  ConfigFile file("[book.paper]\ntitle = \"one\"\n");
+  App app("talk");
+  std::string seen;
+  struct Hook {
+    static Task<> look(App& app, std::string& seen) {
+      seen = app.find<Book>()->title();
+      co_return m3::ok;
+    }
+  };
+  app.plugin<Book>().on_start([&](Ctx&) { return Hook::look(app, seen); });
+  auto embedding = world.embedding("dev.w.talk.1", "");
+  embedding.config_file = file.path();
+  co_await app.start(ctx, embedding);
+  CHECK(seen == "one");
+  file.write("[book.paper]\ntitle = \"two\"\n");
+  co_await app.reload(ctx);
+  file.write("[book.paper]\ntitle = \"three\"\npages = 7\n");
+  co_await app.reload(ctx);  // pages needs a restart: the section stays as it was
+  CHECK(app.find<Book>()->title() == "two");
+  co_await app.stop(ctx);
+  CHECK(Book::diary == Names{"dev.w.talk.1 one", "start", "reload two", "stop"});
+}

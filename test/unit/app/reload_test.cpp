@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // What an app makes of its configuration, at the start and at a reload.
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
-#include <unistd.h>
 
 #include "app_fixture.h"
 #include "m3/obs/recording_sink.h"
@@ -25,23 +20,6 @@ struct GameConfig {
     s.add("tables", &GameConfig::tables).doc("how many").range(1, 64);
     s.add("motto", &GameConfig::motto).doc("shown to players").reloadable();
   }
-};
-
-/// A configuration file that can be written again.
-class ConfigFile {
- public:
-  explicit ConfigFile(const std::string& text)
-      : path_((std::filesystem::temp_directory_path() /
-               ("m3-app-test-" + std::to_string(::getpid()) + ".toml"))
-                  .string()) {
-    write(text);
-  }
-  ~ConfigFile() { std::filesystem::remove(path_); }
-  void write(const std::string& text) const { std::ofstream(path_) << text; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 Status start_error(m3::testing::SimRuntime& sim, const std::string& id, const std::string& config) {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "m3/async/ctx.h"
+#include "m3/async/runtime.h"
+#include "m3/async/task.h"
+#include "m3/base/app_id.h"
+#include "m3/obs/metric.h"
+
+namespace m3 {
+
+/// A part of an app that its configuration chooses. A contract derives from it and names its kind;
+/// a back end derives from the contract:
+///
+///   class Lease : public Plugin { public: static constexpr std::string_view kKind = "lease"; … };
+///   class RedisLease final : public Lease {
+///    public:
+///     static constexpr std::string_view kName = "redis";       // [lease.redis]
+///     static constexpr int kStage = 20;                        // when it starts:
+///     m3/app/lifecycle.h static constexpr std::array<std::string_view, 1> kNeeds{"database"};   //
+///     may be left out struct Config { … static void describe(m3::Schema<Config>&); };
+///     RedisLease(m3::Env&, Config);
+///     m3::Task<> reload(m3::Ctx&, Config);                     // may be left out: then a change
+///     needs a restart
+///   };
+///
+/// Made before anything starts; owned by the app. All of this runs on core 0.
+class Plugin {
+ public:
+  virtual ~Plugin() = default;
+  /// What it needs is started. An error ends the app's start.
+  virtual Task<> start(Ctx&) { co_return ok; }
+  /// What needs it is stopped. Not called when start() failed.
+  virtual Task<> stop(Ctx&) { co_return ok; }
+};
+
+/// The app, as its plugins see it. Outlives them.
+class Env {
+ public:
+  /// `find`: the plugin of a kind; null when there is none.
+  Env(const AppId& id, Runtime& runtime, MetricRegistry& metrics,
+      std::function<Plugin*(std::string_view kind)> find)
+      : id_(id), runtime_(runtime), metrics_(metrics), find_(std::move(find)) {}
+
+  const AppId& app_id() const { return id_; }
+  Runtime& runtime() const { return runtime_; }
+  MetricRegistry& metrics() const { return metrics_; }
+  /// The plugin behind a contract; null when none is chosen. Those of kNeeds are there.
+  template <class Contract>
+  Contract* find() const {
+    return dynamic_cast<Contract*>(find_(Contract::kKind));
+  }
+
+ private:
+  const AppId& id_;
+  Runtime& runtime_;
+  MetricRegistry& metrics_;
+  std::function<Plugin*(std::string_view)> find_;
+};
+
+}  // namespace m3
