@@ -27,8 +27,7 @@ BareCore::~BareCore() {
 
 void BareCore::wake() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (asleep_.load(std::memory_order_relaxed) && asleep_.exchange(false))
-    eventfd_write(event_, 1);
+  if (asleep_.load(std::memory_order_relaxed) && asleep_.exchange(false)) eventfd_write(event_, 1);
 }
 
 void BareCore::sleep() {

@@ -80,14 +80,14 @@ class EchoClient {
   }
 
   void serve(Stream& stream) {
-    const bool open = io_.read(stream, false, [this](const FrameHeader& header, const char* body,
-                                                     std::size_t size) {
-      if (header.kind != kResponse) return false;
-      if (!response_.ParseFromArray(body, static_cast<int>(size))) return false;
-      if (response_.data().size() != request_.data().size()) return false;
-      if (run_.finished_call()) send_request();
-      return true;
-    });
+    const bool open = io_.read(
+        stream, false, [this](const FrameHeader& header, const char* body, std::size_t size) {
+          if (header.kind != kResponse) return false;
+          if (!response_.ParseFromArray(body, static_cast<int>(size))) return false;
+          if (response_.data().size() != request_.data().size()) return false;
+          if (run_.finished_call()) send_request();
+          return true;
+        });
     if (!open || !io_.flush(stream)) {
       std::fprintf(stderr, "peer_epoll_client: the server closed or answered wrongly\n");
       std::exit(1);

@@ -77,10 +77,10 @@ class EchoServer {
 
   bool serve(Stream& stream, std::uint32_t what) {
     const bool hung_up = (what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    const bool open = io_.read(stream, hung_up, [this](const FrameHeader& header, const char* body,
-                                                       std::size_t size) {
-      return echo(header, body, size);
-    });
+    const bool open = io_.read(
+        stream, hung_up, [this](const FrameHeader& header, const char* body, std::size_t size) {
+          return echo(header, body, size);
+        });
     return io_.flush(stream) && open;
   }
 

@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
   bench::JsonLine line;
   line.text("peer", "spsc_eventfd");
   for (const int chains : {1, 64, 1024}) {
-    const auto result = bench::measure_bare_hops(chains, seconds > 0 && seconds < 60 ? seconds : 0.5);
+    const auto result =
+        bench::measure_bare_hops(chains, seconds > 0 && seconds < 60 ? seconds : 0.5);
     const auto in_flight = "_" + std::to_string(chains);
     line.number("round_trip_us" + in_flight, result.round_trip_us);
     line.number("hop_ns" + in_flight, 1e9 / result.hops_per_second);

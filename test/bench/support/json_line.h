@@ -14,8 +14,8 @@ class JsonLine {
   JsonLine& number(std::string_view key, double value);
   JsonLine& count(std::string_view key, std::uint64_t value);
   JsonLine& boolean(std::string_view key, bool value);
-  JsonLine& null(std::string_view key);   ///< "not known here", which is not the same as 0
-  void print() const;                     ///< with a newline, flushed
+  JsonLine& null(std::string_view key);  ///< "not known here", which is not the same as 0
+  void print() const;                    ///< with a newline, flushed
 
  private:
   void key(std::string_view name);

@@ -7,19 +7,19 @@ namespace bench {
 struct ClientOptions {
   int port = 0;
   int connections = 1;
-  int outstanding = 1;        ///< calls in flight on each connection
+  int outstanding = 1;  ///< calls in flight on each connection
   int payload_bytes = 64;
-  double seconds = 1.0;       ///< measured time
+  double seconds = 1.0;  ///< measured time
   double warmup_seconds = 0.15;
-  int server_pid = 0;         ///< 0: the server's costs are not reported
-  std::string server_page;    ///< the "page" of the server's ready line
+  int server_pid = 0;       ///< 0: the server's costs are not reported
+  std::string server_page;  ///< the "page" of the server's ready line
   bool count_syscalls = false;
 };
 
 struct ServerOptions {
-  int port = 0;               ///< 0: any free port; the ready line says which
-  int lifetime_seconds = 900; ///< the server ends itself after this time, whatever happens
-  std::string handler;        ///< which kind of handler serves the calls (m3 only)
+  int port = 0;                ///< 0: any free port; the ready line says which
+  int lifetime_seconds = 900;  ///< the server ends itself after this time, whatever happens
+  std::string handler;         ///< which kind of handler serves the calls (m3 only)
 };
 
 /// Both read `--name value` pairs and end the process with exit code 2 and one line that says what
