@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""What `m3ctl new app` writes builds against an installed m3, passes its own test and answers.
+
+m3ctl_new_test.py BUILD     BUILD is the build folder of m3, with everything built
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+from out_of_tree import compiler_of, find, options_of, run
+
+
+def call(m3ctl, port, process):
+    """The answer of the app, once it listens."""
+    until = time.monotonic() + 60
+    while True:
+        done = subprocess.run([m3ctl, "call", f":{port}", "Hello", '{"name": "ann"}'], capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 4:
+            return done.stdout + done.stderr
+        assert process.poll() is None, f"shop ended with {process.returncode}"
+        assert time.monotonic() < until, done.stderr
+        time.sleep(0.05)
+
+
+def main(build):
+    with tempfile.TemporaryDirectory(prefix="m3ctl-new-") as folder:
+        folder = pathlib.Path(folder)
+        installed = folder / "installed"
+        run("meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--destdir", str(installed))
+        m3ctl = find(installed, "m3ctl")
+        run(m3ctl, "new", "app", "shop", "--dir", folder)
+        shop = folder / "shop"
+        env = dict(os.environ, CXX=" ".join(compiler_of(build)), PKG_CONFIG_PATH=str(find(installed, "m3.pc").parent))
+        run("meson", "setup", "build", *options_of(build), cwd=shop, env=env)
+        run("ninja", "-C", "build", cwd=shop)
+        run("meson", "test", "-C", "build", "--no-rebuild", "--print-errorlogs", cwd=shop)
+        run("build/shop", "--check-config", "--config", "shop.toml", cwd=shop)
+        port = re.search(r'listen = "127\.0\.0\.1:(\d+)"', (shop / "shop.toml").read_text()).group(1)
+        process = subprocess.Popen(["build/shop", "--config", "shop.toml"], cwd=shop)
+        try:
+            answer = call(m3ctl, port, process)
+        finally:
+            process.terminate()
+        assert "hello, ann" in answer and "dev.world1.shop.1" in answer, answer
+        assert process.wait(timeout=60) == 0, f"shop ended with {process.returncode}"
+    print("a new app was written, built, tested, called and stopped")
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]).resolve())
