@@ -8,9 +8,6 @@
 
 namespace m3 {
 
-using async_detail::CtxOp;
-using async_detail::Waiter;
-
 struct Scope::Job : async_detail::Pooled {
   Job(Scope& owner, const char* job_name, Task<> made)
       : scope(owner), name(job_name), task(std::move(made)) {}
@@ -28,37 +25,12 @@ struct Scope::Job : async_detail::Pooled {
   Task<> task;
 };
 
-/// Waits until the last job has ended.
-class Scope::IdleOp final : public CtxOp {
- public:
-  using value_type = void;
-  IdleOp(Ctx& ctx, Scope& scope) noexcept : CtxOp(ctx), scope_(scope) {}
-  IdleOp(IdleOp&&) = default;
-
-  bool start(Waiter& waiter) {
-    if (scope_.size_ == 0 || refused()) return true;
-    assert(!scope_.waiting_ && "one close() or drain() at a time");
-    scope_.waiting_ = this;
-    suspend(waiter);
-    return false;
-  }
-  void take() const noexcept {}
-  void done() {
-    scope_.waiting_ = nullptr;
-    finish_later();
-  }
-
- private:
-  void detach() noexcept override { scope_.waiting_ = nullptr; }
-  Scope& scope_;
-};
-
-Scope::~Scope() { assert(size_ == 0 && "a Scope died before close()"); }
+Scope::~Scope() { assert(jobs_.count() == 0 && "a Scope died before close()"); }
 
 void Scope::spawn(const char* name, Task<> task) {
   if (closing_ || !task.valid()) return;
   auto job = std::make_unique<Job>(*this, name, std::move(task));
-  ++size_;
+  jobs_.add();
   ctx_.core().set_task_name(name);
   auto frame = job->task.frame();
   Job* self = job.release();
@@ -66,21 +38,20 @@ void Scope::spawn(const char* name, Task<> task) {
 }
 
 void Scope::ended(Job& job, Status status) {
-  --size_;
   if (!status.is_ok() && !(closing_ && ctx_.cancelled()))
     log::warn("task \"{}\" failed: {}", job.name, status.to_string());
-  if (size_ == 0 && waiting_) waiting_->done();
+  jobs_.done();
 }
 
 Task<> Scope::close(Ctx& ctx) {
   closing_ = true;
   ctx_.cancel(CancelReason::shutdown);
-  co_await IdleOp(ctx, *this);
+  co_await jobs_.zero(ctx);
   co_return ok;
 }
 
 Task<> Scope::drain(Ctx& ctx) {
-  co_await IdleOp(ctx, *this);
+  co_await jobs_.zero(ctx);
   co_return ok;
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "m3/async/core.h"
+#include "m3/async/countdown.h"
 #include "m3/async/task.h"
 
 namespace m3 {
@@ -32,17 +33,15 @@ class Scope {
   Task<> drain(Ctx& ctx);
 
   bool closing() const noexcept { return closing_; }
-  std::size_t size() const noexcept { return size_; }
+  std::size_t size() const noexcept { return jobs_.count(); }
 
  private:
   struct Job;
-  class IdleOp;
   void ended(Job& job, Status status);
 
   Ctx ctx_;
-  std::size_t size_ = 0;
   bool closing_ = false;
-  IdleOp* waiting_ = nullptr;
+  Countdown jobs_;
 };
 
 }  // namespace m3

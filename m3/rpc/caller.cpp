@@ -137,6 +137,7 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   }
   if (refused()) {
     error() = std::move(error()).not_executed();
+    tally(error());
     return true;
   }
   const Nanos timeout = method_.timeout_ms ? std::chrono::milliseconds(method_.timeout_ms)
@@ -147,14 +148,19 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   if (method_.timeout_ms || deadline_.is_never())
     deadline_ = deadline_.sooner(Deadline(ctx().core().now() + timeout));
   caller_.core_.metrics().calls.inc();
-  if (attempt()) return true;
+  if (attempt()) {
+    tally(error());
+    return true;
+  }
   suspend(waiter);
-  arm();
+  if (deadline_ < ctx().deadline()) ctx().core().timers().add(timer_, deadline_.at());
   return false;
 }
 
-void CallOp::arm() {
-  if (deadline_ < ctx().deadline()) ctx().core().timers().add(timer_, deadline_.at());
+void CallOp::tally(const Status& outcome) {
+  const auto code = static_cast<std::size_t>(outcome.code());
+  auto& outcomes = caller_.core_.metrics().outcomes;
+  outcomes[code < outcomes.size() ? code : static_cast<std::size_t>(Errc::unknown)].inc();
 }
 
 bool CallOp::start_intercepted() {
@@ -204,26 +210,36 @@ bool CallOp::attempt() {
     const Instance* before = instance_;
     Status status = pick();
     if (status.is_ok()) {
+      ++attempts_;
       const bool local = !instance_->id.empty() && instance_->id == caller_.core_.shared().id;
       if (local) return start_local();
       link_ = &caller_.link_to(*instance_);
       connection_ = link_->ready();
-      if (connection_) {
-        if (send()) {
-          if (method_.notify || !error().is_ok()) return true;
-        }
-        return false;
-      }
-      ++attempts_;
+      if (connection_) return send();
       phase_ = Phase::connecting;
       status = link_->wait(*this);
       if (status.is_ok()) return false;
       phase_ = Phase::idle;
-      if (may_retry(status) && instance_ != before) continue;
+      if (may_retry(status) && instance_ != before) {
+        caller_.core_.metrics().retries.inc();
+        continue;
+      }
     }
     error() = std::move(status).not_executed();
     return true;
   }
+}
+
+/// What goes beside the request; most calls carry nothing.
+std::optional<Metadata> CallOp::request_metadata() const {
+  const bool has_trace = method_.trace && !ctx().traceparent().empty();
+  const bool has_actor = route_.mode() == RouteMode::actor;
+  if (!ctx().outgoing() && !has_trace && !has_actor) return std::nullopt;
+  Metadata metadata;
+  if (ctx().outgoing()) metadata = *ctx().outgoing();
+  if (has_trace) metadata.traceparent = std::string(ctx().traceparent());
+  if (has_actor) metadata.actor_id = route_.key();
+  return metadata;
 }
 
 /// Writes the frame. True when that ended the call: a notify, or an error.
@@ -238,15 +254,8 @@ bool CallOp::send() {
                                      .not_executed();
     return true;
   }
-  Metadata metadata;
-  std::size_t meta = 0;
-  const bool has_trace = method_.trace && !ctx().traceparent().empty();
-  if (ctx().outgoing() || has_trace || route_.mode() == RouteMode::actor) {
-    if (ctx().outgoing()) metadata = *ctx().outgoing();
-    if (has_trace) metadata.traceparent = std::string(ctx().traceparent());
-    if (route_.mode() == RouteMode::actor) metadata.actor_id = route_.key();
-    meta = encoded_metadata_size(metadata);
-  }
+  const std::optional<Metadata> metadata = request_metadata();
+  const std::size_t meta = metadata ? encoded_metadata_size(*metadata) : 0;
   const std::size_t body = request_.ByteSizeLong();
   const NetLimits& limits = connection.peer().limits;
   if (kLeastLength + meta + body > limits.max_frame_bytes || meta > limits.max_metadata_bytes) {
@@ -278,7 +287,7 @@ bool CallOp::send() {
     connection.note_use();
   }
   write_header(to, header, meta, body);
-  if (meta) encode_metadata(metadata, to + kFrameHeaderSize);
+  if (meta) encode_metadata(*metadata, to + kFrameHeaderSize);
   request_.SerializeWithCachedSizesToArray(
       reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
   connection.commit();
@@ -303,7 +312,9 @@ bool CallOp::start_local() {
   rpc_detail::Ref<LocalCall> keep(sink);
   phase_ = Phase::idle;  // an answer that comes now is taken without a detour
   local_ = sink;
-  caller_.core_.dispatch_local(*sink, *entry, request_, ctx().outgoing(), deadline_, 0);
+  const std::optional<Metadata> metadata = request_metadata();
+  caller_.core_.dispatch_local(*sink, *entry, request_, metadata ? &*metadata : nullptr, deadline_,
+                               0);
   if (method_.notify || !local_) {
     local_ = nullptr;
     return true;
@@ -326,6 +337,7 @@ void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const 
     return;
   }
   phase_ = Phase::idle;
+  tally(outcome);
   finish_later(std::move(outcome));
 }
 
@@ -354,12 +366,12 @@ void CallOp::on_lost(const Status& why) {
 /// An attempt failed while the caller waits: on to another instance, or tell the caller.
 void CallOp::settle(Status outcome) {
   if (may_retry(outcome)) {
-    ++attempts_;
     const Instance* before = instance_;
     Status picked = pick();
     const bool elsewhere = picked.is_ok() && instance_ != before;
     if (elsewhere || (picked.is_ok() && sent_)) {
       instance_ = before;  // attempt() picks; it avoids this one
+      may_have_run_ |= outcome.maybe_executed();
       sent_ = false;
       caller_.core_.metrics().retries.inc();
       if (!attempt()) return;
@@ -387,9 +399,12 @@ void CallOp::on_response(const Metadata* metadata, std::string_view body, bool n
 
 void CallOp::end(Status outcome) {
   timer_.cancel();
-  const auto code = static_cast<std::size_t>(outcome.code());
-  auto& outcomes = caller_.core_.metrics().outcomes;
-  outcomes[code < outcomes.size() ? code : 2].inc();
+  // An earlier attempt may have run, whatever became of the last one.
+  if (may_have_run_ && !outcome.maybe_executed())
+    outcome = Status(outcome.code(), outcome.text())
+                  .with_app_code(outcome.app_code())
+                  .with_retry_after(outcome.retry_after());
+  tally(outcome);
   if (outcome.is_ok())
     finish();
   else
@@ -401,7 +416,7 @@ void CallOp::on_timer(async_detail::TimerNode& node) {
   op.forget();
   Status late(Errc::deadline_exceeded,
               std::string(op.method_.full_name) + " was not answered in time");
-  op.end(op.sent_ ? std::move(late) : std::move(late).not_executed());
+  op.end(op.sent_ || op.may_have_run_ ? std::move(late) : std::move(late).not_executed());
 }
 
 void CallOp::forget() noexcept {
@@ -424,13 +439,16 @@ void CallOp::forget() noexcept {
   timer_.cancel();
 }
 
-void CallOp::detach() noexcept { forget(); }
+void CallOp::detach() noexcept {
+  forget();
+  tally(ctx().status());
+}
 
 bool CallOp::ends_itself_when_cancelled() noexcept { return phase_ == Phase::intercepted; }
 
 Status CallOp::cancel_status() const {
   Status status = CtxOp::cancel_status();
-  if (!sent_) return std::move(status).not_executed();
+  if (!sent_ && !may_have_run_) return std::move(status).not_executed();
   return status;
 }
 

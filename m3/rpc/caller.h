@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "m3/async/ctx.h"
@@ -96,7 +97,8 @@ class CallOp final : public async_detail::CtxOp {
   bool start_local();
   bool start_intercepted();
   bool may_retry(const Status& outcome) const;
-  void arm();
+  std::optional<Metadata> request_metadata() const;
+  void tally(const Status& outcome);
   static void on_timer(async_detail::TimerNode& node);
   void on_response(const Metadata* metadata, std::string_view body, bool not_executed);
   void on_lost(const Status& why);
@@ -123,7 +125,8 @@ class CallOp final : public async_detail::CtxOp {
   rpc_detail::LocalCall* local_ = nullptr;
   std::uint64_t call_id_ = 0;
   Phase phase_ = Phase::idle;
-  bool sent_ = false;
+  bool sent_ = false;          // the last attempt
+  bool may_have_run_ = false;  // an earlier attempt
   bool intercept_ = true;
   std::uint8_t attempts_ = 0;
   Timer timer_{*this};

@@ -41,7 +41,8 @@ class Interceptor {
   };
 
   virtual ~Interceptor() = default;
-  /// `call` and `next` stay until the returned Task has ended.
+  /// `ctx` is the call's own, and the one to give to next(): a handler always runs under its
+  /// call's. `call` and `next` stay until the returned Task has ended.
   virtual Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next& next) = 0;
 };
 

@@ -12,22 +12,6 @@ namespace m3 {
 using rpc_detail::RpcCore;
 using rpc_detail::RpcShared;
 
-namespace {
-
-/// TCP for one core, with the buffers of its RpcCore (made later than the transport).
-class CoreTcp final : public Transport {
- public:
-  CoreTcp(Core& core, StreamBuffers& buffers) : tcp_(core, buffers) {}
-  Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) override {
-    return tcp_.connect(ctx, std::move(address));
-  }
-
- private:
-  TcpTransport tcp_;
-};
-
-}  // namespace
-
 RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRegistry& metrics)
     : runtime_(runtime),
       shared_(std::make_unique<RpcShared>(std::move(options.id), std::move(options.config),
@@ -38,7 +22,7 @@ RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRe
     Core& core = runtime_.core(i);
     auto rpc = std::make_unique<RpcCore>(core, *shared_, nullptr);
     rpc->set_transport(options.transport ? options.transport(core)
-                                         : std::make_unique<CoreTcp>(core, rpc->buffers()));
+                                         : std::make_unique<TcpTransport>(core, rpc->buffers()));
     cores_.push_back(std::move(rpc));
   }
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cassert>
 
-#include "m3/async/timer.h"
 #include "m3/net/metadata_codec.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/connection.h"
@@ -61,7 +60,7 @@ RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> trans
       scope_(core, shared.host) {}
 
 RpcCore::~RpcCore() {
-  assert(connections_ == nullptr && running_ == 0 && "an RpcCore died before stop()");
+  assert(connections_ == nullptr && running_.count() == 0 && "an RpcCore died before stop()");
 }
 
 void RpcCore::add(Connection& connection) {
@@ -117,7 +116,7 @@ void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const Fra
     bad = Status(Errc::invalid_argument, "the request is no " + call.request().GetTypeName());
   if (bad.is_ok()) return run(call, entry);
   metrics_.bad_request.inc();
-  ++running_;
+  running_.add();
   metrics_.running.inc();
   struct Bad {
     static Task<> with(Status status) { co_return status; }
@@ -145,7 +144,7 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
 
 void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   entry.requests.inc();
-  ++running_;
+  running_.add();
   metrics_.running.inc();
   core_.set_task_name(call.ctx.name());
   bool ended = false;
@@ -190,7 +189,6 @@ std::coroutine_handle<> ServerCall::ended(void* call) {
 }
 
 void RpcCore::finish(ServerCall& call) {
-  --running_;
   metrics_.running.dec();
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
@@ -206,6 +204,7 @@ void RpcCore::finish(ServerCall& call) {
   call.metadata.clear();
   Ref<CallSink> sink = std::move(call.sink);  // lets go last
   call.recycle();
+  running_.done();
 }
 
 void RpcCore::begin_drain() {
@@ -215,7 +214,7 @@ void RpcCore::begin_drain() {
 }
 
 Task<> RpcCore::drained(Ctx& ctx) {
-  while (running_ > 0) co_await sleep(ctx, std::chrono::milliseconds(1));
+  co_await running_.zero(ctx);
   co_return ok;
 }
 
@@ -233,7 +232,7 @@ Task<> RpcCore::stop(Ctx& ctx) {
   Task<> closed = scope_.close(ctx);
   co_await std::move(closed);
   // Closed connections are deleted when the queues that know them have run.
-  while (alive_ > 0) co_await sleep(ctx, std::chrono::milliseconds(1));
+  co_await alive_.zero(ctx);
   co_return ok;
 }
 

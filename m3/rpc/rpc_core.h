@@ -44,7 +44,6 @@ struct RpcShared {
 /// Counters of one core's connections and calls. Handles only.
 struct RpcMetrics {
   explicit RpcMetrics(MetricRegistry& registry);
-  Counter refused(std::string_view reason);
   std::array<Counter, 18> answers;  // by code
   std::array<Counter, 18> outcomes;
   Counter calls;
@@ -106,14 +105,14 @@ class RpcCore {
   /// Closes every connection and waits for what runs.
   Task<> stop(Ctx& ctx);
 
-  std::size_t running() const noexcept { return running_; }
+  std::size_t running() const noexcept { return running_.count(); }
   std::size_t connections() const noexcept { return connection_count_; }
 
   /// Bookkeeping of connections.
   void add(Connection& connection);
   void remove(Connection& connection);
-  void born() noexcept { ++alive_; }
-  void died() noexcept { --alive_; }
+  void born() noexcept { alive_.add(); }
+  void died() noexcept { alive_.done(); }
 
  private:
   void run(ServerCall& call, const Dispatcher::Entry& entry);
@@ -127,10 +126,10 @@ class RpcCore {
   std::unique_ptr<Transport> transport_;
   RpcMetrics metrics_;
   bool draining_ = false;
-  std::size_t running_ = 0;
+  Countdown running_;
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;
-  std::size_t alive_ = 0;  // connections not yet deleted
+  Countdown alive_;  // connections not yet deleted
   Caller caller_;
   Scope scope_;
 };

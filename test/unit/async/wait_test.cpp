@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "m3/async/channel.h"
+#include "m3/async/countdown.h"
 #include "m3/async/scope.h"
 #include "m3/async/serial.h"
 #include "m3/async/timer.h"
@@ -174,6 +175,31 @@ CO_TEST("scope: close cancels what runs and waits for it") {
   CHECK(out == std::vector<int>{2});
   scope.spawn("refused", note_after(scope.ctx(), 0ms, out, 3));
   CHECK(scope.size() == 0);
+}
+
+CO_TEST("countdown: all who wait go on at zero, and one that gives up does not stay") {
+  m3::Countdown countdown;
+  co_await countdown.zero(ctx);
+  countdown.add();
+  countdown.add();
+  std::vector<int> out;
+  m3::Scope scope(ctx.core());
+  auto wait = [](Ctx& c, m3::Countdown& zero, std::vector<int>& done, int id) -> Task<> {
+    co_await zero.zero(c);
+    done.push_back(id);
+    co_return m3::ok;
+  };
+  Ctx soon(ctx, m3::Deadline(ctx.core().now() + 5ms));
+  auto gave_up = co_await as_result(countdown.zero(soon));
+  CHECK(gave_up.code() == Errc::deadline_exceeded);
+  scope.spawn("first", wait(scope.ctx(), countdown, out, 1));
+  scope.spawn("second", wait(scope.ctx(), countdown, out, 2));
+  countdown.done();
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(out.empty());
+  countdown.done();
+  co_await scope.drain(ctx);
+  CHECK(out == std::vector<int>{1, 2});
 }
 
 CO_TEST("when_all: gives every value, in the time of the slowest") {

@@ -21,6 +21,20 @@ EchoReq request(const std::string& text) {
   return req;
 }
 
+/// The sum of a counter's series, or of the one that has `label`.
+double counted(m3::MetricRegistry& metrics, const std::string& name,
+               const std::string& label = "") {
+  double sum = 0;
+  for (const auto& family : metrics.collect()) {
+    if (family.name != name) continue;
+    for (const auto& series : family.series)
+      for (const auto& [key, value] :
+           series.labels.empty() ? m3::MetricLabels{{"", ""}} : series.labels)
+        if (label.empty() || value == label) sum += series.value;
+  }
+  return sum;
+}
+
 }  // namespace
 
 CO_TEST("rpc: a call is answered over a connection, pooled and by value") {
@@ -520,5 +534,75 @@ CO_TEST("rpc: an answer to a reader that does not keep up waits in bounded memor
   CHECK(server.handler.started < 40);  // it stopped reading requests: 100 answers would be 2 MB
   co_await scope.drain(ctx);
   CHECK(done == 100);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a call that may have run is not called unexecuted because its retry was refused") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  AgainReq req;
+  req.set_wait_ms(4000);
+  Status seen;
+  m3::Scope scope(ctx.core());
+  auto calls = [](EchoClient& client, Ctx& c, const AgainReq& r, Status& out) -> Task<> {
+    auto result = co_await as_result(client.again(c, r));
+    out = std::move(result).status();
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, scope.ctx(), req, seen));
+  co_await m3::sleep(ctx, 20ms);
+  CHECK(server.handler.started == 1);
+  net.wire.unlisten(server.address);
+  net.wire.cut_all();
+  co_await m3::sleep(ctx, 100ms);
+  CHECK(seen == Errc::unavailable);
+  CHECK(seen.maybe_executed());
+  CHECK(counted(caller.metrics, "m3_rpc_retries_total") >= 1);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a call is tried on as many instances as max_attempts says") {
+  Net net(sim);
+  for (int i = 1; i <= 6; ++i) {
+    m3::HostPort nobody;
+    nobody.host = "nobody";
+    nobody.port = static_cast<std::uint16_t>(i);
+    CHECK(net.resolver.add(app_id("dev.w.echo." + std::to_string(i)), nobody).is_ok());
+  }
+  m3::RpcConfig config;
+  config.max_attempts = 4;
+  auto& caller = net.add("dev.w.test.1", false, config);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  auto result = co_await as_result(echo.echo(ctx, req));
+  CHECK(result.code() == Errc::unavailable);
+  CHECK_FALSE(result.status().maybe_executed());
+  CHECK(counted(caller.metrics, "m3_rpc_retries_total") == 3);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: every call's outcome is counted once, however it ended") {
+  Net net(sim);
+  auto& app = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient remote(caller.node);
+  EchoClient local(app.node);
+  EchoReq req;
+  co_await remote.echo(ctx, req);
+  co_await local.echo(ctx, req);  // at once, in the same process
+  req.set_wait_ms(10);
+  co_await local.echo(ctx, req);  // later, in the same process
+  auto nobody = co_await as_result(remote.echo(ctx, req, m3::to::app("dev.w.echo.9")));
+  CHECK(nobody.code() == Errc::unavailable);
+  auto late =
+      co_await as_result(m3::within(ctx, 5ms, [&](Ctx& soon) { return remote.echo(soon, req); }));
+  CHECK(late.code() == Errc::deadline_exceeded);
+  CHECK(counted(caller.metrics, "m3_rpc_outcomes_total", "ok") == 1);
+  CHECK(counted(caller.metrics, "m3_rpc_outcomes_total", "unavailable") == 1);
+  CHECK(counted(caller.metrics, "m3_rpc_outcomes_total", "deadline_exceeded") == 1);
+  CHECK(counted(app.metrics, "m3_rpc_outcomes_total", "ok") == 2);
   co_await net.stop(ctx);
 }

@@ -53,6 +53,11 @@ class EchoHandler final : public EchoService {
     co_await m3::sleep(ctx, 1h);
     co_return ValueRsp();
   }
+  m3::Task<Nothing> again(m3::Ctx& ctx, const AgainReq& req) override {
+    ++started;
+    co_await m3::sleep(ctx, std::chrono::milliseconds(req.wait_ms()));
+    co_return Nothing();
+  }
   m3::Task<> tell(m3::Ctx&, const Notice& notice) override {
     notices.push_back(notice.text());
     co_return m3::ok;

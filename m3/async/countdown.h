@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <utility>
+
+#include "m3/async/channel.h"
+#include "m3/async/core.h"
+#include "m3/async/task.h"
+
+namespace m3 {
+
+/// How many of something there are, and a way to wait until there are none. Core-local; outlives
+/// what it counts.
+class Countdown {
+ public:
+  class ZeroOp;
+
+  Countdown() = default;
+  Countdown(const Countdown&) = delete;
+  Countdown& operator=(const Countdown&) = delete;
+  ~Countdown() { assert(waiting_.empty() && "a Countdown died with a waiter"); }
+
+  void add() noexcept { ++count_; }
+  void done() noexcept;
+  std::size_t count() const noexcept { return count_; }
+
+  /// Goes on when there are none: at once, or from the ready queue.
+  ZeroOp zero(Ctx& ctx) noexcept;
+
+ private:
+  std::size_t count_ = 0;
+  async_detail::OpQueue<ZeroOp> waiting_;
+};
+
+class Countdown::ZeroOp final : public async_detail::CtxOp {
+ public:
+  using value_type = void;
+  ZeroOp(Ctx& ctx, Countdown& countdown) noexcept : CtxOp(ctx), countdown_(countdown) {}
+  ZeroOp(ZeroOp&& other) noexcept : CtxOp(std::move(other)), countdown_(other.countdown_) {}
+
+  bool start(async_detail::Waiter& waiter) {
+    if (countdown_.count_ == 0 || refused()) return true;
+    countdown_.waiting_.push(*this);
+    suspend(waiter);
+    return false;
+  }
+  void take() const noexcept {}
+
+ private:
+  friend class Countdown;
+  friend class async_detail::OpQueue<ZeroOp>;
+  void detach() noexcept override { countdown_.waiting_.remove(*this); }
+  Countdown& countdown_;
+  ZeroOp* queue_prev_ = nullptr;
+  ZeroOp* queue_next_ = nullptr;
+};
+
+inline void Countdown::done() noexcept {
+  if (--count_ > 0) return;
+  while (ZeroOp* op = waiting_.pop()) op->finish_later();
+}
+
+inline Countdown::ZeroOp Countdown::zero(Ctx& ctx) noexcept { return ZeroOp(ctx, *this); }
+
+}  // namespace m3
