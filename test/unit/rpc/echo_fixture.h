@@ -123,4 +123,24 @@ struct Net {
   std::vector<std::unique_ptr<App>> apps;
 };
 
+inline EchoReq request(const std::string& text) {
+  EchoReq req;
+  req.set_text(text);
+  return req;
+}
+
+/// The sum of a counter's series, or of the one that has `label`.
+inline double counted(m3::MetricRegistry& metrics, const std::string& name,
+                      const std::string& label = "") {
+  double sum = 0;
+  for (const auto& family : metrics.collect()) {
+    if (family.name != name) continue;
+    for (const auto& series : family.series)
+      for (const auto& [key, value] :
+           series.labels.empty() ? m3::MetricLabels{{"", ""}} : series.labels)
+        if (label.empty() || value == label) sum += series.value;
+  }
+  return sum;
+}
+
 }  // namespace rpc_test

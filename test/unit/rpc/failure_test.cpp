@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <map>
+#include <set>
+
+#include "echo_fixture.h"
+#include "m3/async/scope.h"
+#include "m3/async/when.h"
+
+using namespace rpc_test;
+using m3::as_result;
+using m3::Ctx;
+using m3::Errc;
+using m3::Status;
+using m3::Task;
+
+CO_TEST("rpc: a deadline ends the call here and the handler there") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq req;
+  req.set_wait_ms(10000);
+  auto result =
+      co_await as_result(m3::within(ctx, 100ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  CHECK(result.status().maybe_executed());
+  co_await m3::sleep(ctx, 10ms);
+  CHECK(server.handler.last_reason != m3::CancelReason::none);
+  CHECK(server.node.running() == 0);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a method's own timeout applies without any other deadline") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto began = ctx.core().now();
+  ValueReq req;
+  auto result = co_await as_result(echo.quick(ctx, req));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  CHECK(ctx.core().now() - began < 60ms);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a cancelled caller cancels its handler") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq req;
+  req.set_wait_ms(3000);
+  Ctx work(ctx, m3::Deadline::never());
+  m3::Scope scope(ctx.core());
+  bool ended = false;
+  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, bool& done) -> Task<> {
+    auto result = co_await as_result(client.echo(c, r));
+    done = result.code() == Errc::cancelled;
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, work, req, ended));
+  co_await m3::sleep(ctx, 50ms);
+  work.cancel(m3::CancelReason::superseded);
+  co_await m3::sleep(ctx, 50ms);
+  CHECK(ended);
+  CHECK(server.handler.last_reason == m3::CancelReason::caller_gone);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: when an instance dies its calls fail at once, and new ones go elsewhere") {
+  Net net(sim);
+  auto& one = net.add("dev.w.echo.1", true);
+  net.add("dev.w.echo.2", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq slow;
+  slow.set_wait_ms(60000);
+  m3::Scope scope(ctx.core());
+  Status seen;
+  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, Status& out) -> Task<> {
+    auto result = co_await as_result(client.echo(c, r, m3::to::app("dev.w.echo.1")));
+    out = std::move(result).status();
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, scope.ctx(), slow, seen));
+  co_await m3::sleep(ctx, 20ms);
+  net.wire.unlisten(one.address);
+  co_await one.node.stop(ctx);
+  co_await m3::sleep(ctx, 20ms);
+  CHECK(seen == Errc::unavailable);
+  const auto req = request("x");
+  for (int i = 0; i < 20; ++i) {
+    const auto rsp = co_await echo.echo(ctx, req);
+    CHECK(rsp.answered_by() == "dev.w.echo.2");
+  }
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a frozen peer is found by pings within three seconds") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto warm = request("x");
+  co_await echo.echo(ctx, warm);
+  net.wire.freeze(true);
+  const auto began = ctx.core().now();
+  auto result =
+      co_await as_result(m3::within(ctx, 60s, [&](Ctx& soon) { return echo.echo(soon, warm); }));
+  CHECK(result.code() == Errc::unavailable);
+  CHECK(result.status().maybe_executed());
+  CHECK(ctx.core().now() - began <= 3s);
+  net.wire.freeze(false);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a request that lay in a frozen socket is late, and its handler does not start") {
+  Net net(sim);
+  m3::RpcConfig patient;
+  patient.ping_timeout = 1h;
+  auto& server = net.add("dev.w.echo.1", true, patient);
+  auto& caller = net.add("dev.w.test.1", false, patient);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  co_await echo.echo(ctx, req);
+  CHECK(server.handler.started == 1);
+  net.wire.freeze(true);
+  auto result =
+      co_await as_result(m3::within(ctx, 500ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  co_await m3::sleep(ctx, 5s);
+  net.wire.freeze(false);
+  co_await m3::sleep(ctx, 1s);
+  CHECK(server.handler.started == 1);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: draining refuses new calls as not executed and lets running ones end") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq slow;
+  slow.set_wait_ms(100);
+  slow.set_text("slow");
+  m3::Scope scope(ctx.core());
+  std::string answer;
+  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, std::string& out) -> Task<> {
+    const auto rsp = co_await client.echo(c, r);
+    out = rsp.text();
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, scope.ctx(), slow, answer));
+  co_await m3::sleep(ctx, 20ms);
+  co_await server.node.drain(ctx);
+  co_await m3::sleep(ctx, 5ms);
+  CHECK(answer == "slow");
+  const auto req = request("x");
+  auto refused = co_await as_result(echo.echo(ctx, req));
+  CHECK(refused.code() == Errc::unavailable);
+  CHECK_FALSE(refused.status().maybe_executed());
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a wrong token is refused with the reason") {
+  Net net(sim);
+  m3::RpcConfig guarded;
+  guarded.token = "secret";
+  m3::RpcConfig wrong;
+  wrong.token = "guess";
+  net.add("dev.w.echo.1", true, guarded);
+  auto& caller = net.add("dev.w.test.1", false, wrong);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  auto result = co_await as_result(echo.echo(ctx, req));
+  CHECK(result.code() == Errc::unauthenticated);
+  CHECK_FALSE(result.status().maybe_executed());
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: limits are kept on both sides: requests, answers, calls in flight") {
+  Net net(sim);
+  m3::RpcConfig small;
+  small.limits.max_frame_bytes = 8192;
+  small.limits.max_calls = 4;
+  net.add("dev.w.echo.1", true, small);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto large = request(std::string(10000, 'x'));
+  const auto warm = request("x");
+  co_await echo.echo(ctx, warm);
+  auto refused = co_await as_result(echo.echo(ctx, large));
+  CHECK(refused.code() == Errc::invalid_argument);
+  CHECK_FALSE(refused.status().maybe_executed());
+  EchoReq grows;
+  grows.set_answer_bytes(10000);
+  auto too_much = co_await as_result(echo.echo(ctx, grows));
+  CHECK(too_much.code() == Errc::resource_exhausted);
+  EchoReq slow;
+  slow.set_wait_ms(100);
+  std::vector<Task<Errc>> many;
+  auto one = [](EchoClient& client, Ctx& c, const EchoReq& r) -> Task<Errc> {
+    auto result = co_await as_result(client.echo(c, r));
+    co_return result.code();
+  };
+  for (int i = 0; i < 6; ++i) many.push_back(one(echo, ctx, slow));
+  const auto codes = co_await m3::when_all(ctx.core(), std::move(many));
+  std::map<Errc, int> count;
+  for (Errc code : codes) ++count[code];
+  CHECK(count[Errc::ok] == 4);
+  CHECK(count[Errc::resource_exhausted] == 2);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: an answer to a reader that does not keep up waits in bounded memory") {
+  Net net(sim);
+  m3::LoopbackNet::Options narrow;
+  narrow.window = 4096;
+  narrow.latency = 1ms;
+  net.wire.set_options(narrow);
+  m3::RpcConfig config;
+  config.out.buffer = 16384;
+  config.out.response = 65536;
+  auto& server = net.add("dev.w.echo.1", true, config);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  EchoReq grows;
+  grows.set_answer_bytes(20000);
+  std::vector<Task<EchoRsp>> many;
+  for (int i = 0; i < 100; ++i) many.push_back(echo.echo(ctx, grows));
+  auto all = m3::when_all(ctx.core(), std::move(many));
+  m3::Scope scope(ctx.core());
+  std::size_t done = 0;
+  auto gather = [](Task<std::vector<EchoRsp>> task, std::size_t& out) -> Task<> {
+    const auto answers = co_await std::move(task);
+    out = answers.size();
+    co_return m3::ok;
+  };
+  scope.spawn("gather", gather(std::move(all), done));
+  co_await m3::sleep(ctx, 20ms);
+  CHECK(server.handler.started < 40);  // it stopped reading requests: 100 answers would be 2 MB
+  co_await scope.drain(ctx);
+  CHECK(done == 100);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a call that may have run is not called unexecuted because its retry was refused") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  AgainReq req;
+  req.set_wait_ms(4000);
+  Status seen;
+  m3::Scope scope(ctx.core());
+  auto calls = [](EchoClient& client, Ctx& c, const AgainReq& r, Status& out) -> Task<> {
+    auto result = co_await as_result(client.again(c, r));
+    out = std::move(result).status();
+    co_return m3::ok;
+  };
+  scope.spawn("call", calls(echo, scope.ctx(), req, seen));
+  co_await m3::sleep(ctx, 20ms);
+  CHECK(server.handler.started == 1);
+  net.wire.unlisten(server.address);
+  net.wire.cut_all();
+  co_await m3::sleep(ctx, 100ms);
+  CHECK(seen == Errc::unavailable);
+  CHECK(seen.maybe_executed());
+  CHECK(counted(caller.metrics, "m3_rpc_retries_total") >= 1);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a call is tried on as many instances as max_attempts says") {
+  Net net(sim);
+  for (int i = 1; i <= 6; ++i) {
+    m3::HostPort nobody;
+    nobody.host = "nobody";
+    nobody.port = static_cast<std::uint16_t>(i);
+    CHECK(net.resolver.add(app_id("dev.w.echo." + std::to_string(i)), nobody).is_ok());
+  }
+  m3::RpcConfig config;
+  config.max_attempts = 4;
+  auto& caller = net.add("dev.w.test.1", false, config);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  auto result = co_await as_result(echo.echo(ctx, req));
+  CHECK(result.code() == Errc::unavailable);
+  CHECK_FALSE(result.status().maybe_executed());
+  CHECK(counted(caller.metrics, "m3_rpc_retries_total") == 3);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: every call's outcome is counted once, however it ended") {
+  Net net(sim);
+  auto& app = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient remote(caller.node);
+  EchoClient local(app.node);
+  EchoReq req;
+  co_await remote.echo(ctx, req);
+  co_await local.echo(ctx, req);  // at once, in the same process
+  req.set_wait_ms(10);
+  co_await local.echo(ctx, req);  // later, in the same process
+  auto nobody = co_await as_result(remote.echo(ctx, req, m3::to::app("dev.w.echo.9")));
+  CHECK(nobody.code() == Errc::unavailable);
+  auto late =
+      co_await as_result(m3::within(ctx, 5ms, [&](Ctx& soon) { return remote.echo(soon, req); }));
+  CHECK(late.code() == Errc::deadline_exceeded);
+  CHECK(counted(caller.metrics, "m3_rpc_outcomes_total", "ok") == 1);
+  CHECK(counted(caller.metrics, "m3_rpc_outcomes_total", "unavailable") == 1);
+  CHECK(counted(caller.metrics, "m3_rpc_outcomes_total", "deadline_exceeded") == 1);
+  CHECK(counted(app.metrics, "m3_rpc_outcomes_total", "ok") == 2);
+  co_await net.stop(ctx);
+}
