@@ -112,7 +112,7 @@ class Channel<T>::SendOp final : public async_detail::CtxOp {
   SendOp(Ctx& ctx, Channel& channel, T value)
       : CtxOp(ctx), channel_(channel), value_(std::move(value)) {}
   SendOp(SendOp&& other) noexcept
-      : CtxOp(std::move(other)), channel_(other.channel_), value_(std::move(other.value_)) {}
+      : CtxOp(other.ctx()), channel_(other.channel_), value_(std::move(other.value_)) {}
 
   bool start(async_detail::Waiter& waiter) {
     if (refused()) return true;
@@ -149,7 +149,7 @@ class Channel<T>::ReceiveOp final : public async_detail::CtxOp {
  public:
   using value_type = T;
   ReceiveOp(Ctx& ctx, Channel& channel) : CtxOp(ctx), channel_(channel) {}
-  ReceiveOp(ReceiveOp&& other) noexcept : CtxOp(std::move(other)), channel_(other.channel_) {}
+  ReceiveOp(ReceiveOp&& other) noexcept : CtxOp(other.ctx()), channel_(other.channel_) {}
 
   bool start(async_detail::Waiter& waiter) {
     if (refused()) return true;

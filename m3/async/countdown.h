@@ -38,7 +38,7 @@ class Countdown::ZeroOp final : public async_detail::CtxOp {
  public:
   using value_type = void;
   ZeroOp(Ctx& ctx, Countdown& countdown) noexcept : CtxOp(ctx), countdown_(countdown) {}
-  ZeroOp(ZeroOp&& other) noexcept : CtxOp(std::move(other)), countdown_(other.countdown_) {}
+  ZeroOp(ZeroOp&& other) noexcept : CtxOp(other.ctx()), countdown_(other.countdown_) {}
 
   bool start(async_detail::Waiter& waiter) {
     if (countdown_.count_ == 0 || refused()) return true;

@@ -13,9 +13,11 @@
 // A leaf op is a class with
 //   using m3_leaf_op = void;
 //   using value_type = T;
-//   bool start(Waiter& waiter);  // true: finished at once; false: calls waiter.complete() later,
-//   once Status& error();             // not OK after a failure T take();                    //
-//   after a success
+//   bool start(Waiter& waiter);
+//   Status& error();
+//   T take();
+// start() gives true when the op finished at once; after false it calls waiter.complete() once,
+// later. error() is not OK after a failure, take() moves the value out after a success.
 // `co_await op` gives the T or ends the coroutine with the error; `co_await as_result(op)` gives
 // the Result. complete() resumes the coroutine there and then, so it is called from the core's
 // loop (a timer, a socket, the ready queue), never from inside another coroutine.

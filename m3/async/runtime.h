@@ -79,7 +79,7 @@ class RemoteOp final : public CtxOp {
   RemoteOp(Ctx& ctx, Core& target, Body body)
       : CtxOp(ctx), target_(target), body_(std::move(body)) {}
   RemoteOp(RemoteOp&& other) noexcept
-      : CtxOp(std::move(other)), target_(other.target_), body_(std::move(other.body_)) {}
+      : CtxOp(other.ctx()), target_(other.target_), body_(std::move(other.body_)) {}
 
   bool start(Waiter& waiter) {
     if (refused()) return true;
@@ -202,7 +202,7 @@ class BlockingOp final : public CtxOp {
         runtime_(runtime),
         shared_(std::make_shared<Shared>(ctx.core(), std::move(fn))) {}
   BlockingOp(BlockingOp&& other) noexcept
-      : CtxOp(std::move(other)), runtime_(other.runtime_), shared_(std::move(other.shared_)) {}
+      : CtxOp(other.ctx()), runtime_(other.runtime_), shared_(std::move(other.shared_)) {}
 
   bool start(Waiter& waiter) {
     if (refused()) return true;

@@ -64,7 +64,7 @@ class Serial::EnterOp final : public async_detail::CtxOp {
  public:
   using value_type = Hold;
   EnterOp(Ctx& ctx, Serial& serial) noexcept : CtxOp(ctx), serial_(serial) {}
-  EnterOp(EnterOp&& other) noexcept : CtxOp(std::move(other)), serial_(other.serial_) {}
+  EnterOp(EnterOp&& other) noexcept : CtxOp(other.ctx()), serial_(other.serial_) {}
 
   bool start(async_detail::Waiter& waiter) {
     if (refused()) return true;

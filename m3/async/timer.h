@@ -14,7 +14,7 @@ class SleepOp final : public CtxOp {
  public:
   using value_type = void;
   SleepOp(Ctx& ctx, TimePoint until) noexcept : CtxOp(ctx), until_(until) {}
-  SleepOp(SleepOp&& other) noexcept : CtxOp(std::move(other)), until_(other.until_) {}
+  SleepOp(SleepOp&& other) noexcept : CtxOp(other.ctx()), until_(other.until_) {}
 
   bool start(Waiter& waiter) {
     if (refused()) return true;

@@ -227,7 +227,7 @@ class LoopbackNet::ThawOp final : public async_detail::CtxOp {
  public:
   using value_type = void;
   ThawOp(Ctx& ctx, LoopbackNet& net) : CtxOp(ctx), net_(net) {}
-  ThawOp(ThawOp&& other) noexcept : CtxOp(std::move(other)), net_(other.net_) {}
+  ThawOp(ThawOp&& other) noexcept : CtxOp(other.ctx()), net_(other.net_) {}
   bool start(async_detail::Waiter& waiter) {
     if (refused() || !net_.frozen_) return true;
     suspend(waiter);

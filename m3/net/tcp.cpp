@@ -275,7 +275,7 @@ class ConnectOp final : public async_detail::CtxOp {
  public:
   using value_type = void;
   ConnectOp(Ctx& ctx, int fd) : CtxOp(ctx), fd_(fd) {}
-  ConnectOp(ConnectOp&& other) noexcept : CtxOp(std::move(other)), fd_(other.fd_) {}
+  ConnectOp(ConnectOp&& other) noexcept : CtxOp(other.ctx()), fd_(other.fd_) {}
 
   bool start(async_detail::Waiter& waiter) {
     if (refused()) return true;
@@ -306,8 +306,7 @@ class LookUpOp final : public async_detail::CtxOp {
  public:
   using value_type = std::vector<tcp::endpoint>;
   LookUpOp(Ctx& ctx, HostPort address) : CtxOp(ctx), address_(std::move(address)) {}
-  LookUpOp(LookUpOp&& other) noexcept
-      : CtxOp(std::move(other)), address_(std::move(other.address_)) {}
+  LookUpOp(LookUpOp&& other) noexcept : CtxOp(other.ctx()), address_(std::move(other.address_)) {}
 
   bool start(async_detail::Waiter& waiter) {
     if (refused()) return true;

@@ -118,7 +118,7 @@ CallOp::CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodI
       intercept_(intercept) {}
 
 CallOp::CallOp(CallOp&& other) noexcept
-    : CtxOp(std::move(other)),
+    : CtxOp(other.ctx()),
       caller_(other.caller_),
       service_(other.service_),
       method_(other.method_),

@@ -206,6 +206,7 @@ CO_TEST("rpc: limits are kept on both sides: requests, answers, calls in flight"
     auto result = co_await as_result(client.echo(c, r));
     co_return result.code();
   };
+  many.reserve(6);
   for (int i = 0; i < 6; ++i) many.push_back(one(echo, ctx, slow));
   const auto codes = co_await m3::when_all(ctx.core(), std::move(many));
   std::map<Errc, int> count;
@@ -230,6 +231,7 @@ CO_TEST("rpc: an answer to a reader that does not keep up waits in bounded memor
   EchoReq grows;
   grows.set_answer_bytes(20000);
   std::vector<Task<EchoRsp>> many;
+  many.reserve(100);
   for (int i = 0; i < 100; ++i) many.push_back(echo.echo(ctx, grows));
   auto all = m3::when_all(ctx.core(), std::move(many));
   m3::Scope scope(ctx.core());
