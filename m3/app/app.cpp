@@ -5,10 +5,13 @@
 
 #include "m3/app/detail/app_impl.h"
 #include "m3/obs/log.h"
+#include "m3/plugin/builtin.h"
 
 namespace m3 {
 
-App::App(std::string func) : impl_(std::make_unique<Impl>(*this, std::move(func))) {}
+App::App(std::string func) : impl_(std::make_unique<Impl>(*this, std::move(func))) {
+  add_builtin(impl_->registry);
+}
 
 App::~App() {
   if (impl_->own_runtime) {

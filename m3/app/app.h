@@ -121,6 +121,8 @@ class App final : public Host {
     /// Other ways than TCP to reach peers and to be reached.
     std::function<std::unique_ptr<Transport>(Core&)> transport;
     std::function<Status(RpcNode&, HostPort)> listen;
+    /// The same for apps that are to find each other in this process; unset: it is alone.
+    std::shared_ptr<SharedParts> shared;
   };
   /// Returns when it is ready, or has undone everything and says why not. No signals are handled.
   Status start(Embedding embedding);

@@ -72,7 +72,9 @@ Status App::Impl::make_parts() {
 }
 
 Status App::Impl::make_plugins() {
-  env.emplace(id, *runtime, *metrics, [this](std::string_view kind) { return find_plugin(kind); });
+  env.emplace(id, *runtime, *metrics,
+              embedding.shared ? embedding.shared : std::make_shared<SharedParts>(),
+              [this](std::string_view kind) { return find_plugin(kind); });
   for (const PluginChoice& choice : choices) {
     try {
       plugins.push_back({choice, choice.type->make(*env, choice.config)});

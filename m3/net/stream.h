@@ -9,6 +9,7 @@
 
 #include "m3/async/core.h"
 #include "m3/async/task.h"
+#include "m3/base/host_port.h"
 #include "m3/base/result.h"
 #include "m3/net/out_queue.h"
 
@@ -56,14 +57,6 @@ struct StreamBuffers {
   static constexpr std::size_t kReadBytes = 256u << 10;
   OutBufferPool pool;
   std::unique_ptr<char[]> read;  ///< what is read lands here; only unfinished tails are kept
-};
-
-/// "host:port"; an IPv6 address in brackets. invalid_argument says what is wrong.
-struct HostPort {
-  std::string host;
-  std::uint16_t port = 0;
-  static Result<HostPort> parse(std::string_view text);
-  std::string to_string() const;
 };
 
 /// Where streams come from. One per core; outlives its streams.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string_view>
 
 #include "m3/async/ctx.h"
@@ -9,6 +10,7 @@
 #include "m3/async/task.h"
 #include "m3/base/app_id.h"
 #include "m3/obs/metric.h"
+#include "m3/plugin/shared_parts.h"
 
 namespace m3 {
 
@@ -18,13 +20,14 @@ namespace m3 {
 ///   class Lease : public Plugin { public: static constexpr std::string_view kKind = "lease"; … };
 ///   class RedisLease final : public Lease {
 ///    public:
-///     static constexpr std::string_view kName = "redis";       // [lease.redis]
-///     static constexpr int kStage = 20;                        // when it starts:
-///     m3/app/lifecycle.h static constexpr std::array<std::string_view, 1> kNeeds{"database"};   //
-///     may be left out struct Config { … static void describe(m3::Schema<Config>&); };
+///     static constexpr std::string_view kName = "redis";  // [lease.redis]
+///     static constexpr int kStage = 20;                   // when it starts: m3/app/lifecycle.h
+///     // What must be there and be started before; may be left out:
+///     static constexpr std::array<std::string_view, 1> kNeeds{"database"};
+///     struct Config { … static void describe(m3::Schema<Config>&); };
 ///     RedisLease(m3::Env&, Config);
-///     m3::Task<> reload(m3::Ctx&, Config);                     // may be left out: then a change
-///     needs a restart
+///     // May be left out; then a change needs a restart:
+///     m3::Task<> reload(m3::Ctx&, Config);
 ///   };
 ///
 /// Made before anything starts; owned by the app. All of this runs on core 0.
@@ -42,12 +45,18 @@ class Env {
  public:
   /// `find`: the plugin of a kind; null when there is none.
   Env(const AppId& id, Runtime& runtime, MetricRegistry& metrics,
-      std::function<Plugin*(std::string_view kind)> find)
-      : id_(id), runtime_(runtime), metrics_(metrics), find_(std::move(find)) {}
+      std::shared_ptr<SharedParts> shared, std::function<Plugin*(std::string_view kind)> find)
+      : id_(id),
+        runtime_(runtime),
+        metrics_(metrics),
+        shared_(std::move(shared)),
+        find_(std::move(find)) {}
 
   const AppId& app_id() const { return id_; }
   Runtime& runtime() const { return runtime_; }
   MetricRegistry& metrics() const { return metrics_; }
+  /// What the apps embedded with this one share.
+  SharedParts& shared() const { return *shared_; }
   /// The plugin behind a contract; null when none is chosen. Those of kNeeds are there.
   template <class Contract>
   Contract* find() const {
@@ -58,6 +67,7 @@ class Env {
   const AppId& id_;
   Runtime& runtime_;
   MetricRegistry& metrics_;
+  std::shared_ptr<SharedParts> shared_;
   std::function<Plugin*(std::string_view)> find_;
 };
 

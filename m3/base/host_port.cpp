@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/base/host_port.h"
+
+#include <charconv>
+
+namespace m3 {
+
+Result<HostPort> HostPort::parse(std::string_view text) {
+  auto wrong = [&](std::string_view why) {
+    return Status(Errc::invalid_argument, "address \"" + std::string(text) +
+                                              "\": " + std::string(why) +
+                                              ", write host:port, as 127.0.0.1:20051");
+  };
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return wrong("there is no port");
+  std::string_view host = text.substr(0, colon);
+  const std::string_view digits = text.substr(colon + 1);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  else if (host.find(':') != std::string_view::npos)
+    return wrong("an IPv6 address goes in brackets");
+  if (host.empty()) return wrong("there is no host");
+  if (host.find_first_of("[]/@ \t\r\n") != std::string_view::npos)
+    return wrong("the host is no name and no IP address");
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (error != std::errc() || end != digits.data() + digits.size() || port > 65535)
+    return wrong("the port is no number from 0 to 65535");
+  HostPort out;
+  out.host = std::string(host);
+  out.port = static_cast<std::uint16_t>(port);
+  return out;
+}
+
+std::string HostPort::to_string() const {
+  const bool v6 = host.find(':') != std::string::npos;
+  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+}  // namespace m3

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "m3/plugin/plugin.h"
+
+namespace m3 {
+
+/// Carries messages to everybody who subscribed to their topic: at most once, in the order of each
+/// publisher and topic. Chosen by `[broker.NAME]`; started in stage store. All of it runs on core
+/// 0, and the callbacks too.
+///
+/// Topics are 1 to 255 of the characters letters, digits, '-', '_' and '.', no '.' first, last or
+/// twice in a row: is_topic(). Payloads are bytes.
+class Broker : public Plugin {
+ public:
+  static constexpr std::string_view kKind = "broker";
+
+  class Subscriber {
+   public:
+    /// The views end with the call.
+    virtual void on_message(std::string_view topic, std::string_view payload) = 0;
+    /// The connection was lost and the subscription is there again: messages may be missing.
+    virtual void on_resubscribed(std::string_view topic) = 0;
+
+   protected:
+    ~Subscriber() = default;
+  };
+
+  /// False: reaches only the apps of this process.
+  virtual bool reaches_other_processes() const = 0;
+  /// The largest payload that it carries.
+  virtual std::size_t max_payload() const = 0;
+
+  /// Ends when messages published from now on will come. The wish stays until unsubscribe(), also
+  /// when this fails because the broker cannot be reached: then it is met when it can be. Several
+  /// subscribers of one topic are told in the order in which they came.
+  virtual Task<> subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber) = 0;
+  /// No callback follows.
+  virtual void unsubscribe(std::string_view topic, Subscriber& subscriber) = 0;
+
+  /// Queues the message; it leaves when the turn ends. unavailable: not connected.
+  /// resource_exhausted: what waits to be sent is over the configured limit. invalid_argument: over
+  /// max_payload(). An app hears its own messages too.
+  virtual Status publish(std::string_view topic, std::string_view payload) = 0;
+};
+
+bool is_topic(std::string_view topic) noexcept;
+
+}  // namespace m3
