@@ -94,13 +94,15 @@ Directory::Directory(const Target& target) {
     targets_.push_back(list_.instances().back().get());
     return;
   }
-  for (const m3::Instance* instance : list_.all(target.service))
-    if (target.is_service() || instance->id.to_string() == target.key) targets_.push_back(instance);
+  for (const auto& instance : list_.instances())
+    if (target.is_service() ? instance->id.service_id() == target.service
+                            : instance->id.to_string() == target.key)
+      targets_.push_back(instance.get());
 }
 
-Result<const m3::Instance*> Directory::pick(const m3::RouteQuery& query) {
-  auto picked = list_.pick(query);
-  if (picked.is_ok()) last_ = *picked;
+m3::Pick Directory::pick(const m3::RouteQuery& query) {
+  m3::Pick picked = list_.pick(query);
+  if (picked.instance) last_ = picked.instance;
   return picked;
 }
 

@@ -31,9 +31,10 @@ class Directory final : public m3::Resolver {
  public:
   /// `target` was made by find_target, so that its peers are good.
   explicit Directory(const Target& target);
-  m3::Result<const m3::Instance*> pick(const m3::RouteQuery& query) override;
-  std::vector<const m3::Instance*> all(const m3::ServiceId& service) override {
-    return list_.all(service);
+  m3::Pick pick(const m3::RouteQuery& query) override;
+  std::vector<std::shared_ptr<const m3::Instance>> all(m3::Core& core,
+                                                       const m3::ServiceId& service) override {
+    return list_.all(core, service);
   }
 
   /// Null before the first call found somebody.

@@ -18,6 +18,11 @@ using rpc_detail::LocalCall;
 using rpc_detail::RpcCore;
 using rpc_detail::ServerCall;
 
+namespace {
+/// A budget that is saved up for longer would let a storm through.
+constexpr double kMostRetries = 100;
+}  // namespace
+
 namespace rpc_detail {
 
 /// A caller in this process, as the handler's side sees it. Outlives a caller that gave up.
@@ -44,14 +49,93 @@ class LocalCall final : public CallSink, public async_detail::Pooled {
 
 }  // namespace rpc_detail
 
-Caller::Caller(RpcCore& core) : core_(core) {}
+Caller::Caller(RpcCore& core) : core_(core), peers_(core.core()) {}
 Caller::~Caller() = default;
 
 Link& Caller::link_to(const Instance& instance) {
-  if (instance.slot >= links_.size()) links_.resize(instance.slot + 1);
-  auto& link = links_[instance.slot];
-  if (!link) link = std::make_unique<Link>(core_, instance);
+  auto& link = peers_[instance.slot].link;
+  if (!link) link = std::make_shared<Link>(core_, instance.shared_from_this());
   return *link;
+}
+
+Pick Caller::pick(const ServiceId& service, RouteMode mode, std::string_view key,
+                  std::uint32_t avoid) {
+  Pick found = core_.shared().resolver.pick(RouteQuery{service, mode, key, avoid, peers_});
+  if (const Instance* out = peers_.take_to_dial()) link_to(*out).probe();
+  return found;
+}
+
+void Caller::forget(const Instance& instance) {
+  Peers::State& state = peers_[instance.slot];
+  const auto link = std::exchange(state.link, nullptr);
+  if (link) link->let_go();
+  const std::uint32_t in_flight = state.in_flight;  // they still count themselves out
+  state = Peers::State();
+  state.in_flight = in_flight;
+}
+
+void Caller::close(const Status& why) {
+  for (Peers::State& state : peers_.states())
+    if (const auto link = state.link) link->close(why);
+}
+
+void Caller::note(const Instance& instance, const Status& outcome) {
+  Peers::State& state = peers_[instance.slot];
+  switch (outcome.code()) {
+    case Errc::unavailable:
+    case Errc::deadline_exceeded:
+    case Errc::internal:
+    case Errc::data_loss:
+    case Errc::unknown:
+      break;
+    default:
+      state.failures = 0;
+      return;
+  }
+  const RpcConfig& config = core_.config();
+  if (++state.failures < config.eject_after) return;
+  state.failures = 0;
+  if (!core_.shared().resolver.may_eject(instance, peers_)) return;
+  state.ejected_until = core_.core().now() + config.eject_for;
+  core_.metrics().ejected.inc();
+}
+
+bool Caller::take_retry() noexcept {
+  if (retries_ < 1) {
+    core_.metrics().retries_denied.inc();
+    return false;
+  }
+  retries_ -= 1;
+  return true;
+}
+
+/// Waits for the connection to one instance.
+class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
+ public:
+  using value_type = std::uint64_t;
+  ReachOp(Ctx& ctx, Link& link) : CtxOp(ctx), link_(link.shared_from_this()) {}
+  ReachOp(ReachOp&& other) noexcept : CtxOp(other.ctx()), link_(other.link_) {}
+  bool start(async_detail::Waiter& waiter) {
+    if (refused() || link_->ready()) return true;
+    error() = link_->wait(*this);
+    if (!error().is_ok()) return true;
+    suspend(waiter);
+    return false;
+  }
+  std::uint64_t take() const {
+    const auto* connection = link_->ready();
+    return connection ? connection->peer().generation : 0;
+  }
+
+ private:
+  void on_link_ready() override { finish_later(); }
+  void on_link_failed(const Status& why) override { finish_later(why); }
+  void detach() noexcept override { link_->leave(*this); }
+  const std::shared_ptr<Link> link_;
+};
+
+Task<std::uint64_t> Caller::reach(Ctx& ctx, std::shared_ptr<const Instance> instance) {
+  co_return co_await ReachOp(ctx, link_to(*instance));
 }
 
 Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
@@ -66,19 +150,36 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
     co_await CallOp(*this, ctx, service, method, request, nullptr, std::move(route));
     co_return ok;
   }
-  const auto instances = core_.shared().resolver.all(service);
+  const auto instances = core_.shared().resolver.all(core_.core(), service);
   if (instances.empty())
     co_return Status(Errc::unavailable,
                      "no instance of " + service.to_string() + " to broadcast to")
         .not_executed();
   Status first;
-  for (const Instance* instance : instances) {
+  for (const auto& instance : instances) {
     auto sent = co_await as_result(
         CallOp(*this, ctx, service, method, request, nullptr, to::app(instance->id)));
     if (!sent.is_ok() && first.is_ok()) first = std::move(sent).status();
   }
   co_return first;
 }
+
+/// A call for which there is no instance yet.
+struct CallOp::RouteWait final : RouteWaiter, async_detail::TimerNode {
+  RouteWait(CallOp& owner, Nanos limit)
+      : TimerNode(&RouteWait::on_timer), op(owner), until(op.ctx().core().now() + limit) {}
+  ~RouteWait() { RouteWaiters::remove(*this); }
+  void on_route_change() override { op.on_route_change(); }
+  static void on_timer(async_detail::TimerNode& node) {
+    auto& self = static_cast<RouteWait&>(node);
+    RouteWaiters::remove(self);
+    self.op.phase_ = Phase::idle;
+    self.op.end(std::move(self.why));
+  }
+  CallOp& op;
+  TimePoint until;
+  Status why;
+};
 
 /// The interceptors around a call that was asked for with them.
 struct CallOp::Intercepted final : Interceptor::Next {
@@ -148,7 +249,9 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   if (method_.timeout_ms || deadline_.is_never())
     deadline_ = deadline_.sooner(Deadline(ctx().core().now() + timeout));
   caller_.core_.metrics().calls.inc();
+  caller_.retries_ = std::min(caller_.retries_ + caller_.core_.config().retry_budget, kMostRetries);
   if (attempt()) {
+    count_out();
     tally(error());
     return true;
   }
@@ -176,58 +279,90 @@ bool CallOp::start_intercepted() {
 }
 
 /// One instance for this attempt; the last one tried is avoided.
-Status CallOp::pick() {
+Pick CallOp::pick() {
   RouteMode mode = route_.mode();
   std::string key_buffer;
   std::string_view key = route_.key();
   if (mode == RouteMode::none) mode = method_.route;
+  auto wrong = [](std::string text) {
+    return Pick{nullptr, Status(Errc::invalid_argument, std::move(text)), {}};
+  };
+  const std::string_view name = method_.full_name;
   if (mode == RouteMode::hash && (route_.mode() == RouteMode::none || route_.key_from_request())) {
     if (!method_.route_key)
-      return Status(Errc::invalid_argument, std::string(method_.full_name) +
-                                                " has no route_key to hash: name one in its "
-                                                ".proto, or say m3::to::hash(key)");
+      return wrong(std::string(name) +
+                   " has no route_key to hash: name one in its .proto, or say m3::to::hash(key)");
     key_buffer = method_.route_key(request_);
     key = key_buffer;
   }
   if (mode == RouteMode::p2p && key.empty())
-    return Status(Errc::invalid_argument,
-                  std::string(method_.full_name) + " goes to a named app: say m3::to::app(id)");
+    return wrong(std::string(name) + " goes to a named app: say m3::to::app(id)");
   if (mode == RouteMode::actor && key.empty())
-    return Status(Errc::invalid_argument,
-                  std::string(method_.full_name) + " goes to an actor: say m3::to::actor(id)");
+    return wrong(std::string(name) + " goes to an actor: say m3::to::actor(id)");
   if (mode != RouteMode::p2p && service_.empty())
-    return Status(Errc::invalid_argument, "the client's world or func cannot be part of an app id");
-  auto picked = caller_.core_.shared().resolver.pick(
-      RouteQuery{service_, mode, key, instance_, caller_.core_.core().random()});
-  if (!picked.is_ok()) return std::move(picked).status();
-  instance_ = *picked;
-  return ok;
+    return wrong("the client's world or func cannot be part of an app id");
+  return caller_.pick(service_, mode, key, slot_);
 }
 
-/// True: ended now, error() says how. False: something will call settle().
+void CallOp::count_in(const Instance& instance) {
+  count_out();
+  counted_ = instance.slot;
+  ++caller_.peers_[counted_].in_flight;
+}
+
+void CallOp::count_out() noexcept {
+  const std::uint32_t slot = std::exchange(counted_, kNoSlot);
+  if (slot != kNoSlot) --caller_.peers_[slot].in_flight;
+}
+
+/// True: ended now, error() says how. False: something will call settle() or end().
 bool CallOp::attempt() {
   for (;;) {
-    const Instance* before = instance_;
-    Status status = pick();
+    const Pick found = pick();
+    if (!found.instance) {
+      if (wait_for_route(found)) return false;
+      error() = Status(found.why).not_executed();
+      return true;
+    }
+    const Instance& instance = *found.instance;
+    const bool elsewhere = instance.slot != slot_;
+    ++attempts_;
+    if (!instance.id.empty() && instance.id == caller_.core_.shared().id) return start_local();
+    slot_ = instance.slot;
+    link_ = &caller_.link_to(instance);
+    connection_ = link_->ready();
+    if (connection_) return send();
+    Status status = link_->wait(*this);
     if (status.is_ok()) {
-      ++attempts_;
-      const bool local = !instance_->id.empty() && instance_->id == caller_.core_.shared().id;
-      if (local) return start_local();
-      link_ = &caller_.link_to(*instance_);
-      connection_ = link_->ready();
-      if (connection_) return send();
       phase_ = Phase::connecting;
-      status = link_->wait(*this);
-      if (status.is_ok()) return false;
-      phase_ = Phase::idle;
-      if (may_retry(status) && instance_ != before) {
-        caller_.core_.metrics().retries.inc();
-        continue;
-      }
+      count_in(instance);
+      return false;
+    }
+    if (may_retry(status) && elsewhere) {
+      caller_.core_.metrics().retries.inc();
+      continue;
     }
     error() = std::move(status).not_executed();
     return true;
   }
+}
+
+bool CallOp::wait_for_route(const Pick& found) {
+  const TimePoint now = ctx().core().now();
+  if (found.worth_waiting <= Nanos(0)) return false;
+  if (!route_wait_) route_wait_ = std::make_unique<RouteWait>(*this, found.worth_waiting);
+  if (route_wait_->until <= now) return false;
+  route_wait_->why = Status(found.why).not_executed();
+  phase_ = Phase::routing;
+  caller_.core_.shared().resolver.wait(ctx().core(), service_, *route_wait_);
+  ctx().core().timers().add(*route_wait_, route_wait_->until);
+  return true;
+}
+
+void CallOp::on_route_change() {
+  route_wait_->cancel();
+  phase_ = Phase::idle;
+  if (attempt()) end(std::move(error()));
 }
 
 /// What goes beside the request; most calls carry nothing.
@@ -283,6 +418,7 @@ bool CallOp::send() {
     call_id_ = connection.add(*this);
     header.call_id = call_id_;
     phase_ = Phase::waiting;
+    count_in(connection.instance());
   } else {
     connection.note_use();
   }
@@ -357,48 +493,55 @@ void CallOp::on_link_ready() {
   if (send()) end(std::move(error()));
 }
 
+void CallOp::on_link_failed(const Status& why) {
+  phase_ = Phase::idle;
+  settle(why);
+}
+
 void CallOp::on_lost(const Status& why) {
   connection_ = nullptr;
   phase_ = Phase::idle;
   settle(why);
 }
 
-/// An attempt failed while the caller waits: on to another instance, or tell the caller.
+/// An attempt failed while the caller waits: on to another instance, or tell the caller. What was
+/// never sent may go elsewhere freely; what was sent is sent again within the budget.
 void CallOp::settle(Status outcome) {
-  if (may_retry(outcome)) {
-    const Instance* before = instance_;
-    Status picked = pick();
-    const bool elsewhere = picked.is_ok() && instance_ != before;
-    if (elsewhere || (picked.is_ok() && sent_)) {
-      instance_ = before;  // attempt() picks; it avoids this one
-      may_have_run_ |= outcome.maybe_executed();
-      sent_ = false;
-      caller_.core_.metrics().retries.inc();
-      if (!attempt()) return;
-      outcome = std::move(error());
-    }
+  count_out();
+  if (may_retry(outcome) && (!sent_ || caller_.take_retry())) {
+    may_have_run_ |= outcome.maybe_executed();
+    sent_ = false;
+    caller_.core_.metrics().retries.inc();
+    if (!attempt()) return;
+    outcome = std::move(error());
   }
   end(std::move(outcome));
 }
 
 void CallOp::on_response(const Metadata* metadata, std::string_view body, bool not_executed) {
-  connection_ = nullptr;
+  const Instance& instance = std::exchange(connection_, nullptr)->instance();
   phase_ = Phase::idle;
+  count_out();
   if (metadata || ctx().last_reply()) ctx().set_last_reply(metadata);
   Status outcome;
   if (metadata && metadata->status && metadata->status->code != 0) {
     outcome = metadata->status->to_status();
     if (not_executed) outcome = std::move(outcome).not_executed();
+    caller_.note(instance, outcome);
     if (may_retry(outcome)) return settle(std::move(outcome));
   } else if (!response_->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
     outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) + " is no " +
                                          response_->GetTypeName());
+    caller_.note(instance, outcome);
+  } else {
+    caller_.note(instance, outcome);
   }
   end(std::move(outcome));
 }
 
 void CallOp::end(Status outcome) {
   timer_.cancel();
+  count_out();
   // An earlier attempt may have run, whatever became of the last one.
   if (may_have_run_ && !outcome.maybe_executed())
     outcome = Status(outcome.code(), outcome.text())
@@ -413,14 +556,19 @@ void CallOp::end(Status outcome) {
 
 void CallOp::on_timer(async_detail::TimerNode& node) {
   CallOp& op = static_cast<Timer&>(node).op;
-  op.forget();
   Status late(Errc::deadline_exceeded,
               std::string(op.method_.full_name) + " was not answered in time");
+  if (op.phase_ == Phase::waiting) op.caller_.note(op.connection_->instance(), late);
+  op.forget();
   op.end(op.sent_ || op.may_have_run_ ? std::move(late) : std::move(late).not_executed());
 }
 
 void CallOp::forget() noexcept {
+  count_out();
   switch (std::exchange(phase_, Phase::idle)) {
+    case Phase::routing:
+      route_wait_.reset();
+      break;
     case Phase::connecting:
       link_->leave(*this);
       break;

@@ -12,18 +12,18 @@
 #include "m3/async/task.h"
 #include "m3/async/timer_wheel.h"
 #include "m3/base/app_id.h"
+#include "m3/rpc/link.h"
 #include "m3/rpc/method.h"
+#include "m3/rpc/peers.h"
+#include "m3/rpc/resolver.h"
 #include "m3/rpc/route.h"
 
 namespace m3 {
 
 class Caller;
-class CallOp;
-struct Instance;
 
 namespace rpc_detail {
 class ClientConnection;
-class Link;
 class LocalCall;
 class RpcCore;
 }  // namespace rpc_detail
@@ -51,22 +51,34 @@ class Caller {
   Task<> notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
                 const google::protobuf::MessageLite& request, NotifyRoute route);
 
+  /// Ends when there is a connection to the instance, with what it said of itself.
+  Task<std::uint64_t> reach(Ctx& ctx, std::shared_ptr<const Instance> instance);
+  /// The instance is no longer listed. Calls under way to it still get their answers.
+  void forget(const Instance& instance);
+  /// The app ends: no connection stays.
+  void close(const Status& why);
+
   rpc_detail::RpcCore& core() noexcept { return core_; }
+  Peers& peers() noexcept { return peers_; }
 
  private:
   friend class CallOp;
-  friend class rpc_detail::RpcCore;
   rpc_detail::Link& link_to(const Instance& instance);
-  Task<> notify_one(Ctx& ctx, const Instance& instance, const MethodInfo& method,
-                    const google::protobuf::MessageLite& request, const Route& route);
+  Pick pick(const ServiceId& service, RouteMode mode, std::string_view key, std::uint32_t avoid);
+  /// An attempt ended there; errors in a row take the instance out for a while.
+  void note(const Instance& instance, const Status& outcome);
+  /// May one more call that was sent be sent again?
+  bool take_retry() noexcept;
 
   rpc_detail::RpcCore& core_;
-  std::vector<std::unique_ptr<rpc_detail::Link>> links_;  // by Instance::slot
+  Peers peers_;
+  double retries_ = kFirstRetries;
+  static constexpr double kFirstRetries = 10;
 };
 
 /// One call, as a leaf op: `co_await CallOp(…)`. Fills `response` or fails. Retried on another
 /// instance when it is known not to have run (or the method is idempotent), inside its deadline.
-class CallOp final : public async_detail::CtxOp {
+class CallOp final : public async_detail::CtxOp, private rpc_detail::LinkWaiter {
  public:
   using value_type = void;
   /// Everything referred to outlives the op.
@@ -81,18 +93,21 @@ class CallOp final : public async_detail::CtxOp {
 
  private:
   friend class rpc_detail::ClientConnection;
-  friend class rpc_detail::Link;
   friend class rpc_detail::LocalCall;
 
-  enum class Phase : std::uint8_t { idle, connecting, waiting, local, intercepted };
+  enum class Phase : std::uint8_t { idle, routing, connecting, waiting, local, intercepted };
   struct Timer final : async_detail::TimerNode {
     explicit Timer(CallOp& owner) noexcept : TimerNode(&CallOp::on_timer), op(owner) {}
     CallOp& op;
   };
   struct Intercepted;
+  struct RouteWait;
 
   bool attempt();
-  Status pick();
+  Pick pick();
+  bool wait_for_route(const Pick& found);
+  void count_in(const Instance& instance);
+  void count_out() noexcept;
   bool send();
   bool start_local();
   bool start_intercepted();
@@ -102,7 +117,9 @@ class CallOp final : public async_detail::CtxOp {
   static void on_timer(async_detail::TimerNode& node);
   void on_response(const Metadata* metadata, std::string_view body, bool not_executed);
   void on_lost(const Status& why);
-  void on_link_ready();
+  void on_link_ready() override;
+  void on_link_failed(const Status& why) override;
+  void on_route_change();
   void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
                        Status outcome);
   void settle(Status outcome);
@@ -119,7 +136,8 @@ class CallOp final : public async_detail::CtxOp {
   google::protobuf::MessageLite* response_;  // null: a notify
   Route route_;
   Deadline deadline_;
-  const Instance* instance_ = nullptr;
+  std::uint32_t slot_ = kNoSlot;     // of the instance tried last
+  std::uint32_t counted_ = kNoSlot;  // where this call counts as in flight
   rpc_detail::Link* link_ = nullptr;
   rpc_detail::ClientConnection* connection_ = nullptr;
   rpc_detail::LocalCall* local_ = nullptr;
@@ -130,8 +148,7 @@ class CallOp final : public async_detail::CtxOp {
   bool intercept_ = true;
   std::uint8_t attempts_ = 0;
   Timer timer_{*this};
-  CallOp* link_prev_ = nullptr;
-  CallOp* link_next_ = nullptr;
+  std::unique_ptr<RouteWait> route_wait_;
   std::unique_ptr<Intercepted> intercepted_;
 };
 

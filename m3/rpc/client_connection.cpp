@@ -26,11 +26,11 @@ HelloConfig dialer_hello(RpcShared& shared, std::string expected) {
 
 }  // namespace
 
-ClientConnection::ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link,
-                                   std::string expected_id)
+ClientConnection::ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link)
     : Connection(core, std::move(stream),
-                 Handshake::dial(dialer_hello(core.shared(), std::move(expected_id)))),
+                 Handshake::dial(dialer_hello(core.shared(), link.instance()->id.to_string()))),
       link_(&link),
+      instance_(link.instance()),
       born_(core.core().now()),
       last_used_(born_) {
   core_.metrics().client_connections.inc();
@@ -47,7 +47,7 @@ void ClientConnection::on_established() {
   last_used_ = core_.core().now();
   next_tick_ = core_.core().now() + tick_interval();
   set_tick(tick_interval());
-  if (link_) link_->established(*this);
+  if (link_) link_->established();
 }
 
 bool ClientConnection::has(std::uint32_t hash) const noexcept {
@@ -95,10 +95,9 @@ void ClientConnection::on_frame(const Frame& frame) {
       auto goaway = decode_goaway(frame.body);
       if (!goaway.is_ok()) return bad_frame(std::move(goaway).status());
       if (!goaway->drain) return close(goaway->reason, false);
-      draining_ = true;
-      if (Link* link = std::exchange(link_, nullptr)) link->retire(*this);
-      if (pending_.empty()) close(Status(Errc::unavailable, "drained").not_executed(), false);
-      return;
+      Ref<ClientConnection> keep(this);
+      if (Link* link = std::exchange(link_, nullptr)) link->drained(*this);
+      return close_when_idle();
     }
     default:
       break;
@@ -120,8 +119,12 @@ void ClientConnection::on_response(const Frame& frame) {
     metadata = &scratch_;
   }
   (*op)->on_response(metadata, frame.body, (frame.header.flags & kFlagNotExecuted) != 0);
-  if (draining_ && pending_.empty())
-    close(Status(Errc::unavailable, "drained").not_executed(), false);
+  if (draining_) close_when_idle();
+}
+
+void ClientConnection::close_when_idle() {
+  draining_ = true;
+  if (pending_.empty()) close(Status(Errc::unavailable, "drained").not_executed(), false);
 }
 
 void ClientConnection::forget(std::uint64_t id, bool tell) {
@@ -150,12 +153,16 @@ void ClientConnection::busy_now() {
 
 void ClientConnection::on_tick() {
   const TimePoint now = core_.core().now();
+  if (draining_ && pending_.empty()) return close_when_idle();
   if (ping_sent_ != TimePoint::max() && now - ping_sent_ >= core_.config().ping_timeout) {
     core_.metrics().dead_link.inc();
     return close(Status(Errc::unavailable, peer_name() + " does not answer pings"), false);
   }
-  if (pending_.empty() && now - last_used_ >= core_.config().idle_close)
+  if (pending_.empty() && now - last_used_ >= core_.config().idle_close) {
+    Ref<ClientConnection> keep(this);
+    if (Link* link = std::exchange(link_, nullptr)) link->retire(*this);
     return close(Status(Errc::unavailable, "closed after a long idle time").not_executed(), true);
+  }
   if (ping_sent_ == TimePoint::max()) {
     ping_sent_ = now;
     send_control(FrameKind::ping, wire_deadline(Deadline(now)), 0);

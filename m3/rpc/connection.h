@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "m3/base/slot_table.h"
-#include "m3/net/backoff.h"
 #include "m3/net/deadline_clock.h"
 #include "m3/net/frame.h"
 #include "m3/net/goaway.h"
 #include "m3/net/hello.h"
 #include "m3/net/out_queue.h"
 #include "m3/net/stream.h"
+#include "m3/rpc/link.h"
 #include "m3/rpc/rpc_core.h"
 
 namespace m3::rpc_detail {
@@ -139,8 +139,7 @@ class ServerConnection final : public Connection {
 /// The dialer's end: requests and notifies go out, answers come in.
 class ClientConnection final : public Connection {
  public:
-  ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link,
-                   std::string expected_id);
+  ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link);
 
   void answer(ServerCall&, Status) override {}  // a dialer answers nothing
   void suspended(ServerCall&) override {}
@@ -159,7 +158,9 @@ class ClientConnection final : public Connection {
   }
   void forget(std::uint64_t id, bool tell);
   void leave_link() noexcept { link_ = nullptr; }
+  /// Calls under way get their answers; no new ones may come.
   void close_when_idle();
+  const Instance& instance() const noexcept { return *instance_; }
   void note_use() noexcept { last_used_ = core_.core().now(); }
 
  private:
@@ -178,6 +179,8 @@ class ClientConnection final : public Connection {
   bool has(std::uint32_t hash) const noexcept;
 
   Link* link_;
+  const std::shared_ptr<const Instance>
+      instance_;  // its slot is taken as long as calls are under way
   SlotTable<CallOp*> pending_;
   Metadata scratch_;
   std::vector<Known> methods_;  // open addressing, by hash
@@ -186,45 +189,6 @@ class ClientConnection final : public Connection {
   TimePoint next_tick_;
   TimePoint ping_sent_ = TimePoint::max();  // max: none is unanswered
   bool draining_ = false;
-};
-
-/// The way from this core to one instance: dials when it is needed, waits before it tries again.
-class Link {
- public:
-  Link(RpcCore& core, const Instance& instance);
-  ~Link();
-
-  /// nullptr while there is no connection.
-  ClientConnection* ready() const noexcept {
-    return connection_.get() && connection_->is_established() ? connection_.get() : nullptr;
-  }
-  /// The op is told when the connection is there, or that it is not. An error: not queued.
-  Status wait(CallOp& op);
-  void leave(CallOp& op) noexcept;
-  const Instance& instance() const noexcept { return instance_; }
-
-  void established(ClientConnection& connection);
-  void lost(ClientConnection& connection, const Status& why);
-  /// No new calls on it; a new connection is made when one is needed.
-  void retire(ClientConnection& connection);
-  void close(const Status& why);
-
- private:
-  void dial_now();
-  Task<> dial(Ctx& ctx);
-  void fail_all(const Status& why);
-
-  RpcCore& core_;
-  const Instance& instance_;
-  Ref<ClientConnection> connection_;
-  CallOp* waiting_head_ = nullptr;
-  CallOp* waiting_tail_ = nullptr;
-  std::size_t waiting_ = 0;
-  bool dialling_ = false;
-  bool closed_ = false;
-  Backoff backoff_;
-  TimePoint not_before_{};
-  Status last_error_;
 };
 
 }  // namespace m3::rpc_detail

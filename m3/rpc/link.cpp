@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <chrono>
+#include "m3/rpc/link.h"
 
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
@@ -7,13 +7,23 @@
 
 namespace m3::rpc_detail {
 
-Link::Link(RpcCore& core, const Instance& instance) : core_(core), instance_(instance) {}
+namespace {
+/// One that is leaving still answers; it is looked at again in case it came back.
+constexpr Nanos kLookAgain = std::chrono::seconds(1);
+}  // namespace
+
+Link::Link(RpcCore& core, std::shared_ptr<const Instance> instance)
+    : core_(core), instance_(std::move(instance)) {}
 
 Link::~Link() {
   if (connection_) connection_->leave_link();
 }
 
-Status Link::wait(CallOp& op) {
+ClientConnection* Link::ready() const noexcept {
+  return connection_.get() && connection_->is_established() ? connection_.get() : nullptr;
+}
+
+Status Link::wait(LinkWaiter& waiter) {
   const TimePoint now = core_.core().now();
   if (closed_) return Status(Errc::unavailable, "shutting down").not_executed();
   if (!dialling_ && now < not_before_) {
@@ -22,98 +32,138 @@ Status Link::wait(CallOp& op) {
   }
   if (waiting_ >= core_.config().max_waiting_for_connect)
     return Status(Errc::resource_exhausted,
-                  "too many calls wait for the connection to " + instance_.address.to_string())
+                  "too many calls wait for the connection to " + instance_->address.to_string())
         .not_executed();
-  op.link_prev_ = waiting_tail_;
-  op.link_next_ = nullptr;
-  (waiting_tail_ ? waiting_tail_->link_next_ : waiting_head_) = &op;
-  waiting_tail_ = &op;
+  waiter.prev_ = waiting_tail_;
+  waiter.next_ = nullptr;
+  (waiting_tail_ ? waiting_tail_->next_ : waiting_head_) = &waiter;
+  waiting_tail_ = &waiter;
   ++waiting_;
   if (!dialling_) dial_now();
   return ok;
 }
 
-void Link::leave(CallOp& op) noexcept {
-  (op.link_prev_ ? op.link_prev_->link_next_ : waiting_head_) = op.link_next_;
-  (op.link_next_ ? op.link_next_->link_prev_ : waiting_tail_) = op.link_prev_;
+void Link::leave(LinkWaiter& waiter) noexcept {
+  (waiter.prev_ ? waiter.prev_->next_ : waiting_head_) = waiter.next_;
+  (waiter.next_ ? waiter.next_->prev_ : waiting_tail_) = waiter.prev_;
   --waiting_;
+}
+
+void Link::probe() {
+  if (!closed_ && !dialling_ && !ready() && core_.core().now() >= not_before_) dial_now();
 }
 
 void Link::dial_now() {
   dialling_ = true;
   struct Start final : async_detail::Runnable, async_detail::Pooled {
-    Start(Link& l) : Runnable(&Start::fire), link(l) {}
+    explicit Start(std::shared_ptr<Link> l) : Runnable(&Start::fire), link(std::move(l)) {}
     static void fire(Runnable& work) {
       std::unique_ptr<Start> self(static_cast<Start*>(&work));
-      Link& link = self->link;
-      if (link.core_.scope().closing())
-        return link.fail_all(Status(Errc::unavailable, "shutting down"));
-      link.core_.scope().spawn("dial", link.dial(link.core_.scope().ctx()));
+      RpcCore& core = self->link->core_;
+      if (core.scope().closing())
+        return self->link->fail_all(Status(Errc::unavailable, "shutting down"));
+      core.scope().spawn("dial", dial(core.scope().ctx(), std::move(self->link)));
     }
-    Link& link;
+    std::shared_ptr<Link> link;
   };
-  core_.core().ready(
-      *new Start(*this));  // from the queue: a refusal must not come back inside wait()
+  // From the queue: a refusal must not come back inside wait().
+  core_.core().ready(*new Start(shared_from_this()));
 }
 
-Task<> Link::dial(Ctx& ctx) {
-  auto stream = co_await as_result(within(ctx, core_.config().connect_timeout, [this](Ctx& soon) {
-    return core_.transport().connect(soon, instance_.address);
-  }));
+Task<> Link::dial(Ctx& ctx, std::shared_ptr<Link> link) {
+  Link& self = *link;
+  auto stream =
+      co_await as_result(within(ctx, self.core_.config().connect_timeout, [&self](Ctx& soon) {
+        return self.core_.transport().connect(soon, self.instance_->address);
+      }));
   if (!stream.is_ok()) {
     Status why = std::move(stream).status();
     if (why == Errc::deadline_exceeded)
       why = Status(Errc::unavailable,
-                   "connect to " + instance_.address.to_string() + " took too long");
-    fail_all(why);
+                   "connect to " + self.instance_->address.to_string() + " took too long");
+    self.fail_all(why);
     co_return ok;
   }
-  connection_ = Ref<ClientConnection>(
-      new ClientConnection(core_, *std::move(stream), *this, instance_.id.to_string()));
-  connection_->open();
+  if (self.closed_) {
+    (*stream)->close();
+    co_return ok;
+  }
+  self.connection_ =
+      Ref<ClientConnection>(new ClientConnection(self.core_, *std::move(stream), self));
+  self.connection_->open();
   co_return ok;
 }
 
-void Link::established(ClientConnection&) {
+void Link::established() {
   dialling_ = false;
   backoff_.reset();
-  while (CallOp* op = waiting_head_) {
-    leave(*op);
-    op->on_link_ready();
+  core_.caller().peers()[instance_->slot].out = false;
+  const auto keep = shared_from_this();
+  while (LinkWaiter* waiter = waiting_head_) {
+    leave(*waiter);
+    waiter->on_link_ready();
   }
 }
 
 void Link::lost(ClientConnection& connection, const Status& why) {
   if (connection_.get() != &connection) return;
   connection_.reset();
-  if (dialling_) fail_all(why);
+  if (dialling_) return fail_all(why);
+  set_out(Nanos(0));
 }
 
 void Link::retire(ClientConnection& connection) {
   if (connection_.get() == &connection) connection_.reset();
 }
 
+void Link::drained(ClientConnection& connection) {
+  if (connection_.get() != &connection) return;
+  connection_.reset();
+  set_out(kLookAgain);
+}
+
+void Link::set_out(Nanos dial_after) {
+  if (closed_) return;
+  Peers::State& state = core_.caller().peers()[instance_->slot];
+  state.out = true;
+  state.dial_again = core_.core().now() + dial_after;
+}
+
 void Link::fail_all(const Status& why) {
+  const auto keep = shared_from_this();
   dialling_ = false;
-  const std::string address = instance_.address.to_string();
+  const std::string address = instance_->address.to_string();
   const bool named = why.text().find(address) != std::string::npos;
   last_error_ = Status(why.code() == Errc::cancelled ? Errc::unavailable : why.code(),
                        named ? why.text() : address + ": " + why.text());
-  not_before_ = core_.core().now() + backoff_.next(core_.core().random()());
+  const Nanos pause = backoff_.next(core_.core().random()());
+  not_before_ = core_.core().now() + pause;
+  set_out(pause);
   // Only those who wait now: one that comes back in its retry has its own turn.
   std::size_t count = waiting_;
   while (count-- > 0 && waiting_head_) {
-    CallOp* op = waiting_head_;
-    leave(*op);
-    op->on_lost(Status(last_error_).not_executed());
+    LinkWaiter* waiter = waiting_head_;
+    leave(*waiter);
+    waiter->on_link_failed(Status(last_error_).not_executed());
   }
 }
 
 void Link::close(const Status& why) {
+  const auto keep = shared_from_this();
   closed_ = true;
   if (Ref<ClientConnection> connection = connection_) connection->close(why, true);
   connection_.reset();
   if (waiting_head_) fail_all(why);
+}
+
+void Link::let_go() {
+  const auto keep = shared_from_this();
+  closed_ = true;
+  if (Ref<ClientConnection> connection = std::exchange(connection_, {})) {
+    connection->leave_link();
+    connection->close_when_idle();
+  }
+  if (waiting_head_) fail_all(Status(Errc::unavailable, instance_->id.to_string() + " has left"));
 }
 
 }  // namespace m3::rpc_detail

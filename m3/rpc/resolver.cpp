@@ -2,7 +2,7 @@
 #include "m3/rpc/resolver.h"
 
 #include <algorithm>
-#include <functional>
+#include <random>
 
 namespace m3 {
 namespace {
@@ -25,11 +25,48 @@ std::uint64_t rank(std::string_view key, std::string_view id) {
 
 }  // namespace
 
+void RouteWaiters::add(RouteWaiter& waiter) noexcept {
+  waiter.list_ = this;
+  waiter.prev_ = tail_;
+  waiter.next_ = nullptr;
+  (tail_ ? tail_->next_ : head_) = &waiter;
+  tail_ = &waiter;
+}
+
+void RouteWaiters::remove(RouteWaiter& waiter) noexcept {
+  RouteWaiters* list = std::exchange(waiter.list_, nullptr);
+  if (!list) return;
+  (waiter.prev_ ? waiter.prev_->next_ : list->head_) = waiter.next_;
+  (waiter.next_ ? waiter.next_->prev_ : list->tail_) = waiter.prev_;
+}
+
+void RouteWaiters::tell() {
+  RouteWaiter* last = tail_;  // who waits again is told the next time
+  while (RouteWaiter* waiter = head_) {
+    remove(*waiter);
+    const bool done = waiter == last;
+    waiter->on_route_change();
+    if (done) return;
+  }
+}
+
+Result<std::pair<AppId, HostPort>> parse_peer(std::string_view text) {
+  const std::string title = "peer \"" + std::string(text) + "\"";
+  const std::size_t at = text.find('@');
+  if (at == std::string_view::npos)
+    return Status(Errc::invalid_argument, title + ": write env.world.func.ins@host:port");
+  auto id = AppId::parse(text.substr(0, at));
+  if (!id.is_ok()) return std::move(id).status().add_context(title);
+  auto address = HostPort::parse(text.substr(at + 1));
+  if (!address.is_ok()) return std::move(address).status().add_context(title);
+  return std::pair(*std::move(id), *std::move(address));
+}
+
 Status StaticResolver::add(AppId id, HostPort address) {
   for (const auto& known : instances_)
     if (known->id == id)
       return Status(Errc::already_exists, "peer " + id.to_string() + " is listed twice");
-  auto instance = std::make_unique<Instance>();
+  auto instance = std::make_shared<Instance>();
   instance->id = std::move(id);
   instance->address = std::move(address);
   instance->slot = static_cast<std::uint32_t>(instances_.size());
@@ -40,29 +77,22 @@ Status StaticResolver::add(AppId id, HostPort address) {
     groups_.push_back({service, {}});
     group = std::prev(groups_.end());
   }
-  auto before = std::upper_bound(
-      group->instances.begin(), group->instances.end(), instance.get(),
-      [](const Instance* a, const Instance* b) { return instance_less(a->id, b->id); });
-  group->instances.insert(before, instance.get());
+  auto before =
+      std::upper_bound(group->instances.begin(), group->instances.end(), instance,
+                       [](const auto& a, const auto& b) { return instance_less(a->id, b->id); });
+  group->instances.insert(before, instance);
   instances_.push_back(std::move(instance));
   return ok;
 }
 
 Status StaticResolver::add(std::string_view text) {
-  const std::size_t at = text.find('@');
-  if (at == std::string_view::npos)
-    return Status(Errc::invalid_argument,
-                  "peer \"" + std::string(text) + "\": write env.world.func.ins@host:port");
-  auto id = AppId::parse(text.substr(0, at));
-  if (!id.is_ok()) return std::move(id).status().add_context("peer \"" + std::string(text) + "\"");
-  auto address = HostPort::parse(text.substr(at + 1));
-  if (!address.is_ok())
-    return std::move(address).status().add_context("peer \"" + std::string(text) + "\"");
-  return add(*std::move(id), *std::move(address));
+  auto peer = parse_peer(text);
+  if (!peer.is_ok()) return std::move(peer).status();
+  return add(std::move(peer->first), std::move(peer->second));
 }
 
 Status StaticResolver::add_address(HostPort address) {
-  auto instance = std::make_unique<Instance>();
+  auto instance = std::make_shared<Instance>();
   instance->address = std::move(address);
   instance->slot = static_cast<std::uint32_t>(instances_.size());
   instances_.push_back(std::move(instance));
@@ -75,50 +105,55 @@ const StaticResolver::Group* StaticResolver::group_of(const ServiceId& service) 
   return nullptr;
 }
 
-std::vector<const Instance*> StaticResolver::all(const ServiceId& service) {
+std::vector<std::shared_ptr<const Instance>> StaticResolver::all(Core&, const ServiceId& service) {
   const Group* group = group_of(service);
-  return group ? group->instances : std::vector<const Instance*>();
+  return group ? group->instances : std::vector<std::shared_ptr<const Instance>>();
 }
 
-Result<const Instance*> StaticResolver::pick(const RouteQuery& query) {
+Pick StaticResolver::pick(const RouteQuery& query) {
+  auto none = [](std::string text) {
+    return Pick{nullptr, Status(Errc::unavailable, std::move(text)).not_executed(), {}};
+  };
+  auto found = [](const Instance& instance) { return Pick{&instance, {}, {}}; };
   if (query.mode == RouteMode::p2p) {
     for (const auto& instance : instances_)
       if (instance->id.empty() ? instance->address.to_string() == query.key
                                : instance->id.to_string() == query.key)
-        return instance.get();
-    return Status(Errc::unavailable, "app " + std::string(query.key) + " is not among the peers")
-        .not_executed();
+        return found(*instance);
+    return none("app " + std::string(query.key) + " is not among the peers");
   }
   const Group* group = group_of(query.service);
-  if (!group)
-    return Status(Errc::unavailable,
-                  "no instance of " + query.service.to_string() + " is among the peers")
-        .not_executed();
+  if (!group) return none("no instance of " + query.service.to_string() + " is among the peers");
   const auto& instances = group->instances;
   switch (query.mode) {
     case RouteMode::single:
-      return instances.front();
+      return found(*instances.front());
     case RouteMode::hash:
     case RouteMode::actor: {
       const Instance* best = nullptr;
       std::uint64_t best_rank = 0;
-      for (const Instance* instance : instances) {
+      for (const auto& instance : instances) {
         const std::uint64_t r = rank(query.key, instance->id.to_string());
         if (!best || r > best_rank) {
-          best = instance;
+          best = instance.get();
           best_rank = r;
         }
       }
-      return best;
+      return found(*best);
     }
     default:
       break;
   }
-  if (instances.size() == 1) return instances.front();
+  if (instances.size() == 1) return found(*instances.front());
   std::uniform_int_distribution<std::size_t> any(0, instances.size() - 1);
-  const std::size_t first = any(query.random);
-  if (instances[first] != query.avoid) return instances[first];
-  return instances[(first + 1) % instances.size()];
+  const std::size_t first = any(query.peers.core().random());
+  for (std::size_t i = 0; i < instances.size(); ++i) {
+    const Instance& instance = *instances[(first + i) % instances.size()];
+    if (instance.slot != query.avoid && query.peers.usable(instance)) return found(instance);
+  }
+  const Instance& instance = *instances[first];
+  return found(instance.slot != query.avoid ? instance
+                                            : *instances[(first + 1) % instances.size()]);
 }
 
 }  // namespace m3

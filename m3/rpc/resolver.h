@@ -3,46 +3,81 @@
 
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "m3/async/core.h"
 #include "m3/base/app_id.h"
+#include "m3/base/host_port.h"
 #include "m3/base/result.h"
 #include "m3/base/route_mode.h"
-#include "m3/net/stream.h"
+#include "m3/rpc/peers.h"
 
 namespace m3 {
-
-/// One app that may be called.
-struct Instance {
-  AppId id;  ///< empty: whoever answers at the address (tools)
-  HostPort address;
-  std::uint32_t slot = 0;  ///< small and never used for another instance: an index for callers
-};
 
 /// What a call wants to know.
 struct RouteQuery {
   const ServiceId& service;
   RouteMode mode = RouteMode::random;
-  std::string_view key;             ///< hash key or app id
-  const Instance* avoid = nullptr;  ///< tried before; another one, if there is one
-  std::mt19937_64& random;
+  std::string_view key;           ///< hash key, app id or actor id
+  std::uint32_t avoid = kNoSlot;  ///< tried before; another one, if there is one
+  Peers& peers;                   ///< the calling core's
+};
+
+/// The answer: an instance, or why there is none.
+struct Pick {
+  /// Stays until the core's turn ends; who needs it longer takes shared_from_this().
+  const Instance* instance = nullptr;
+  Status why;              ///< not executed, when there is no instance
+  Nanos worth_waiting{0};  ///< > 0: an instance may come; Resolver::wait tells
+};
+
+/// A call that waits for the list of instances to change. Intrusive, core-local.
+class RouteWaiter {
+ public:
+  virtual void on_route_change() = 0;
+
+ protected:
+  ~RouteWaiter() = default;
+
+ private:
+  friend class RouteWaiters;
+  RouteWaiter* prev_ = nullptr;
+  RouteWaiter* next_ = nullptr;
+  class RouteWaiters* list_ = nullptr;
+};
+
+class RouteWaiters {
+ public:
+  void add(RouteWaiter& waiter) noexcept;
+  /// Nothing, when it does not wait.
+  static void remove(RouteWaiter& waiter) noexcept;
+  /// Tells all who wait now.
+  void tell();
+
+ private:
+  RouteWaiter* head_ = nullptr;
+  RouteWaiter* tail_ = nullptr;
 };
 
 /// Picks instances. Called on every core at once; never waits. Owned by the app; outlives callers.
 class Resolver {
  public:
   virtual ~Resolver() = default;
-  /// unavailable (not executed) when there is none; invalid_argument when the key is wrong.
-  /// The instance lives as long as the resolver.
-  virtual Result<const Instance*> pick(const RouteQuery& query) = 0;
-  /// Every instance of the service.
-  virtual std::vector<const Instance*> all(const ServiceId& service) = 0;
+  /// unavailable when there is none; invalid_argument when the key is wrong.
+  virtual Pick pick(const RouteQuery& query) = 0;
+  /// After a pick with worth_waiting, on the same core: told when it is worth another pick.
+  virtual void wait(Core&, const ServiceId&, RouteWaiter&) {}
+  /// Every instance of the service, for a notify to all that no broker carries.
+  virtual std::vector<std::shared_ptr<const Instance>> all(Core& core,
+                                                           const ServiceId& service) = 0;
+  /// May this instance be left out for its errors? Its service must keep half of its instances.
+  virtual bool may_eject(const Instance&, const Peers&) { return false; }
 };
 
-/// A fixed list: `peers` of a configuration file, or a test's.
+/// A fixed list: a test's, or a tool's.
 class StaticResolver final : public Resolver {
  public:
   StaticResolver() = default;
@@ -53,19 +88,24 @@ class StaticResolver final : public Resolver {
   /// Whoever answers there; picked only by the address as the key of a P2P route.
   Status add_address(HostPort address);
 
-  Result<const Instance*> pick(const RouteQuery& query) override;
-  std::vector<const Instance*> all(const ServiceId& service) override;
-  const std::vector<std::unique_ptr<Instance>>& instances() const noexcept { return instances_; }
+  Pick pick(const RouteQuery& query) override;
+  std::vector<std::shared_ptr<const Instance>> all(Core& core, const ServiceId& service) override;
+  const std::vector<std::shared_ptr<const Instance>>& instances() const noexcept {
+    return instances_;
+  }
 
  private:
   struct Group {
     ServiceId service;
-    std::vector<const Instance*> instances;  // in the order of instance_less
+    std::vector<std::shared_ptr<const Instance>> instances;  // in the order of instance_less
   };
   const Group* group_of(const ServiceId& service) const;
 
-  std::vector<std::unique_ptr<Instance>> instances_;
+  std::vector<std::shared_ptr<const Instance>> instances_;
   std::vector<Group> groups_;
 };
+
+/// "env.world.func.ins@host:port", as lists of peers have it.
+Result<std::pair<AppId, HostPort>> parse_peer(std::string_view text);
 
 }  // namespace m3

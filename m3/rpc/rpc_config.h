@@ -25,6 +25,9 @@ struct RpcConfig {
   std::size_t max_connections = 10000;                   ///< accepted, per core
   std::size_t max_waiting_for_connect = 10000;           ///< calls that wait for one connection
   unsigned max_attempts = 3;                             ///< of one call, on different instances
+  double retry_budget = 0.1;  ///< retries of calls that were sent, for each call made
+  unsigned eject_after = 5;   ///< errors in a row take an instance out...
+  Nanos eject_for = std::chrono::seconds(10);  ///< ...for so long; never more than half of them
 };
 
 }  // namespace m3

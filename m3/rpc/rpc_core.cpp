@@ -36,6 +36,9 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   shed_notify = shed("notify");
   calls = registry.counter("m3_rpc_calls_total", "Calls sent from here");
   retries = registry.counter("m3_rpc_retries_total", "Calls sent again to another instance");
+  retries_denied =
+      registry.counter("m3_rpc_retries_denied_total", "Retries that the budget did not allow");
+  ejected = registry.counter("m3_rpc_ejected_total", "Instances left out for errors in a row");
   auto broken = [&](const char* reason) {
     return registry.counter("m3_rpc_connections_broken_total", "Connections ended by a fault",
                             {{"reason", reason}});
@@ -221,8 +224,7 @@ Task<> RpcCore::drained(Ctx& ctx) {
 Task<> RpcCore::stop(Ctx& ctx) {
   begin_drain();
   const Status why(Errc::unavailable, "shutting down");
-  for (auto& link : caller_.links_)
-    if (link) link->close(why);
+  caller_.close(why);
   std::vector<Ref<Connection>> all;
   for (Connection* c = connections_; c; c = c->list_next) all.emplace_back(c);
   for (auto& connection : all) connection->close(why, true);

@@ -48,6 +48,8 @@ struct RpcMetrics {
   std::array<Counter, 18> outcomes;
   Counter calls;
   Counter retries;
+  Counter retries_denied;
+  Counter ejected;
   Counter late;
   Counter overloaded;
   Counter unknown_method;

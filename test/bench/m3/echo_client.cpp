@@ -18,22 +18,27 @@ namespace {
 /// So many connections to one server: each counts as an instance, picked by its number.
 class Numbered final : public m3::Resolver {
  public:
-  Numbered(int count, int port) : instances_(static_cast<std::size_t>(count)) {
-    for (std::size_t i = 0; i < instances_.size(); ++i) {
-      instances_[i].address.host = "127.0.0.1";
-      instances_[i].address.port = static_cast<std::uint16_t>(port);
-      instances_[i].slot = static_cast<std::uint32_t>(i);
+  Numbered(int count, int port) {
+    instances_.reserve(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      auto instance = std::make_shared<m3::Instance>();
+      instance->address.host = "127.0.0.1";
+      instance->address.port = static_cast<std::uint16_t>(port);
+      instance->slot = static_cast<std::uint32_t>(i);
+      instances_.push_back(std::move(instance));
     }
   }
-  m3::Result<const m3::Instance*> pick(const m3::RouteQuery& query) override {
+  m3::Pick pick(const m3::RouteQuery& query) override {
     std::size_t number = 0;
     std::from_chars(query.key.data(), query.key.data() + query.key.size(), number);
-    return &instances_[number];
+    return {instances_[number].get(), {}, {}};
   }
-  std::vector<const m3::Instance*> all(const m3::ServiceId&) override { return {}; }
+  std::vector<std::shared_ptr<const m3::Instance>> all(m3::Core&, const m3::ServiceId&) override {
+    return {};
+  }
 
  private:
-  std::vector<m3::Instance> instances_;
+  std::vector<std::shared_ptr<const m3::Instance>> instances_;
 };
 
 m3::Task<> call_on(m3::Ctx& ctx, EchoClient& echo, ClientRun& run, const EchoReq& request,
