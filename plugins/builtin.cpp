@@ -2,9 +2,14 @@
 #include "m3/plugin/builtin.h"
 
 #include "m3/plugin/registry.h"
+#include "plugins/router/local/local_router.h"
+#include "plugins/router/static/static_router.h"
 
 namespace m3 {
 
-void add_builtin([[maybe_unused]] Registry& registry) {}
+void add_builtin(Registry& registry) {
+  registry.add<LocalRouter>();
+  registry.add<StaticRouter>();
+}
 
 }  // namespace m3

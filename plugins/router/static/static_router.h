@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "m3/config/schema.h"
+#include "m3/plugin/router.h"
+
+namespace m3 {
+
+/// `[router.static]`: the instances stand in the file, and this app itself. Whether they live shows
+/// when they are called.
+class StaticRouter final : public Router {
+ public:
+  static constexpr std::string_view kName = "static";
+  static constexpr int kStage = 35;
+  struct Config {
+    std::vector<std::string> peers;
+    static void describe(Schema<Config>& s);
+  };
+
+  StaticRouter(Env& env, Config config);
+  ~StaticRouter() override;
+
+  bool reaches_other_processes() const override { return true; }
+  Task<> stop(Ctx& ctx) override;
+  /// Others do not see it: they have lists of their own.
+  Task<> announce(Ctx& ctx, Member self) override;
+  Task<> withdraw(Ctx& ctx) override;
+  void watch(const ServiceId& service, Watcher& watcher) override;
+  void unwatch(const ServiceId& service) override;
+  Task<std::vector<Member>> members(Ctx& ctx, ServiceId service) override;
+  /// Watchers hear of the new list.
+  Task<> reload(Ctx& ctx, Config config);
+
+ private:
+  struct Told;
+  struct Watch {
+    ServiceId service;
+    Watcher* watcher;
+  };
+  void take(const Config& config);
+  std::vector<Member> of(const ServiceId& service) const;
+  void tell(const Watch& watch);
+
+  Core& core_;
+  std::vector<Member> peers_;
+  Member self_;  // its id is empty until it is announced
+  std::vector<Watch> watches_;
+};
+
+/// "env.world.func.ins@host:port".
+Result<Member> parse_member(std::string_view text);
+
+}  // namespace m3
