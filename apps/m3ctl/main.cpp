@@ -13,7 +13,6 @@
 namespace {
 
 using m3ctl::Command;
-using m3ctl::Options;
 
 int report(const m3::Status& status, bool json) {
   std::fflush(stdout);

@@ -14,7 +14,6 @@ namespace m3ctl {
 namespace {
 
 using google::protobuf::Descriptor;
-using m3::Result;
 using m3::Status;
 using m3::wire::DescribedMethod;
 

@@ -52,7 +52,6 @@ Nanos average(const std::vector<Nanos>& times) {
 std::string as_text(const std::vector<Pings>& all, int count) {
   std::vector<std::vector<std::string>> rows{
       {"APP", "ADDRESS", "ANSWERED", "CONNECT", "MIN", "AVG", "MAX"}};
-  std::string failures;
   for (const Pings& pings : all) {
     std::vector<std::string> row{pings.app.empty() ? "-" : pings.app, pings.address,
                                  fmt::format("{}/{}", pings.times.size(), count)};

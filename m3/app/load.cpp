@@ -37,7 +37,7 @@ LoadedConfig App::Impl::load(ErrorList& errors) const {
 
 AppId App::Impl::choose_id(const AppId& given, const LoadedConfig& loaded,
                            ErrorList& errors) const {
-  const AppId chosen = given.empty() ? loaded.app.id.value_or(AppId()) : given;
+  AppId chosen = given.empty() ? loaded.app.id.value_or(AppId()) : given;
   const std::string file = given.empty() ? embedding.config_file : "--id";
   if (chosen.empty()) {
     errors.add({"", 0, "id",

@@ -285,7 +285,7 @@ Pick CallOp::pick() {
   std::string_view key = route_.key();
   if (mode == RouteMode::none) mode = method_.route;
   auto wrong = [](std::string text) {
-    return Pick{nullptr, Status(Errc::invalid_argument, std::move(text)), {}};
+    return Pick{nullptr, Status(Errc::invalid_argument, std::move(text)), {}, nullptr};
   };
   const std::string_view name = method_.full_name;
   if (mode == RouteMode::hash && (route_.mode() == RouteMode::none || route_.key_from_request())) {
@@ -349,12 +349,12 @@ bool CallOp::attempt() {
 
 bool CallOp::wait_for_route(const Pick& found) {
   const TimePoint now = ctx().core().now();
-  if (found.worth_waiting <= Nanos(0)) return false;
+  if (found.worth_waiting <= Nanos(0) || !found.waiters) return false;
   if (!route_wait_) route_wait_ = std::make_unique<RouteWait>(*this, found.worth_waiting);
   if (route_wait_->until <= now) return false;
   route_wait_->why = Status(found.why).not_executed();
   phase_ = Phase::routing;
-  caller_.core_.shared().resolver.wait(ctx().core(), service_, *route_wait_);
+  found.waiters->add(*route_wait_);
   ctx().core().timers().add(*route_wait_, route_wait_->until);
   return true;
 }

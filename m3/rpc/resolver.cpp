@@ -112,9 +112,9 @@ std::vector<std::shared_ptr<const Instance>> StaticResolver::all(Core&, const Se
 
 Pick StaticResolver::pick(const RouteQuery& query) {
   auto none = [](std::string text) {
-    return Pick{nullptr, Status(Errc::unavailable, std::move(text)).not_executed(), {}};
+    return Pick{nullptr, Status(Errc::unavailable, std::move(text)).not_executed(), {}, nullptr};
   };
-  auto found = [](const Instance& instance) { return Pick{&instance, {}, {}}; };
+  auto found = [](const Instance& instance) { return Pick{&instance, {}, {}, nullptr}; };
   if (query.mode == RouteMode::p2p) {
     for (const auto& instance : instances_)
       if (instance->id.empty() ? instance->address.to_string() == query.key

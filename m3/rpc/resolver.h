@@ -26,14 +26,6 @@ struct RouteQuery {
   Peers& peers;                   ///< the calling core's
 };
 
-/// The answer: an instance, or why there is none.
-struct Pick {
-  /// Stays until the core's turn ends; who needs it longer takes shared_from_this().
-  const Instance* instance = nullptr;
-  Status why;              ///< not executed, when there is no instance
-  Nanos worth_waiting{0};  ///< > 0: an instance may come; Resolver::wait tells
-};
-
 /// A call that waits for the list of instances to change. Intrusive, core-local.
 class RouteWaiter {
  public:
@@ -62,14 +54,22 @@ class RouteWaiters {
   RouteWaiter* tail_ = nullptr;
 };
 
+/// The answer: an instance, or why there is none.
+struct Pick {
+  /// Stays until the core's turn ends; who needs it longer takes shared_from_this().
+  const Instance* instance = nullptr;
+  Status why;  ///< when there is no instance
+  /// > 0: one may come, and `waiters` are told when it is worth another pick.
+  Nanos worth_waiting{0};
+  RouteWaiters* waiters = nullptr;
+};
+
 /// Picks instances. Called on every core at once; never waits. Owned by the app; outlives callers.
 class Resolver {
  public:
   virtual ~Resolver() = default;
   /// unavailable when there is none; invalid_argument when the key is wrong.
   virtual Pick pick(const RouteQuery& query) = 0;
-  /// After a pick with worth_waiting, on the same core: told when it is worth another pick.
-  virtual void wait(Core&, const ServiceId&, RouteWaiter&) {}
   /// Every instance of the service, for a notify to all that no broker carries.
   virtual std::vector<std::shared_ptr<const Instance>> all(Core& core,
                                                            const ServiceId& service) = 0;

@@ -37,7 +37,7 @@ SignalWatch::SignalWatch(Core& core, std::function<void(int)> on_signal)
 SignalWatch::~SignalWatch() {
   impl_->on_signal = nullptr;
   boost::system::error_code ignored;
-  impl_->signals.cancel(ignored);
+  (void)impl_->signals.cancel(ignored);
 }
 
 }  // namespace m3::app_detail

@@ -31,7 +31,7 @@ class Numbered final : public m3::Resolver {
   m3::Pick pick(const m3::RouteQuery& query) override {
     std::size_t number = 0;
     std::from_chars(query.key.data(), query.key.data() + query.key.size(), number);
-    return {instances_[number].get(), {}, {}};
+    return {instances_[number].get(), {}, {}, nullptr};
   }
   std::vector<std::shared_ptr<const m3::Instance>> all(m3::Core&, const m3::ServiceId&) override {
     return {};

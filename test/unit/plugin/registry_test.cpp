@@ -84,7 +84,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 TEST_CASE("plugin: sections choose; order is by stage, and what is needed comes first") {
   const Registry registry = all();
-  CHECK(choose(registry, "") == "");
+  CHECK(choose(registry, "").empty());
   CHECK(choose(registry, "[lease.local]\n[admin.console]\n[database.sqlite]\n") ==
         "admin.console database.sqlite lease.local ");
 }

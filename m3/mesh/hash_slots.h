@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "m3/base/app_id.h"
+
+namespace m3 {
+
+/// Hash routing: a key falls into one of 65,536 slots, and each slot belongs to the instance with
+/// the highest score for it (rendezvous hashing: Thaler and Ravishankar, "Using name-based mappings
+/// to increase hit rates", 1998). Only ids count, so that a restart moves nothing, and every
+/// process, in every language, gives the same answer: docs/reference/routing.md.
+inline constexpr std::size_t kHashSlots = 65536;
+
+std::uint16_t hash_slot(std::string_view key) noexcept;
+/// What score() is made of; once per id.
+std::uint64_t hash_of_id(std::string_view id) noexcept;
+/// `slot` belongs to the id with the highest score; of equals to the one that is less, as bytes.
+constexpr std::uint64_t slot_score(std::uint64_t id_hash, std::uint16_t slot) noexcept {
+  std::uint64_t x = id_hash ^ ((slot + std::uint64_t{1}) * 0x9e3779b97f4a7c15u);
+  x ^= x >> 33;
+  x *= 0xff51afd7ed558ccdu;
+  x ^= x >> 33;
+  x *= 0xc4ceb9fe1a85ec53u;
+  return x ^ (x >> 33);
+}
+
+/// Who owns each slot, kept while ids come and go: one that comes costs 65,536 scores, one that
+/// goes as many for its share of the slots. Not thread-safe.
+class HashSlots {
+ public:
+  using Position = std::uint16_t;
+  static constexpr Position kNobody = 0xffff;
+  static constexpr std::size_t kMostIds = 0xffff;
+
+  /// Brings it to these ids, by the least work. More than kMostIds: the rest is left out.
+  void set(const std::vector<const AppId*>& ids);
+  /// Owners by slot: positions in `ids()`.
+  const std::vector<Position>& owners() const noexcept { return owners_; }
+  /// The id at a position; empty when it has none.
+  const AppId& id_at(Position position) const noexcept { return entries_[position].id; }
+  std::size_t positions() const noexcept { return entries_.size(); }
+  std::size_t size() const noexcept { return by_id_.size(); }
+
+ private:
+  struct Entry {
+    AppId id;  // empty: free
+    std::uint64_t hash = 0;
+  };
+  void add(const AppId& id);
+  void remove(Position position);
+  bool beats(Position position, std::uint64_t score, std::size_t slot) const noexcept;
+
+  std::vector<Entry> entries_;
+  std::vector<Position> free_;
+  std::unordered_map<AppId, Position> by_id_;
+  std::vector<Position> owners_;
+  std::vector<std::uint64_t> best_;
+};
+
+}  // namespace m3

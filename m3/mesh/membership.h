@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "m3/plugin/router.h"
+#include "m3/rpc/peers.h"
+
+namespace m3 {
+
+/// Small numbers, given back when their instance is gone from every core. Thread-safe.
+class SlotPool {
+ public:
+  std::uint32_t take();
+  void give(std::uint32_t slot);
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t next_ = 0;
+};
+
+/// One instance of a service, as the mesh sees it.
+struct MeshEntry {
+  Member member;
+  std::shared_ptr<const Instance> instance;
+  bool listed = true;  ///< false: its registry no longer names it, but it answered
+};
+
+/// Who belongs to one service. Judges what the registry says: an empty list, or one that lacks more
+/// than half of those known, is not believed until those missing were asked themselves. Pure: told
+/// of lists and of probes, never waits. Core 0.
+class Membership {
+ public:
+  using Entries = std::map<AppId, MeshEntry, InstanceLess>;
+
+  explicit Membership(std::shared_ptr<SlotPool> slots) : slots_(std::move(slots)) {}
+
+  /// A list from the router. True when entries() changed. Of several generations of one id the
+  /// newest counts.
+  bool on_list(std::vector<Member> list);
+  /// A doubtful instance answered, or did not. True when entries() changed.
+  bool on_probe(const Instance& instance, bool answered);
+
+  /// In the order of instance_less.
+  const Entries& entries() const noexcept { return entries_; }
+  /// Those that must be asked whether they live, again and again until they are listed or gone.
+  std::vector<std::shared_ptr<const Instance>> doubtful() const;
+  bool heard() const noexcept { return heard_; }
+
+ private:
+  std::shared_ptr<const Instance> make_instance(const Member& member);
+
+  std::shared_ptr<SlotPool> slots_;
+  Entries entries_;
+  bool heard_ = false;
+};
+
+}  // namespace m3

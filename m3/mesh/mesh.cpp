@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/mesh.h"
+
+#include <cassert>
+
+#include "m3/async/timer.h"
+#include "m3/async/when.h"
+#include "m3/obs/log.h"
+#include "m3/rpc/node.h"
+
+namespace m3 {
+namespace {
+
+/// More scores than this are a helper thread's work: about 5 ms.
+constexpr std::size_t kScoresInline = 64 * kHashSlots;
+/// How long a probed instance has to say that it is leaving.
+constexpr Nanos kSayGoodbye = std::chrono::milliseconds(100);
+
+std::shared_ptr<const HashOwners> owners_of(const HashSlots& slots, const Snapshot& snapshot) {
+  auto out = std::make_shared<HashOwners>();
+  out->owners = slots.owners();
+  out->by_position.assign(slots.positions(), nullptr);
+  for (std::size_t i = 0; i < slots.positions(); ++i)
+    out->by_position[i] =
+        snapshot.named(slots.id_at(static_cast<HashSlots::Position>(i)).to_string());
+  return out;
+}
+
+std::vector<const AppId*> ids_of(const Snapshot& snapshot) {
+  std::vector<const AppId*> ids;
+  ids.reserve(snapshot.eligible().size());
+  for (const Instance* instance : snapshot.eligible()) ids.push_back(&instance->id);
+  return ids;
+}
+
+constexpr std::size_t kProbesAtOnce = 256;
+
+}  // namespace
+
+/// From a core to core 0: this service is called here.
+struct Mesh::Wish final : async_detail::Runnable {
+  Wish(Mesh& owner, ServiceId wanted, bool by_hash)
+      : Runnable(&Wish::fire), mesh(owner), service(std::move(wanted)), hash(by_hash) {}
+  static void fire(Runnable& work) {
+    std::unique_ptr<Wish> self(static_cast<Wish*>(&work));
+    self->mesh.watch(self->service, self->hash);
+  }
+  Mesh& mesh;
+  ServiceId service;
+  bool hash;
+};
+
+/// From core 0 to a core: the service's instances have changed.
+struct Mesh::Install final : async_detail::Runnable {
+  Install(Mesh& owner, Core& where, std::shared_ptr<const Snapshot> made)
+      : Runnable(&Install::fire), mesh(owner), core(where), snapshot(std::move(made)) {}
+  static void fire(Runnable& work) {
+    std::unique_ptr<Install> self(static_cast<Install*>(&work));
+    self->mesh.install(self->core, std::move(self->snapshot));
+  }
+  Mesh& mesh;
+  Core& core;
+  std::shared_ptr<const Snapshot> snapshot;
+};
+
+Mesh::Mesh(Runtime& runtime, Router& router, MeshConfig config, MetricRegistry& metrics)
+    : runtime_(runtime),
+      router_(router),
+      config_(config),
+      slots_(std::make_shared<SlotPool>()),
+      views_(runtime.size()),
+      lists_(metrics.counter("m3_mesh_lists_total", "Lists of instances that the router gave")),
+      unreachable_(
+          metrics.counter("m3_mesh_router_unreachable_total", "Times the router had no answer")),
+      doubted_(metrics.counter("m3_mesh_lists_doubted_total",
+                               "Lists not believed before those missing were asked")),
+      changes_(metrics.counter("m3_mesh_changes_total", "Changes of a service's instances")),
+      scope_(runtime.core(0)) {}
+
+Mesh::~Mesh() = default;
+
+void Mesh::start(RpcNode& node) { node_ = &node; }
+
+Task<> Mesh::stop(Ctx& ctx) {
+  if (std::exchange(stopped_, true)) co_return ok;
+  for (const auto& [service, watched] : watched_) router_.unwatch(service);
+  Task<> closed = scope_.close(ctx);
+  co_await std::move(closed);
+  // Messages between the cores that refer to this are gone when these have come back.
+  for (int round = 0; round < 2; ++round) {
+    for (unsigned i = 0; i < runtime_.size(); ++i) {
+      co_await run_on(ctx, runtime_.core(i), [](Ctx&) -> Task<> { co_return ok; });
+    }
+  }
+  co_return ok;
+}
+
+// ---- on every core
+
+Mesh::View& Mesh::view(Core& core, const ServiceId& service) {
+  auto& views = views_[core.index()].by_service;
+  const auto found = views.find(service);
+  if (found != views.end()) return *found->second;
+  auto& made = views[service];
+  made = std::make_unique<View>();
+  made->service = service;
+  made->asked = core.now();
+  ask(core, service, false);
+  return *made;
+}
+
+void Mesh::ask(Core&, const ServiceId& service, bool hash) {
+  runtime_.core(0).post(*new Wish(*this, service, hash));
+}
+
+Pick Mesh::pick(const RouteQuery& query) {
+  Core& core = query.peers.core();
+  View* found = nullptr;
+  if (query.mode == RouteMode::p2p) {
+    auto id = AppId::parse(query.key);
+    if (!id.is_ok()) return {nullptr, std::move(id).status(), {}, nullptr};
+    found = &view(core, id->service_id());
+  } else {
+    found = &view(core, query.service);
+  }
+  View& seen = *found;
+  const Snapshot* now = seen.snapshot.get();
+  if (!now) {
+    const Nanos left = config_.first_answer - (core.now() - seen.asked);
+    return {nullptr,
+            Status(Errc::unavailable, "nothing is known of " + seen.service.to_string() +
+                                          " yet: the router has not answered")
+                .not_executed(),
+            std::max(left, config_.wait_for_route), &seen.waiters};
+  }
+  const Instance* instance = nullptr;
+  switch (query.mode) {
+    case RouteMode::p2p:
+      instance = now->named(query.key);
+      break;
+    case RouteMode::hash:
+    case RouteMode::actor:
+      if (!now->has_hash() && !std::exchange(seen.wants_hash, true)) ask(core, seen.service, true);
+      instance = query.mode == RouteMode::actor ? now->owner(query.key)
+                                                : now->hash(query.key, query.peers, query.avoid);
+      break;
+    case RouteMode::single:
+      instance = now->single(query.peers, query.avoid);
+      break;
+    default:
+      instance = now->random(query.peers, query.avoid);
+      break;
+  }
+  if (instance) return {instance, {}, {}, nullptr};
+  const std::string who =
+      query.mode == RouteMode::p2p ? "the app " + std::string(query.key) : seen.service.to_string();
+  const std::string why = now->entries().empty() || query.mode == RouteMode::p2p
+                              ? "no instance of " + who + " is known"
+                              : "every instance of " + who + " is leaving or cordoned";
+  return {nullptr, Status(Errc::unavailable, why).not_executed(), config_.wait_for_route,
+          &seen.waiters};
+}
+
+std::vector<std::shared_ptr<const Instance>> Mesh::all(Core& core, const ServiceId& service) {
+  std::vector<std::shared_ptr<const Instance>> out;
+  const View& seen = view(core, service);
+  if (!seen.snapshot) return out;
+  out.reserve(seen.snapshot->entries().size());
+  for (const MeshEntry& entry : seen.snapshot->entries()) out.push_back(entry.instance);
+  return out;
+}
+
+bool Mesh::may_eject(const Instance& instance, const Peers& peers) {
+  const auto& views = views_[peers.core().index()].by_service;
+  const auto found = views.find(instance.id.service_id());
+  if (found == views.end() || !found->second->snapshot) return false;
+  const auto& eligible = found->second->snapshot->eligible();
+  std::size_t missing = 1;
+  for (const Instance* other : eligible)
+    if (other != &instance && (peers.is_ejected(*other) || peers.is_out(*other))) ++missing;
+  return missing * 2 <= eligible.size();
+}
+
+std::shared_ptr<const Snapshot> Mesh::snapshot(Core& core, const ServiceId& service) {
+  return view(core, service).snapshot;
+}
+
+void Mesh::install(Core& core, std::shared_ptr<const Snapshot> snapshot) {
+  View& seen = view(core, snapshot->service());
+  const auto before = std::exchange(seen.snapshot, std::move(snapshot));
+  if (before && node_)
+    for (const MeshEntry& entry : before->entries())
+      if (seen.snapshot->named(entry.instance->id.to_string()) != entry.instance.get())
+        node_->caller().forget(*entry.instance);
+  seen.waiters.tell();
+}
+
+// ---- on core 0
+
+void Mesh::watch(const ServiceId& service, bool hash) {
+  if (stopped_) return;
+  auto& watched = watched_[service];
+  const bool fresh = !watched;
+  if (fresh) watched = std::make_unique<Watched>(slots_);
+  if (hash && !std::exchange(watched->wants_hash, true) && watched->membership.heard())
+    return publish(service, *watched);
+  if (fresh) return router_.watch(service, *this);
+  // Another core begins to call it.
+  if (watched->membership.heard() && !watched->building) publish(service, *watched);
+}
+
+void Mesh::on_members(const ServiceId& service, std::vector<Member> members) {
+  lists_.inc();
+  if (!router_status_.is_ok()) log::info("the router answers again");
+  router_status_ = ok;
+  const auto found = watched_.find(service);
+  if (found == watched_.end()) return;
+  Watched& watched = *found->second;
+  if (watched.membership.on_list(std::move(members))) publish(service, watched);
+  probe_doubtful(service, watched);
+}
+
+void Mesh::on_unreachable(const ServiceId&, const Status& why) {
+  unreachable_.inc();
+  if (router_status_.is_ok())
+    log::warn("the router does not answer, what it said last stands: {}", why.to_string());
+  router_status_ = why;
+}
+
+void Mesh::publish(const ServiceId& service, Watched& watched) {
+  changes_.inc();
+  if (watched.building) {
+    watched.stale = true;
+    return;
+  }
+  auto snapshot = std::make_shared<Snapshot>(service, watched.membership.entries());
+  if (watched.wants_hash) {
+    const std::size_t size = snapshot->eligible().size();
+    const std::size_t had = watched.slots.size();
+    if ((size > had ? size - had : had - size) * kHashSlots > kScoresInline) {
+      watched.building = true;
+      scope_.spawn("hash slots", build(scope_.ctx(), service));
+      if (had > 0) return;  // the snapshot before is complete; this one follows soon
+    } else {
+      watched.slots.set(ids_of(*snapshot));
+      snapshot->set_hash(owners_of(watched.slots, *snapshot));
+    }
+  }
+  send(std::move(snapshot));
+}
+
+void Mesh::send(std::shared_ptr<const Snapshot> snapshot) {
+  for (unsigned i = 1; i < runtime_.size(); ++i)
+    runtime_.core(i).post(*new Install(*this, runtime_.core(i), snapshot));
+  install(runtime_.core(0), std::move(snapshot));
+}
+
+/// A large table, on a helper thread, until it is up to date.
+Task<> Mesh::build(Ctx& ctx, ServiceId service) {
+  Watched& watched = *watched_.at(service);
+  do {
+    watched.stale = false;
+    auto snapshot = std::make_shared<Snapshot>(service, watched.membership.entries());
+    auto slots = std::make_shared<HashSlots>(std::move(watched.slots));
+    watched.slots = HashSlots();
+    co_await run_blocking(ctx, runtime_, [slots, snapshot] { slots->set(ids_of(*snapshot)); });
+    snapshot->set_hash(owners_of(*slots, *snapshot));
+    watched.slots = std::move(*slots);
+    send(std::move(snapshot));
+  } while (watched.stale);
+  watched.building = false;
+  co_return ok;
+}
+
+void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
+  if (watched.probing || stopped_ || watched.membership.doubtful().empty()) return;
+  doubted_.inc();
+  watched.probing = true;
+  scope_.spawn("probe", probe(scope_.ctx(), service));
+}
+
+/// Asks those that the registry dropped all at once, until it lists them again or they are gone.
+Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
+  Watched& watched = *watched_.at(service);
+  for (;;) {
+    const auto doubtful = watched.membership.doubtful();
+    if (doubtful.empty()) break;
+    log::warn("{}: {} instances are no longer listed; asking them", service.to_string(),
+              doubtful.size());
+    std::vector<Task<bool>> asked;
+    asked.reserve(kProbesAtOnce);
+    for (std::size_t i = 0; i < doubtful.size() && i < kProbesAtOnce; ++i)
+      asked.push_back(answers(ctx, doubtful[i]));
+    Task<std::vector<bool>> all = when_all(ctx.core(), std::move(asked));
+    const std::vector<bool> there = co_await std::move(all);
+    bool changed = false;
+    for (std::size_t i = 0; i < there.size(); ++i)
+      changed |= watched.membership.on_probe(*doubtful[i], there[i]);
+    if (changed) publish(service, watched);
+    if (watched.membership.doubtful().empty()) break;
+    if (!changed) co_await sleep(ctx, config_.probe_again);
+  }
+  watched.probing = false;
+  co_return ok;
+}
+
+Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
+  if (!node_) co_return false;
+  Caller& caller = node_->caller();
+  Ctx soon(ctx, Deadline(ctx.core().now() + config_.probe_timeout));
+  Task<std::uint64_t> reached = caller.reach(soon, instance);
+  auto generation = co_await as_result(std::move(reached));
+  if (!generation.is_ok()) co_return false;
+  if (instance->generation && *generation > instance->generation) co_return false;
+  co_await sleep(ctx, kSayGoodbye);
+  co_return !caller.peers().is_out(*instance);
+}
+
+}  // namespace m3

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "m3/async/runtime.h"
+#include "m3/async/scope.h"
+#include "m3/mesh/membership.h"
+#include "m3/mesh/snapshot.h"
+#include "m3/obs/metric.h"
+#include "m3/plugin/router.h"
+#include "m3/rpc/resolver.h"
+
+namespace m3 {
+
+class RpcNode;
+
+struct MeshConfig {
+  Nanos wait_for_route{0};  ///< how long a call waits for an instance when none is known
+  Nanos first_answer = std::chrono::seconds(2);  ///< ... and for the router's first answer
+  Nanos probe_timeout = std::chrono::seconds(1);
+  Nanos probe_again = std::chrono::seconds(1);  ///< between probes of one that is not listed
+};
+
+/// Who can be called, and whom a call goes to: watches the router for each service that somebody
+/// calls, judges its lists (Membership) and hands every core the same Snapshot. Owned by the app;
+/// outlives its RpcNode.
+///
+/// Core 0 watches, probes and builds; each core picks from its own view, without locks.
+class Mesh final : public Resolver, Router::Watcher {
+ public:
+  Mesh(Runtime& runtime, Router& router, MeshConfig config, MetricRegistry& metrics);
+  Mesh(const Mesh&) = delete;
+  Mesh& operator=(const Mesh&) = delete;
+  ~Mesh() override;
+
+  /// On core 0, before the first pick; the node is told what is no longer listed, and probes.
+  void start(RpcNode& node);
+  /// On core 0, before the node stops: no watch, no probe runs afterwards.
+  Task<> stop(Ctx& ctx);
+
+  Pick pick(const RouteQuery& query) override;
+  std::vector<std::shared_ptr<const Instance>> all(Core& core, const ServiceId& service) override;
+  bool may_eject(const Instance& instance, const Peers& peers) override;
+
+  /// What this core knows of a service; null before the first answer. Begins a watch.
+  std::shared_ptr<const Snapshot> snapshot(Core& core, const ServiceId& service);
+  /// Why the router cannot be asked; OK while it can.
+  Status router_status() const { return router_status_; }
+
+ private:
+  /// A service, as one core sees it.
+  struct View {
+    ServiceId service;
+    std::shared_ptr<const Snapshot> snapshot;
+    RouteWaiters waiters;
+    TimePoint asked{};
+    bool wants_hash = false;
+  };
+  struct CoreViews {
+    std::unordered_map<ServiceId, std::unique_ptr<View>> by_service;
+  };
+  /// A service, as core 0 watches it.
+  struct Watched {
+    explicit Watched(std::shared_ptr<SlotPool> slots) : membership(std::move(slots)) {}
+    Membership membership;
+    HashSlots slots;
+    bool wants_hash = false;
+    bool building = false;  // a helper thread has `slots`
+    bool stale = false;     // changed while building
+    bool probing = false;
+  };
+  struct Wish;
+  struct Install;
+
+  void on_members(const ServiceId& service, std::vector<Member> members) override;
+  void on_unreachable(const ServiceId& service, const Status& why) override;
+
+  View& view(Core& core, const ServiceId& service);
+  void ask(Core& core, const ServiceId& service, bool hash);
+  void watch(const ServiceId& service, bool hash);
+  void publish(const ServiceId& service, Watched& watched);
+  void send(std::shared_ptr<const Snapshot> snapshot);
+  void install(Core& core, std::shared_ptr<const Snapshot> snapshot);
+  Task<> build(Ctx& ctx, ServiceId service);
+  void probe_doubtful(const ServiceId& service, Watched& watched);
+  Task<> probe(Ctx& ctx, ServiceId service);
+  Task<bool> answers(Ctx& ctx, std::shared_ptr<const Instance> instance);
+
+  Runtime& runtime_;
+  Router& router_;
+  const MeshConfig config_;
+  RpcNode* node_ = nullptr;
+  std::shared_ptr<SlotPool> slots_;
+  std::vector<CoreViews> views_;  // by core
+  std::unordered_map<ServiceId, std::unique_ptr<Watched>> watched_;
+  bool stopped_ = false;
+  Status router_status_;
+  Counter lists_;
+  Counter unreachable_;
+  Counter doubted_;
+  Counter changes_;
+  Scope scope_;  // core 0
+};
+
+}  // namespace m3

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/snapshot.h"
+
+#include <algorithm>
+
+namespace m3 {
+namespace {
+
+/// `draw` scaled to 0 … n-1, without a division (Lemire, 2019; the bias is below 2^-32).
+std::size_t scaled(std::uint32_t draw, std::size_t n) noexcept {
+  return static_cast<std::size_t>((std::uint64_t{draw} * n) >> 32);
+}
+
+}  // namespace
+
+Snapshot::Snapshot(ServiceId service, const Membership::Entries& entries)
+    : service_(std::move(service)) {
+  entries_.reserve(entries.size());
+  for (const auto& [id, entry] : entries) entries_.push_back(entry);
+  bool same = true;
+  std::uint64_t total = 0;
+  eligible_.reserve(entries_.size());
+  id_hashes_.reserve(entries_.size());
+  weighty_.reserve(entries_.size());
+  weights_upto_.reserve(entries_.size());
+  for (const MeshEntry& entry : entries_) {
+    const Instance& instance = *entry.instance;
+    by_id_.emplace(instance.id.to_string(), &instance);
+    if (entry.member.state != MemberState::serving) continue;
+    eligible_.push_back(&instance);
+    id_hashes_.push_back(hash_of_id(instance.id.to_string()));
+    same = same && instance.weight == eligible_.front()->weight;
+    if (instance.weight == 0) continue;
+    total += instance.weight;
+    weighty_.push_back(&instance);
+    weights_upto_.push_back(total);
+  }
+  if (same || total == 0) {
+    weighty_.clear();
+    weights_upto_.clear();
+  }
+}
+
+const Instance* Snapshot::weighted(std::uint64_t draw) const {
+  if (weights_upto_.empty())
+    return eligible_[scaled(static_cast<std::uint32_t>(draw), eligible_.size())];
+  const std::uint64_t at =
+      (static_cast<std::uint64_t>(static_cast<std::uint32_t>(draw)) * weights_upto_.back()) >> 32;
+  const auto found = std::upper_bound(weights_upto_.begin(), weights_upto_.end(), at);
+  return weighty_[static_cast<std::size_t>(found - weights_upto_.begin())];
+}
+
+const Instance* Snapshot::random(Peers& peers, std::uint32_t avoid) const {
+  if (eligible_.empty()) return nullptr;
+  if (eligible_.size() == 1) return eligible_.front();
+  const std::uint64_t draw = peers.core().random()();
+  const Instance* a = weighted(draw);
+  const Instance* b = weighted(draw >> 32);
+  const bool a_good = a->slot != avoid && peers.usable(*a);
+  const bool b_good = b->slot != avoid && peers.usable(*b);
+  if (a_good && b_good) return peers.in_flight(*b) < peers.in_flight(*a) ? b : a;
+  if (a_good) return a;
+  if (b_good) return b;
+  // Neither: whoever can be reached, from a random place on.
+  const std::vector<const Instance*>& all = weighty_.empty() ? eligible_ : weighty_;
+  const std::size_t first = scaled(static_cast<std::uint32_t>(draw), all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Instance* instance = all[(first + i) % all.size()];
+    if (instance->slot != avoid && peers.usable(*instance)) return instance;
+  }
+  // Nobody: an ejected one before one that is out, and another before the one that just failed.
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Instance* instance = all[(first + i) % all.size()];
+    if (instance->slot != avoid && !peers.is_out(*instance)) return instance;
+  }
+  return a->slot != avoid ? a : b->slot != avoid ? b : all[(first + 1) % all.size()];
+}
+
+const Instance* Snapshot::best_for(std::uint16_t slot, Peers* peers, std::uint32_t avoid) const {
+  const Instance* best = nullptr;
+  std::uint64_t best_score = 0;
+  for (std::size_t i = 0; i < eligible_.size(); ++i) {
+    const Instance& instance = *eligible_[i];
+    if (peers && (instance.slot == avoid || !peers->usable(instance))) continue;
+    const std::uint64_t score = slot_score(id_hashes_[i], slot);
+    if (best && (score < best_score || (score == best_score && best->id < instance.id))) continue;
+    best = &instance;
+    best_score = score;
+  }
+  return best;
+}
+
+const Instance* Snapshot::owner(std::string_view key) const {
+  const std::uint16_t slot = hash_slot(key);
+  if (!hash_) return best_for(slot, nullptr, kNoSlot);
+  const HashSlots::Position position = hash_->owners[slot];
+  return position == HashSlots::kNobody ? nullptr : hash_->by_position[position];
+}
+
+const Instance* Snapshot::hash(std::string_view key, Peers& peers, std::uint32_t avoid) const {
+  const Instance* first = owner(key);
+  if (!first || (first->slot != avoid && peers.usable(*first))) return first;
+  const Instance* next = best_for(hash_slot(key), &peers, avoid);
+  return next ? next : first;
+}
+
+const Instance* Snapshot::single(Peers& peers, std::uint32_t avoid) const {
+  for (const Instance* instance : eligible_)
+    if (instance->slot != avoid && peers.usable(*instance)) return instance;
+  return eligible_.empty() ? nullptr : eligible_.front();
+}
+
+const Instance* Snapshot::named(std::string_view id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+}  // namespace m3

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "m3/mesh/hash_slots.h"
+#include "m3/mesh/membership.h"
+#include "m3/rpc/resolver.h"
+
+namespace m3 {
+
+/// Whom the hash slots belong to, with the instances of one snapshot.
+struct HashOwners {
+  std::vector<HashSlots::Position> owners;  ///< by slot
+  std::vector<const Instance*> by_position;
+};
+
+/// The instances of one service at one time. Shared by all cores, never changes; the pickers are
+/// its functions, and they allocate nothing.
+class Snapshot {
+ public:
+  /// `hash` may be null: then hash routing looks at every instance, with the same result.
+  Snapshot(ServiceId service, const Membership::Entries& entries);
+
+  const ServiceId& service() const noexcept { return service_; }
+  const std::vector<MeshEntry>& entries() const noexcept { return entries_; }
+  bool empty() const noexcept { return entries_.empty(); }
+
+  /// Those that take calls which do not name them.
+  const std::vector<const Instance*>& eligible() const noexcept { return eligible_; }
+  void set_hash(std::shared_ptr<const HashOwners> owners) { hash_ = std::move(owners); }
+  bool has_hash() const noexcept { return hash_ != nullptr; }
+
+  /// The less busy of two (power of two choices: Mitzenmacher, 2001), by weight, among those that
+  /// can be reached.
+  const Instance* random(Peers& peers, std::uint32_t avoid) const;
+  /// The owner of the key's slot; when it cannot be reached, the next in rank.
+  const Instance* hash(std::string_view key, Peers& peers, std::uint32_t avoid) const;
+  /// The owner by membership alone, so that all callers agree.
+  const Instance* owner(std::string_view key) const;
+  /// The lowest; when it cannot be reached, the next.
+  const Instance* single(Peers& peers, std::uint32_t avoid) const;
+  const Instance* named(std::string_view id) const;
+
+ private:
+  const Instance* weighted(std::uint64_t draw) const;
+  const Instance* best_for(std::uint16_t slot, Peers* peers, std::uint32_t avoid) const;
+
+  ServiceId service_;
+  std::vector<MeshEntry> entries_;
+  std::vector<const Instance*> eligible_;
+  std::vector<std::uint64_t> id_hashes_;     // of eligible_
+  std::vector<std::uint64_t> weights_upto_;  // empty: all weigh the same
+  std::vector<const Instance*> weighty_;     // those with a weight; empty: as eligible_
+  std::unordered_map<std::string_view, const Instance*> by_id_;
+  std::shared_ptr<const HashOwners> hash_;
+};
+
+}  // namespace m3
