@@ -109,7 +109,7 @@ Document Document::parse(std::string_view text, std::string file_name, ErrorList
   out.file_ = std::make_shared<std::string>(std::move(file_name));
   Decoder decoder{*out.file_, errors};
   auto root = std::make_shared<Value>(parse_text(text, decoder));
-  config_detail::expand_environment(*root, environment, decoder);
+  if (environment) config_detail::expand_environment(*root, environment, decoder);
   root->line = 0;
   out.root_ = std::move(root);
   return out;

@@ -66,6 +66,7 @@ class Document {
   Document();
 
   /// Problems go to `errors`, with file and line; what could be read is there nevertheless.
+  /// An empty `environment` leaves every string as it was written.
   static Document parse(std::string_view text, std::string file_name, ErrorList& errors,
                         const Environment& environment = process_environment());
   static Document load(const std::string& path, ErrorList& errors,
@@ -73,6 +74,8 @@ class Document {
 
   const std::string& file() const noexcept { return *file_; }
   Section root() const;
+  /// The whole file, for tools that write it again (print_file() in print.h).
+  const ConfigValue& value() const noexcept { return *root_; }
   /// `[name]`; an empty one when it is not in the file.
   Section section(std::string_view name, ErrorList& errors) const;
   bool has(std::string_view name) const;

@@ -183,7 +183,28 @@ void diff_section(const SchemaBase& schema, std::string_view section, const void
   }
 }
 
+namespace {
+
+void print_table(const Value& table, const std::string& path, std::string& out) {
+  for (std::size_t i = 0; i < table.items.size(); ++i)
+    if (table.items[i].kind != Value::Kind::table)
+      out += fmt::format("{} = {}\n", toml_key(table.names[i]), to_toml(table.items[i]));
+  for (std::size_t i = 0; i < table.items.size(); ++i) {
+    if (table.items[i].kind != Value::Kind::table) continue;
+    const std::string inner = joined(path, table.names[i]);
+    out += fmt::format("\n[{}]\n", inner);
+    print_table(table.items[i], inner, out);
+  }
+}
+
+}  // namespace
 }  // namespace config_detail
+
+std::string print_file(const ConfigValue& table) {
+  std::string out;
+  config_detail::print_table(table, "", out);
+  return out;
+}
 
 Status check_reload(const std::vector<ConfigChange>& changes) {
   std::string text;

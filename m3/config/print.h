@@ -24,6 +24,9 @@ std::string print_config(std::string_view section, const T& config) {
   return config_detail::print_section(config_detail::schema_of<T>(), section, &config);
 }
 
+/// A file's tree as TOML that parses to the same, nothing hidden and strings as they are.
+std::string print_file(const ConfigValue& table);
+
 /// A table in Markdown of all keys, from their declarations: docs/reference/config.md is made of
 /// these.
 template <class T>

@@ -13,6 +13,9 @@
 
 namespace m3 {
 
+/// What a TOML file says, as a tree that knows its lines.
+using ConfigValue = config_detail::Value;
+
 /// What add() gives: says more about the key just declared. Lives for that statement.
 template <class M>
 class SchemaField {
@@ -99,8 +102,9 @@ class SchemaField {
 ///   };
 ///
 /// A field is a bool, a number, a string, a duration ("10s"), an enum with enum_names() beside it,
-/// a std::vector, std::map<std::string, …> or std::optional of such, a struct with describe(), or a
-/// type with parse() and to_string() (ByteSize, AppId, …).
+/// a std::vector, std::map<std::string, …> or std::optional of such, a struct with describe(), a
+/// type with parse() and to_string() (ByteSize, AppId, …), or one that takes several kinds of
+/// values: `static Result<M> from_value(const ConfigValue&)`, to_value() and kTypeName.
 template <class T>
 class Schema : public config_detail::SchemaBase {
  public:

@@ -104,6 +104,14 @@ concept Parsed = requires(std::string_view text, const M& value) {
 template <class M>
 concept NamedEnum = std::is_enum_v<M> && requires(M value) { enum_names(value).begin()->first; };
 
+/// Types that look at the value themselves: `static Result<M> from_value(const Value&)`,
+/// to_value().
+template <class M>
+concept FromValue = requires(const Value& value, const M& given) {
+  { M::from_value(value).value() } -> std::convertible_to<M>;
+  { given.to_value() } -> std::convertible_to<Value>;
+};
+
 template <class M>
 const SchemaBase& schema_of();
 
@@ -196,11 +204,20 @@ bool decode_into(const Value& value, M& out, Decoder& decoder) {
     out = std::move(item);
   } else if constexpr (Described<M>) {
     return decode_struct(value, schema_of<M>(), &out, decoder);
+  } else if constexpr (FromValue<M>) {
+    auto read = M::from_value(value);
+    if (!read) {
+      decoder.error(value.line,
+                    decoder.secret ? "it does not have the right form" : read.status().text());
+      return false;
+    }
+    out = *std::move(read);
   } else {
     static_assert(
         Parsed<M>,
         "a config field must be a bool, number, string, duration, enum with enum_names(), vector, "
-        "map, optional, a struct with describe(), or a type with parse() and to_string()");
+        "map, optional, a struct with describe(), or a type with parse() and to_string(), or with "
+        "from_value() and to_value()");
     if (!decode_text(value, type_name<M>(), M().to_string(), decoder)) return false;
     auto parsed = M::parse(value.text);
     if (!parsed) {
@@ -244,6 +261,8 @@ Value encode_from(const M& value) {
     return value ? encode_from(*value) : Value();
   } else if constexpr (Described<M>) {
     return encode_struct(schema_of<M>(), &value);
+  } else if constexpr (FromValue<M>) {
+    return value.to_value();
   } else {
     return Value::of(std::string(value.to_string()));
   }

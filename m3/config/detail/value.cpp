@@ -152,6 +152,7 @@ std::string to_toml(const Value& value) {
     case Value::Kind::floating:
       return float_text(value.floating);
     case Value::Kind::date:
+      return value.text;
     case Value::Kind::string:
       return quoted(value.text);
     case Value::Kind::array:

@@ -295,3 +295,40 @@ TEST_CASE("config: numbers and booleans can come from the environment") {
   CHECK(errors_of<Config>("cores = \"8\"") ==
         "a.toml:1: cores: expected an integer, found the string \"8\"\n");
 }
+
+namespace game {
+
+/// "auto" or a list of ports.
+struct Ports {
+  static constexpr std::string_view kTypeName = "\"auto\" or a list";
+  std::vector<int> list;
+  static m3::Result<Ports> from_value(const m3::ConfigValue& value) {
+    Ports out;
+    if (value.kind == m3::ConfigValue::Kind::string && value.text == "auto") return out;
+    if (value.kind != m3::ConfigValue::Kind::array)
+      return m3::Status(m3::Errc::invalid_argument, "expected \"auto\" or a list");
+    for (const auto& item : value.items) out.list.push_back(static_cast<int>(item.integer));
+    return out;
+  }
+  m3::ConfigValue to_value() const { return m3::ConfigValue::of(std::string("auto")); }
+};
+
+struct Server {
+  Ports ports;
+  static void describe(m3::Schema<Server>& s) { s.add("ports", &Server::ports); }
+};
+
+}  // namespace game
+
+TEST_CASE("config: a type may take several kinds of values") {
+  ErrorList errors;
+  CHECK(config_test::parse("ports = \"auto\"", errors)
+            .root()
+            .decode<game::Server>(errors)
+            ->ports.list.empty());
+  const auto listed =
+      config_test::parse("ports = [1, 2]", errors).root().decode<game::Server>(errors);
+  CHECK(listed->ports.list == std::vector<int>{1, 2});
+  CHECK(errors.empty());
+  CHECK(errors_of<game::Server>("\nports = 5") == "a.toml:2: ports: expected \"auto\" or a list\n");
+}

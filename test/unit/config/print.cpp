@@ -164,3 +164,13 @@ TEST_CASE("config: a changed list does not show the secrets in it") {
   CHECK(changes[0].before == "[{ user = \"m3\", password = \"***\" }]");
   CHECK(changes[0].after == "[{ user = \"other\", password = \"***\" }]");
 }
+
+TEST_CASE("config: a file that is read without an environment prints as it was") {
+  const std::string text =
+      "list = [1, 2.5, \"x\", { a = true }]\ntoken = \"${TOKEN:-a}\"\nwhen = 2026-01-02\n"
+      "\n[router]\n\n[router.static]\npeers = []\n";
+  m3::ErrorList errors;
+  const m3::Document document = m3::Document::parse(text, "a.toml", errors, nullptr);
+  CHECK(errors.empty());
+  CHECK(m3::print_file(document.value()) == text);
+}
