@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "m3/net/metadata_codec.h"
+#include "m3/rpc/caller.h"
+#include "m3/rpc/connection.h"
+#include "m3/rpc/interceptor.h"
+#include "m3/rpc/rpc_core.h"
+
+namespace m3 {
+
+using rpc_detail::ClientConnection;
+using rpc_detail::LocalCall;
+using rpc_detail::ServerCall;
+
+namespace {
+/// A budget that is saved up for longer would let a storm through.
+constexpr double kMostRetries = 100;
+}  // namespace
+
+namespace rpc_detail {
+
+/// A caller in this process, as the handler's side sees it. Outlives a caller that gave up.
+class LocalCall final : public CallSink, public async_detail::Pooled {
+ public:
+  explicit LocalCall(CallOp* op) noexcept : op_(op) {}
+  void answer(ServerCall& call, Status outcome) override {
+    running_ = nullptr;
+    if (CallOp* op = std::exchange(op_, nullptr))
+      op->on_local_answer(outcome.is_ok() ? call.response() : nullptr, call.ctx.reply(),
+                          std::move(outcome));
+  }
+  void suspended(ServerCall& call) override { running_ = &call; }
+  void give_up(CancelReason reason) {
+    op_ = nullptr;
+    if (running_) running_->ctx.cancel(reason);
+  }
+
+ private:
+  void expire() noexcept override { delete this; }
+  CallOp* op_;
+  ServerCall* running_ = nullptr;
+};
+
+}  // namespace rpc_detail
+
+/// A call for which there is no instance yet.
+struct CallOp::RouteWait final : RouteWaiter, async_detail::TimerNode {
+  RouteWait(CallOp& owner, Nanos limit)
+      : TimerNode(&RouteWait::on_timer), op(owner), until(op.ctx().core().now() + limit) {}
+  ~RouteWait() { RouteWaiters::remove(*this); }
+  void on_route_change() override { op.on_route_change(); }
+  static void on_timer(async_detail::TimerNode& node) {
+    auto& self = static_cast<RouteWait&>(node);
+    RouteWaiters::remove(self);
+    self.op.phase_ = Phase::idle;
+    self.op.end(std::move(self.why));
+  }
+  CallOp& op;
+  TimePoint until;
+  Status why;
+};
+
+/// The interceptors around a call that was asked for with them.
+struct CallOp::Intercepted final : Interceptor::Next {
+  Intercepted(CallOp& owner, const Interceptors& list)
+      : op(owner),
+        info{owner.method_, owner.request_, nullptr, owner.service_.to_string()},
+        chain(list, info, *this) {}
+  Task<> operator()(Ctx& ctx) override {
+    co_await CallOp(op.caller_, ctx, op.service_, op.method_, op.request_, op.response_, op.route_,
+                    false);
+    info.response = op.response_;
+    co_return ok;
+  }
+  static std::coroutine_handle<> on_done(void* arg) {
+    auto* self = static_cast<Intercepted*>(arg);
+    CallOp& op = self->op;
+    op.phase_ = Phase::idle;
+    op.finish_later(self->task.frame().promise().take_result().status());
+    return std::noop_coroutine();
+  }
+  CallOp& op;
+  InterceptedCall info;
+  rpc_detail::Chain chain;
+  Task<> task;
+};
+
+CallOp::CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
+               const google::protobuf::MessageLite& request,
+               google::protobuf::MessageLite* response, Route route, bool intercept)
+    : CtxOp(ctx),
+      caller_(caller),
+      service_(service),
+      method_(method),
+      request_(request),
+      response_(response),
+      route_(std::move(route)),
+      intercept_(intercept) {}
+
+CallOp::CallOp(CallOp&& other) noexcept
+    : CtxOp(other.ctx()),
+      caller_(other.caller_),
+      service_(other.service_),
+      method_(other.method_),
+      request_(other.request_),
+      response_(other.response_),
+      route_(std::move(other.route_)),
+      intercept_(other.intercept_) {}
+
+CallOp::~CallOp() = default;
+
+bool CallOp::start(async_detail::Waiter& waiter) {
+  if (intercept_ && !caller_.core_.shared().client_interceptors.empty()) {
+    if (start_intercepted()) return true;
+    suspend(waiter);
+    return false;
+  }
+  if (refused()) {
+    error() = std::move(error()).not_executed();
+    tally(error());
+    return true;
+  }
+  const Nanos timeout = method_.timeout_ms ? std::chrono::milliseconds(method_.timeout_ms)
+                                           : caller_.core_.config().default_timeout;
+  // A context with a deadline has said how long it will wait; a method's own timeout is tighter
+  // still.
+  deadline_ = ctx().deadline();
+  if (method_.timeout_ms || deadline_.is_never())
+    deadline_ = deadline_.sooner(Deadline(ctx().core().now() + timeout));
+  caller_.core_.metrics().calls.inc();
+  caller_.retries_ = std::min(caller_.retries_ + caller_.core_.config().retry_budget, kMostRetries);
+  if (attempt()) {
+    count_out();
+    tally(error());
+    return true;
+  }
+  suspend(waiter);
+  if (deadline_ < ctx().deadline()) ctx().core().timers().add(timer_, deadline_.at());
+  return false;
+}
+
+void CallOp::tally(const Status& outcome) {
+  const auto code = static_cast<std::size_t>(outcome.code());
+  auto& outcomes = caller_.core_.metrics().outcomes;
+  outcomes[code < outcomes.size() ? code : static_cast<std::size_t>(Errc::unknown)].inc();
+}
+
+bool CallOp::start_intercepted() {
+  phase_ = Phase::intercepted;
+  intercepted_ = std::make_unique<Intercepted>(*this, caller_.core_.shared().client_interceptors);
+  intercepted_->task = intercepted_->chain(ctx());
+  auto frame = intercepted_->task.frame();
+  if (!async_detail::start_root(frame, frame.promise(), &Intercepted::on_done, intercepted_.get()))
+    return false;
+  error() = intercepted_->task.frame().promise().take_result().status();
+  phase_ = Phase::idle;
+  return true;
+}
+
+/// One instance for this attempt; the last one tried is avoided.
+Pick CallOp::pick() {
+  RouteMode mode = route_.mode();
+  std::string key_buffer;
+  std::string_view key = route_.key();
+  if (mode == RouteMode::none) mode = method_.route;
+  auto wrong = [](std::string text) {
+    return Pick{nullptr, Status(Errc::invalid_argument, std::move(text)), {}, nullptr};
+  };
+  const std::string_view name = method_.full_name;
+  if (mode == RouteMode::hash && (route_.mode() == RouteMode::none || route_.key_from_request())) {
+    if (!method_.route_key)
+      return wrong(std::string(name) +
+                   " has no route_key to hash: name one in its .proto, or say m3::to::hash(key)");
+    key_buffer = method_.route_key(request_);
+    key = key_buffer;
+  }
+  if (mode == RouteMode::p2p && key.empty())
+    return wrong(std::string(name) + " goes to a named app: say m3::to::app(id)");
+  if (mode == RouteMode::actor && key.empty())
+    return wrong(std::string(name) + " goes to an actor: say m3::to::actor(id)");
+  if (mode != RouteMode::p2p && service_.empty())
+    return wrong("the client's world or func cannot be part of an app id");
+  return caller_.pick(service_, mode, key, slot_);
+}
+
+void CallOp::count_in(const Instance& instance) {
+  count_out();
+  counted_ = instance.slot;
+  ++caller_.peers_[counted_].in_flight;
+}
+
+void CallOp::count_out() noexcept {
+  const std::uint32_t slot = std::exchange(counted_, kNoSlot);
+  if (slot != kNoSlot) --caller_.peers_[slot].in_flight;
+}
+
+/// True: ended now, error() says how. False: something will call settle() or end().
+bool CallOp::attempt() {
+  for (;;) {
+    const Pick found = pick();
+    if (!found.instance) {
+      if (wait_for_route(found)) return false;
+      error() = Status(found.why).not_executed();
+      return true;
+    }
+    const Instance& instance = *found.instance;
+    const bool elsewhere = instance.slot != slot_;
+    ++attempts_;
+    if (!instance.id.empty() && instance.id == caller_.core_.shared().id) return start_local();
+    slot_ = instance.slot;
+    link_ = &caller_.link_to(instance);
+    connection_ = link_->ready();
+    if (connection_) return send();
+    Status status = link_->wait(*this);
+    if (status.is_ok()) {
+      phase_ = Phase::connecting;
+      count_in(instance);
+      return false;
+    }
+    if (may_retry(status) && elsewhere) {
+      caller_.core_.metrics().retries.inc();
+      continue;
+    }
+    error() = std::move(status).not_executed();
+    return true;
+  }
+}
+
+bool CallOp::wait_for_route(const Pick& found) {
+  const TimePoint now = ctx().core().now();
+  if (found.worth_waiting <= Nanos(0) || !found.waiters) return false;
+  if (!route_wait_) route_wait_ = std::make_unique<RouteWait>(*this, found.worth_waiting);
+  if (route_wait_->until <= now) return false;
+  route_wait_->why = Status(found.why).not_executed();
+  phase_ = Phase::routing;
+  found.waiters->add(*route_wait_);
+  ctx().core().timers().add(*route_wait_, route_wait_->until);
+  return true;
+}
+
+void CallOp::on_route_change() {
+  route_wait_->cancel();
+  phase_ = Phase::idle;
+  if (attempt()) end(std::move(error()));
+}
+
+/// What goes beside the request; most calls carry nothing.
+std::optional<Metadata> CallOp::request_metadata() const {
+  const bool has_trace = method_.trace && !ctx().traceparent().empty();
+  const bool has_actor = route_.mode() == RouteMode::actor;
+  if (!ctx().outgoing() && !has_trace && !has_actor) return std::nullopt;
+  Metadata metadata;
+  if (ctx().outgoing()) metadata = *ctx().outgoing();
+  if (has_trace) metadata.traceparent = std::string(ctx().traceparent());
+  if (has_actor) metadata.actor_id = route_.key();
+  return metadata;
+}
+
+/// Writes the frame. True when that ended the call: a notify, or an error.
+bool CallOp::send() {
+  ClientConnection& connection = *connection_;
+  phase_ = Phase::idle;
+  if (!connection.may_send(method_)) {
+    Status unknown = connection.knows(method_);
+    error() = !unknown.is_ok() ? std::move(unknown)
+                               : Status(Errc::resource_exhausted,
+                                        "too many calls in flight to " + connection.peer_name())
+                                     .not_executed();
+    return true;
+  }
+  const std::optional<Metadata> metadata = request_metadata();
+  const std::size_t meta = metadata ? encoded_metadata_size(*metadata) : 0;
+  const std::size_t body = request_.ByteSizeLong();
+  const NetLimits& limits = connection.peer().limits;
+  if (kLeastLength + meta + body > limits.max_frame_bytes || meta > limits.max_metadata_bytes) {
+    error() = Status(Errc::invalid_argument,
+                     "the request of " + std::to_string(body) + " bytes with " +
+                         std::to_string(meta) + " of metadata is over the connection's limits of " +
+                         std::to_string(limits.max_frame_bytes) + " and " +
+                         std::to_string(limits.max_metadata_bytes))
+                  .not_executed();
+    return true;
+  }
+  const FrameKind kind = method_.notify ? FrameKind::notify : FrameKind::request;
+  char* to = connection.reserve(kind, frame_size(meta, body));
+  if (!to) {
+    auto& metrics = caller_.core_.metrics();
+    (method_.notify ? metrics.shed_notify : metrics.shed_request).inc();
+    error() = connection.refusal().not_executed();
+    return true;
+  }
+  FrameHeader header;
+  header.kind = kind;
+  header.method = method_.hash;
+  header.deadline = connection.wire_deadline(deadline_);
+  if (!method_.notify) {
+    call_id_ = connection.add(*this);
+    header.call_id = call_id_;
+    phase_ = Phase::waiting;
+    count_in(connection.instance());
+  } else {
+    connection.note_use();
+  }
+  write_header(to, header, meta, body);
+  if (meta) encode_metadata(*metadata, to + kFrameHeaderSize);
+  request_.SerializeWithCachedSizesToArray(
+      reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
+  connection.commit();
+  sent_ = true;
+  return method_.notify;
+}
+
+bool CallOp::start_local() {
+  const Dispatcher::Entry* entry = caller_.core_.shared().dispatcher.find(method_.hash);
+  if (!entry) {
+    error() =
+        Status(Errc::unimplemented, "this app does not serve " + std::string(method_.full_name))
+            .not_executed();
+    return true;
+  }
+  if (caller_.core_.draining()) {
+    error() = Status(Errc::unavailable, "draining").not_executed();
+    return true;
+  }
+  sent_ = true;
+  auto* sink = new LocalCall(method_.notify ? nullptr : this);
+  rpc_detail::Ref<LocalCall> keep(sink);
+  phase_ = Phase::idle;  // an answer that comes now is taken without a detour
+  local_ = sink;
+  const std::optional<Metadata> metadata = request_metadata();
+  caller_.core_.dispatch_local(*sink, *entry, request_, metadata ? &*metadata : nullptr, deadline_,
+                               0);
+  if (method_.notify || !local_) {
+    local_ = nullptr;
+    return true;
+  }
+  phase_ = Phase::local;
+  return false;
+}
+
+void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
+                             Status outcome) {
+  local_ = nullptr;
+  ctx().set_last_reply(reply);
+  if (answer) {
+    response_->Clear();
+    response_->CheckTypeAndMergeFrom(*answer);
+  }
+  timer_.cancel();
+  if (phase_ == Phase::idle) {
+    error() = std::move(outcome);
+    return;
+  }
+  phase_ = Phase::idle;
+  tally(outcome);
+  finish_later(std::move(outcome));
+}
+
+bool CallOp::may_retry(const Status& outcome) const {
+  if (outcome.code() != Errc::unavailable || attempts_ >= caller_.core_.config().max_attempts)
+    return false;
+  if (outcome.maybe_executed() && !method_.idempotent) return false;
+  const RouteMode mode = route_.mode() == RouteMode::none ? method_.route : route_.mode();
+  return mode != RouteMode::p2p && !deadline_.passed(caller_.core_.core().now());
+}
+
+void CallOp::on_link_ready() {
+  phase_ = Phase::idle;
+  connection_ = link_->ready();
+  if (!connection_)
+    return settle(Status(Errc::unavailable, "the connection closed at once").not_executed());
+  if (send()) end(std::move(error()));
+}
+
+void CallOp::on_link_failed(const Status& why) {
+  phase_ = Phase::idle;
+  settle(why);
+}
+
+void CallOp::on_lost(const Status& why) {
+  connection_ = nullptr;
+  phase_ = Phase::idle;
+  settle(why);
+}
+
+/// An attempt failed while the caller waits: on to another instance, or tell the caller. What was
+/// never sent may go elsewhere freely; what was sent is sent again within the budget.
+void CallOp::settle(Status outcome) {
+  count_out();
+  if (may_retry(outcome) && (!sent_ || caller_.take_retry())) {
+    may_have_run_ |= outcome.maybe_executed();
+    sent_ = false;
+    caller_.core_.metrics().retries.inc();
+    if (!attempt()) return;
+    outcome = std::move(error());
+  }
+  end(std::move(outcome));
+}
+
+void CallOp::on_response(const Metadata* metadata, std::string_view body, bool not_executed) {
+  const Instance& instance = std::exchange(connection_, nullptr)->instance();
+  phase_ = Phase::idle;
+  count_out();
+  if (metadata || ctx().last_reply()) ctx().set_last_reply(metadata);
+  Status outcome;
+  if (metadata && metadata->status && metadata->status->code != 0) {
+    outcome = metadata->status->to_status();
+    if (not_executed) outcome = std::move(outcome).not_executed();
+    caller_.note(instance, outcome);
+    if (may_retry(outcome)) return settle(std::move(outcome));
+  } else if (!response_->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+    outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) + " is no " +
+                                         response_->GetTypeName());
+    caller_.note(instance, outcome);
+  } else {
+    caller_.note(instance, outcome);
+  }
+  end(std::move(outcome));
+}
+
+void CallOp::end(Status outcome) {
+  timer_.cancel();
+  count_out();
+  // An earlier attempt may have run, whatever became of the last one.
+  if (may_have_run_ && !outcome.maybe_executed())
+    outcome = Status(outcome.code(), outcome.text())
+                  .with_app_code(outcome.app_code())
+                  .with_retry_after(outcome.retry_after());
+  tally(outcome);
+  if (outcome.is_ok())
+    finish();
+  else
+    finish(std::move(outcome));
+}
+
+void CallOp::on_timer(async_detail::TimerNode& node) {
+  CallOp& op = static_cast<Timer&>(node).op;
+  Status late(Errc::deadline_exceeded,
+              std::string(op.method_.full_name) + " was not answered in time");
+  if (op.phase_ == Phase::waiting) op.caller_.note(op.connection_->instance(), late);
+  op.forget();
+  op.end(op.sent_ || op.may_have_run_ ? std::move(late) : std::move(late).not_executed());
+}
+
+void CallOp::forget() noexcept {
+  count_out();
+  switch (std::exchange(phase_, Phase::idle)) {
+    case Phase::routing:
+      route_wait_.reset();
+      break;
+    case Phase::connecting:
+      link_->leave(*this);
+      break;
+    case Phase::waiting:
+      connection_->forget(call_id_, true);
+      break;
+    case Phase::local:
+      local_->give_up(CancelReason::caller_gone);
+      break;
+    case Phase::idle:
+    case Phase::intercepted:
+      break;
+  }
+  connection_ = nullptr;
+  local_ = nullptr;
+  timer_.cancel();
+}
+
+void CallOp::detach() noexcept {
+  forget();
+  tally(ctx().status());
+}
+
+bool CallOp::ends_itself_when_cancelled() noexcept { return phase_ == Phase::intercepted; }
+
+Status CallOp::cancel_status() const {
+  Status status = CtxOp::cancel_status();
+  if (!sent_ && !may_have_run_) return std::move(status).not_executed();
+  return status;
+}
+
+}  // namespace m3
