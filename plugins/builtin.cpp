@@ -10,6 +10,8 @@ namespace m3 {
 void add_builtin(Registry& registry) {
   registry.add<LocalRouter>();
   registry.add<StaticRouter>();
+  registry.set_default("router", "local");
+  registry.set_default("broker", "local", "router");
 }
 
 }  // namespace m3

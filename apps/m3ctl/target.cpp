@@ -8,6 +8,7 @@
 #include "m3/base/near_names.h"
 #include "m3/config/document.h"
 #include "m3/config/errors.h"
+#include "plugins/router/static/static_router.h"
 
 namespace m3ctl {
 namespace {
@@ -26,7 +27,12 @@ Status read_config(const std::string& path, Target& target) {
   auto config = document.root().decode<m3::AppConfig>(errors, kOthers);
   if (!errors.empty()) return errors.to_status();
   if (!config.is_ok()) return std::move(config).status();
-  target.peers = config->peers;
+  for (const m3::Section& section : document.sections("router", errors)) {
+    if (section.name() != m3::StaticRouter::kName) continue;
+    auto listed = section.decode<m3::StaticRouter::Config>(errors);
+    if (!errors.empty()) return errors.to_status();
+    target.peers = listed->peers;
+  }
   target.rpc = config->rpc_config();
   if (!config->id || config->listen.empty()) return m3::ok;
   const std::string own = config->id->to_string() + "@";

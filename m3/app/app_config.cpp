@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/app/app_config.h"
 
-#include "m3/rpc/resolver.h"
-
 namespace m3 {
 
 using namespace std::chrono_literals;
@@ -13,11 +11,16 @@ Status good_address(const std::string& text) {
   return text.empty() ? Status() : HostPort::parse(text).status();
 }
 
-Status good_peers(const std::vector<std::string>& peers) {
-  StaticResolver scratch;
-  for (const std::string& peer : peers)
-    if (Status status = scratch.add(peer); !status) return status;
-  return ok;
+bool is_any_host(const std::string& host) {
+  return host.empty() || host == "0.0.0.0" || host == "::" || host == "*";
+}
+
+Status good_advertise(const std::string& text) {
+  if (text.empty()) return ok;
+  auto parsed = HostPort::parse(text);
+  if (!parsed.is_ok()) return std::move(parsed).status();
+  if (!is_any_host(parsed->host)) return ok;
+  return Status(Errc::invalid_argument, text + " is every address: say one that others can reach");
 }
 
 }  // namespace
@@ -50,6 +53,9 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("max_attempts", &Rpc::max_attempts)
       .doc("instances that one call may be tried on")
       .range(1, 10);
+  s.add("wait_for_route", &Rpc::wait_for_route)
+      .doc("how long a call waits, within its deadline, when no instance is known; 0s: not at all")
+      .range(0s, 1h);
 }
 
 void AppConfig::describe(Schema<AppConfig>& s) {
@@ -57,9 +63,13 @@ void AppConfig::describe(Schema<AppConfig>& s) {
   s.add("listen", &AppConfig::listen)
       .doc("host:port where other apps connect; port 0 takes a free one; empty: nobody can")
       .check(good_address);
-  s.add("peers", &AppConfig::peers)
-      .doc("the instances this app may call, each env.world.func.ins@host:port")
-      .check(good_peers);
+  s.add("advertise", &AppConfig::advertise)
+      .doc("host:port that others are told, port 0: that of listen; empty: listen itself")
+      .check(good_advertise);
+  s.add("weight", &AppConfig::weight)
+      .doc("this instance's share of random calls, beside the weights of the others; 0: none")
+      .at_most(1000000)
+      .reloadable();
   s.add("cores", &AppConfig::cores)
       .doc("threads that run handlers; 0: one for each CPU")
       .at_most(1024);
@@ -87,6 +97,19 @@ void AppConfig::describe(Schema<AppConfig>& s) {
       .range(0s, 10min)
       .reloadable();
   s.add("rpc", &AppConfig::rpc);
+}
+
+Result<HostPort> AppConfig::advertised(std::uint16_t port) const {
+  const std::string& text = advertise.empty() ? listen : advertise;
+  auto address = HostPort::parse(text);
+  if (!address.is_ok()) return address;
+  if (is_any_host(address->host))
+    return Status(Errc::invalid_argument,
+                  "listen = \"" + listen +
+                      "\" does not say where others find this app: write advertise = "
+                      "\"HOST:0\" with an address that they can reach");
+  if (address->port == 0) address->port = port;
+  return address;
 }
 
 RuntimeConfig AppConfig::runtime_config() const {
@@ -119,6 +142,7 @@ AppConfig AppConfig::reloaded(const AppConfig& fresh) const {
   out.fatal_exits = fresh.fatal_exits;
   out.stop_timeout = fresh.stop_timeout;
   out.drain_wait = fresh.drain_wait;
+  out.weight = fresh.weight;
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "m3/base/app_id.h"
 #include "m3/base/byte_size.h"
 #include "m3/base/duration.h"
+#include "m3/base/host_port.h"
 #include "m3/config/schema.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/rpc_config.h"
@@ -29,12 +30,14 @@ struct AppConfig {
     unsigned max_calls = 16384;
     unsigned max_connections = 10000;
     unsigned max_attempts = 3;
+    Duration wait_for_route{0};
     static void describe(Schema<Rpc>& s);
   };
 
   std::optional<AppId> id;
   std::string listen;
-  std::vector<std::string> peers;
+  std::string advertise;
+  unsigned weight = 100;
   unsigned cores = 0;
   bool pin = false;
   Duration spin{0};
@@ -49,6 +52,8 @@ struct AppConfig {
 
   static void describe(Schema<AppConfig>& s);
 
+  /// Where others find it, when it listens on `port`. invalid_argument: nobody can say.
+  Result<HostPort> advertised(std::uint16_t port) const;
   RuntimeConfig runtime_config() const;
   RpcConfig rpc_config() const;
   /// This one with those keys of `fresh` that may change while an app runs.

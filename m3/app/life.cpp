@@ -32,6 +32,21 @@ Status App::Impl::prepare() {
 }
 
 Status App::Impl::make_parts() {
+  if (!config.listen.empty()) {
+    auto parsed = HostPort::parse(config.listen);
+    if (!parsed.is_ok()) return std::move(parsed).status();
+    address = *std::move(parsed);
+  }
+  generation = milliseconds_since_1970();
+  make_runtime();
+  Status made = make_plugins();
+  if (made) made = make_node();
+  if (made) made = make_services();
+  if (made) add_stages();
+  return made;
+}
+
+void App::Impl::make_runtime() {
   if (embedding.runtime) {
     runtime = embedding.runtime;
   } else {
@@ -41,34 +56,28 @@ Status App::Impl::make_parts() {
   MetricOptions metric_options;
   metric_options.constant_labels = {{"app", id.to_string()}};
   metrics = std::make_unique<MetricRegistry>(std::move(metric_options));
+}
 
-  resolver = std::make_unique<StaticResolver>();
-  bool listed = false;
-  for (const std::string& peer : config.peers) {
-    if (Status status = resolver->add(peer); !status) return status;
-    listed = listed || resolver->instances().back()->id == id;
-  }
-  if (!config.listen.empty()) {
-    auto parsed = HostPort::parse(config.listen);
-    if (!parsed.is_ok()) return std::move(parsed).status();
-    address = *std::move(parsed);
-    if (!listed)
-      if (Status status = resolver->add(id, address); !status) return status;
-  }
+Status App::Impl::make_node() {
+  router = static_cast<Router*>(find_plugin(Router::kKind));
+  if (!router)
+    return Status(Errc::failed_precondition,
+                  "this program has no router: link m3's plugins, or list one in main()");
+  MeshConfig mesh_config;
+  mesh_config.wait_for_route = config.rpc.wait_for_route;
+  mesh = std::make_unique<Mesh>(*runtime, *router, mesh_config, *metrics);
 
   RpcNode::Options options;
   options.id = id;
-  options.generation = milliseconds_since_1970();
+  options.generation = generation;
   options.config = config.rpc_config();
   options.transport = embedding.transport;
   options.host = &app;
-  node = std::make_unique<RpcNode>(*runtime, std::move(options), *resolver, *metrics);
+  node = std::make_unique<RpcNode>(*runtime, std::move(options), *mesh, *metrics);
   for (auto& interceptor : request_interceptors) node->intercept_requests(interceptor);
   for (auto& interceptor : call_interceptors) node->intercept_calls(interceptor);
-  Status made = make_plugins();
-  if (made) made = make_services();
-  if (made) add_stages();
-  return made;
+  mesh->start(*node);
+  return ok;
 }
 
 Status App::Impl::make_plugins() {
@@ -117,6 +126,7 @@ void App::Impl::add_stages() {
   };
   if (own_runtime) life.add(Lifecycle::obs, "log", step(&Impl::name_cores), nullptr);
   life.add(Lifecycle::mesh, "connections", nullptr, [this](Ctx&) { return stop_node(); });
+  life.add(Lifecycle::mesh, "mesh", nullptr, [this](Ctx&) { return stop_mesh(); });
   for (ServiceSlot& slot : services) {
     if (!slot.hooks) continue;
     ServiceHooks& hooks = *slot.hooks;
@@ -168,10 +178,10 @@ Task<> App::Impl::take_down(Ctx& ctx) {
 void App::Impl::let_go() {
   if (own_runtime) own_runtime->stop();
   node.reset();
+  mesh.reset();
   services.clear();
   while (!plugins.empty()) plugins.pop_back();
   reflection.reset();
-  resolver.reset();
   metrics.reset();
   runtime = nullptr;
   own_runtime.reset();
@@ -222,7 +232,14 @@ Task<> App::Impl::stop_node() {
   co_return ok;
 }
 
-Task<> App::Impl::announce(Ctx& ctx) {
+Task<> App::Impl::stop_mesh() {
+  Ctx patient(core());
+  Task<> stopped = mesh->stop(patient);
+  co_await std::move(stopped);
+  co_return ok;
+}
+
+Task<> App::Impl::wait_for_health(Ctx& ctx) {
   for (bool told = false;;) {
     Task<> asked = run_hooks(ctx, health_hooks);
     Status health = (co_await as_result(std::move(asked))).status();
@@ -234,8 +251,60 @@ Task<> App::Impl::announce(Ctx& ctx) {
   }
 }
 
+/// Two instances of one id would both be right half of the time. The older one that only did not
+/// say good-bye is replaced.
+Task<> App::Impl::refuse_second(Ctx& ctx) {
+  Task<std::vector<Member>> asked = router->members(ctx, id.service_id());
+  const std::vector<Member> members = co_await std::move(asked);
+  for (const Member& member : members) {
+    if (member.id != id || member.generation == generation) continue;
+    Task<std::uint64_t> asking = mesh->generation_at(ctx, member);
+    auto other = co_await as_result(std::move(asking));
+    if (other.is_ok() && *other != generation)
+      co_return Status(Errc::already_exists,
+                       fmt::format("{} runs already, at {}: stop that one, or give this one "
+                                   "another id",
+                                   id.to_string(), member.address.to_string()));
+  }
+  co_return ok;
+}
+
+Task<> App::Impl::announce(Ctx& ctx) {
+  Task<> healthy = wait_for_health(ctx);
+  co_await std::move(healthy);
+  if (config.listen.empty()) co_return ok;
+  Task<> alone = refuse_second(ctx);
+  co_await std::move(alone);
+  Task<> told = tell_router(ctx);
+  co_await std::move(told);
+  co_return ok;
+}
+
+Task<> App::Impl::tell_router(Ctx& ctx) {
+  Member self;
+  self.id = id;
+  self.generation = generation;
+  self.weight = config.weight;
+  self.state = state;
+  self.version = version;
+  auto where = config.advertised(address.port);
+  if (!where.is_ok()) {
+    if (router->reaches_other_processes()) co_return std::move(where).status();
+    where = HostPort{"127.0.0.1", address.port};
+  }
+  self.address = *std::move(where);
+  Task<> announced = router->announce(ctx, std::move(self));
+  co_await std::move(announced);
+  co_return ok;
+}
+
 Task<> App::Impl::withdraw(Ctx& ctx) {
   if (config.listen.empty()) co_return ok;
+  Task<> withdrawn = router->withdraw(ctx);
+  Status status = (co_await as_result(std::move(withdrawn))).status();
+  if (!status) log::warn("the router still lists this app: {}", status.to_string());
+  Task<> told = node->leave(ctx);
+  co_await std::move(told);
   (void)co_await as_result(sleep(ctx, config.drain_wait));
   co_return ok;
 }

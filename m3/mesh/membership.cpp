@@ -18,14 +18,15 @@ void SlotPool::give(std::uint32_t slot) {
   free_.push_back(slot);
 }
 
-std::shared_ptr<const Instance> Membership::make_instance(const Member& member) {
+std::shared_ptr<const Instance> make_instance(const Member& member,
+                                              const std::shared_ptr<SlotPool>& slots) {
   auto instance = std::make_unique<Instance>();
   instance->id = member.id;
   instance->address = member.address;
   instance->generation = member.generation;
   instance->weight = member.weight;
-  instance->slot = slots_->take();
-  return {instance.release(), [slots = slots_](const Instance* gone) {
+  instance->slot = slots->take();
+  return {instance.release(), [slots](const Instance* gone) {
             slots->give(gone->slot);
             delete gone;
           }};
@@ -65,7 +66,7 @@ bool Membership::on_list(std::vector<Member> list) {
     const bool same = entry.instance && entry.member.generation == member.generation &&
                       entry.member.address == member.address &&
                       entry.member.weight == member.weight;
-    if (!same) entry.instance = make_instance(member);
+    if (!same) entry.instance = make_instance(member, slots_);
     entry.member = std::move(member);
     changed = true;
   }

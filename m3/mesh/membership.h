@@ -23,6 +23,10 @@ class SlotPool {
   std::uint32_t next_ = 0;
 };
 
+/// Gives its slot back when it is gone.
+std::shared_ptr<const Instance> make_instance(const Member& member,
+                                              const std::shared_ptr<SlotPool>& slots);
+
 /// One instance of a service, as the mesh sees it.
 struct MeshEntry {
   Member member;
@@ -52,8 +56,6 @@ class Membership {
   bool heard() const noexcept { return heard_; }
 
  private:
-  std::shared_ptr<const Instance> make_instance(const Member& member);
-
   std::shared_ptr<SlotPool> slots_;
   Entries entries_;
   bool heard_ = false;

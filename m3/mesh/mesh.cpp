@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/mesh.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "m3/async/timer.h"
@@ -287,21 +288,28 @@ Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
     if (doubtful.empty()) break;
     log::warn("{}: {} instances are no longer listed; asking them", service.to_string(),
               doubtful.size());
-    std::vector<Task<bool>> asked;
-    asked.reserve(kProbesAtOnce);
-    for (std::size_t i = 0; i < doubtful.size() && i < kProbesAtOnce; ++i)
-      asked.push_back(answers(ctx, doubtful[i]));
-    Task<std::vector<bool>> all = when_all(ctx.core(), std::move(asked));
-    const std::vector<bool> there = co_await std::move(all);
-    bool changed = false;
-    for (std::size_t i = 0; i < there.size(); ++i)
-      changed |= watched.membership.on_probe(*doubtful[i], there[i]);
-    if (changed) publish(service, watched);
+    for (std::size_t from = 0; from < doubtful.size(); from += kProbesAtOnce) {
+      const std::size_t count = std::min(kProbesAtOnce, doubtful.size() - from);
+      Task<std::vector<bool>> all = ask_all(ctx, std::span(doubtful).subspan(from, count));
+      const std::vector<bool> there = co_await std::move(all);
+      bool changed = false;
+      for (std::size_t i = 0; i < count; ++i)
+        changed |= watched.membership.on_probe(*doubtful[from + i], there[i]);
+      if (changed) publish(service, watched);
+    }
     if (watched.membership.doubtful().empty()) break;
-    if (!changed) co_await sleep(ctx, config_.probe_again);
+    co_await sleep(ctx, config_.probe_again);
   }
   watched.probing = false;
   co_return ok;
+}
+
+Task<std::vector<bool>> Mesh::ask_all(Ctx& ctx,
+                                      std::span<const std::shared_ptr<const Instance>> list) {
+  std::vector<Task<bool>> asked;
+  asked.reserve(list.size());
+  for (const auto& instance : list) asked.push_back(answers(ctx, instance));
+  return when_all(ctx.core(), std::move(asked));
 }
 
 Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
@@ -314,6 +322,16 @@ Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   if (instance->generation && *generation > instance->generation) co_return false;
   co_await sleep(ctx, kSayGoodbye);
   co_return !caller.peers().is_out(*instance);
+}
+
+Task<std::uint64_t> Mesh::generation_at(Ctx& ctx, Member member) {
+  const auto instance = make_instance(member, slots_);
+  Caller& caller = node_->caller();
+  Ctx soon(ctx, Deadline(ctx.core().now() + config_.probe_timeout));
+  Task<std::uint64_t> reached = caller.reach(soon, instance);
+  auto generation = co_await as_result(std::move(reached));
+  caller.forget(*instance);
+  co_return generation;
 }
 
 }  // namespace m3

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -48,6 +49,9 @@ class Mesh final : public Resolver, Router::Watcher {
 
   /// What this core knows of a service; null before the first answer. Begins a watch.
   std::shared_ptr<const Snapshot> snapshot(Core& core, const ServiceId& service);
+  /// Asks at the member's address who is there: its generation. On core 0; ends within
+  /// probe_timeout.
+  Task<std::uint64_t> generation_at(Ctx& ctx, Member member);
   /// Why the router cannot be asked; OK while it can.
   Status router_status() const { return router_status_; }
 
@@ -88,6 +92,7 @@ class Mesh final : public Resolver, Router::Watcher {
   Task<> build(Ctx& ctx, ServiceId service);
   void probe_doubtful(const ServiceId& service, Watched& watched);
   Task<> probe(Ctx& ctx, ServiceId service);
+  Task<std::vector<bool>> ask_all(Ctx& ctx, std::span<const std::shared_ptr<const Instance>> list);
   Task<bool> answers(Ctx& ctx, std::shared_ptr<const Instance> instance);
 
   Runtime& runtime_;

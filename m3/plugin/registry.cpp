@@ -102,6 +102,17 @@ const PluginType* Registry::find(std::string_view kind, std::string_view name) c
   return nullptr;
 }
 
+void Registry::set_default(std::string_view kind, std::string_view name,
+                           std::string_view beside_default_of) {
+  defaults_.push_back({kind, name, beside_default_of});
+}
+
+const PluginType* Registry::default_of(std::string_view kind) const {
+  for (const Default& one : defaults_)
+    if (one.kind == kind) return find(one.kind, one.name);
+  return nullptr;
+}
+
 std::vector<std::string_view> Registry::kinds() const {
   std::vector<std::string_view> out;
   for (const auto& type : types_)
@@ -114,12 +125,15 @@ std::vector<PluginChoice> Registry::choose(const Document& document, ErrorList& 
     errors.add({"", 0, title, "the program lists this plugin twice"});
   std::vector<PluginChoice> choices;
   std::vector<Section> sections;
+  std::vector<std::string_view> unnamed;  // kinds without a section
   for (std::string_view kind : kinds()) {
     std::vector<std::string_view> names;
     for (const auto& type : types_)
       if (type->kind == kind) names.push_back(type->name);
     bool chosen = false;
+    bool named = false;
     for (Section& section : document.sections(kind, errors)) {
+      named = true;
       const PluginType* type = find(kind, section.name());
       if (!type) {
         const std::string near = did_you_mean(section.name(), names);
@@ -134,8 +148,27 @@ std::vector<PluginChoice> Registry::choose(const Document& document, ErrorList& 
       }
       chosen = chosen || type;
     }
+    if (!named) unnamed.push_back(kind);
   }
+  choose_defaults(choices, sections, unnamed);
   return Sorter(std::move(choices), sections, errors).sorted();
+}
+
+void Registry::choose_defaults(std::vector<PluginChoice>& choices, std::vector<Section>& sections,
+                               const std::vector<std::string_view>& unnamed) const {
+  const auto chosen = [&](std::string_view kind) -> const PluginType* {
+    for (const PluginChoice& choice : choices)
+      if (choice.type->kind == kind) return choice.type;
+    return nullptr;
+  };
+  for (const Default& one : defaults_) {
+    if (std::find(unnamed.begin(), unnamed.end(), one.kind) == unnamed.end()) continue;
+    if (!one.beside.empty() && chosen(one.beside) != default_of(one.beside)) continue;
+    const PluginType* type = find(one.kind, one.name);
+    if (!type) continue;
+    choices.push_back({type, type->config->defaults()});
+    sections.push_back(Document().root());
+  }
 }
 
 }  // namespace m3

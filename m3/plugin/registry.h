@@ -57,6 +57,11 @@ class Registry {
     add(std::move(type));
   }
   void add(PluginType type);
+  /// What a file without a section [kind.…] gets, as if it had an empty [kind.name]; with
+  /// `beside_default_of` (a kind with a default) only when the file leaves that one to its default
+  /// too.
+  void set_default(std::string_view kind, std::string_view name,
+                   std::string_view beside_default_of = {});
 
   /// The plugins whose sections are in the file, in the order in which they are made and started:
   /// by stage, then what is needed first. Unknown names, a second one of a kind, needs that nobody
@@ -68,8 +73,15 @@ class Registry {
   const std::vector<std::unique_ptr<PluginType>>& types() const { return types_; }
 
  private:
+  struct Default {
+    std::string_view kind, name, beside;
+  };
   const PluginType* find(std::string_view kind, std::string_view name) const;
+  const PluginType* default_of(std::string_view kind) const;
+  void choose_defaults(std::vector<PluginChoice>& choices, std::vector<Section>& sections,
+                       const std::vector<std::string_view>& unnamed) const;
 
+  std::vector<Default> defaults_;
   std::vector<std::unique_ptr<PluginType>> types_;
   std::vector<std::string> added_twice_;
 };

@@ -93,6 +93,11 @@ Task<> RpcNode::on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&)) {
   co_return ok;
 }
 
+Task<> RpcNode::leave_here(Ctx&) {
+  here().begin_leave();
+  co_return ok;
+}
+
 Task<> RpcNode::drain_here(Ctx& ctx) {
   here().begin_drain();
   return here().drained(ctx);
@@ -100,6 +105,7 @@ Task<> RpcNode::drain_here(Ctx& ctx) {
 
 Task<> RpcNode::stop_here(Ctx& ctx) { return here().stop(ctx); }
 
+Task<> RpcNode::leave(Ctx& ctx) { return on_every_core(ctx, &RpcNode::leave_here); }
 Task<> RpcNode::drain(Ctx& ctx) { return on_every_core(ctx, &RpcNode::drain_here); }
 
 Task<> RpcNode::stop(Ctx& ctx) {

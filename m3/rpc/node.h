@@ -57,6 +57,8 @@ class RpcNode final : public Host {
   /// Serves a stream that somebody else accepted, on the core that is running.
   void accept(std::unique_ptr<Stream> stream);
 
+  /// Tells dialers to go elsewhere; whoever calls nevertheless is served.
+  Task<> leave(Ctx& ctx);
   /// Refuses new calls (not executed), tells dialers to go elsewhere, waits for running handlers.
   Task<> drain(Ctx& ctx);
   /// Ends every connection and waits for what runs. Listening ends first.
@@ -67,6 +69,7 @@ class RpcNode final : public Host {
 
  private:
   Task<> on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&));
+  Task<> leave_here(Ctx& ctx);
   Task<> drain_here(Ctx& ctx);
   Task<> stop_here(Ctx& ctx);
   void hand_over(int fd, std::string peer_name);

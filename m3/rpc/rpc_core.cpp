@@ -211,7 +211,12 @@ void RpcCore::finish(ServerCall& call) {
 }
 
 void RpcCore::begin_drain() {
-  if (std::exchange(draining_, true)) return;
+  draining_ = true;
+  begin_leave();
+}
+
+void RpcCore::begin_leave() {
+  if (std::exchange(leaving_, true)) return;
   for (Connection* c = connections_; c; c = c->list_next)
     if (c->is_established()) c->ask_to_drain();
 }

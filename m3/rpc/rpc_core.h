@@ -99,8 +99,11 @@ class RpcCore {
   /// Answers, gives the record back. For CallSink and ServerCall.
   void finish(ServerCall& call);
 
+  bool leaving() const noexcept { return leaving_; }
+  /// Asks dialers to go elsewhere, now and when they come.
+  void begin_leave();
   bool draining() const noexcept { return draining_; }
-  /// Refuses new calls from now on and asks dialers to go elsewhere.
+  /// Refuses new calls from now on, too.
   void begin_drain();
   /// Waits until no handler runs.
   Task<> drained(Ctx& ctx);
@@ -127,6 +130,7 @@ class RpcCore {
   StreamBuffers buffers_;
   std::unique_ptr<Transport> transport_;
   RpcMetrics metrics_;
+  bool leaving_ = false;
   bool draining_ = false;
   Countdown running_;
   Connection* connections_ = nullptr;

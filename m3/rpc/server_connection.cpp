@@ -35,7 +35,7 @@ void ServerConnection::on_first_hello() { clock_ = DeadlineClock(now_ms()); }
 
 void ServerConnection::on_established() {
   set_tick(core_.config().idle_ping_interval * kSilentPings);
-  if (core_.draining()) ask_to_drain();
+  if (core_.leaving()) ask_to_drain();
 }
 
 void ServerConnection::ask_to_drain() {

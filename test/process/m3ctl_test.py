@@ -40,7 +40,7 @@ class Apps:
         self.config = folder / "caller.toml"
         self.config.write_text(
             'id = "dev.world1.tool.1"\n'
-            f'peers = ["dev.world1.peer.1@127.0.0.1:{self.first}", "dev.world1.peer.2@127.0.0.1:{self.second}"]\n'
+            f'[router.static]\npeers = ["dev.world1.peer.1@127.0.0.1:{self.first}", "dev.world1.peer.2@127.0.0.1:{self.second}"]\n'
             '[app]\nanything = 1\n')
         self.start(simple, "dev.world1.simple.1", self.simple_port)
         self.start(peer, "dev.world1.peer.1", self.first)

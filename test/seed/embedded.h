@@ -17,7 +17,7 @@ class Embedded {
                     const std::string& more = "")
       : app_(func) {
     config_.config = "id = \"example.world1." + func + ".1\"\ncores = 1\ndrain_wait = \"0s\"\n" +
-                     (peer.empty() ? "" : "peers = [\"" + peer + "\"]\n") + more;
+                     more + (peer.empty() ? "" : "[router.static]\npeers = [\"" + peer + "\"]\n");
   }
   ~Embedded() { (void)app_.stop(); }
 

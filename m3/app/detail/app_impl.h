@@ -13,7 +13,8 @@
 #include "m3/app/lifecycle.h"
 #include "m3/async/channel.h"
 #include "m3/async/scope.h"
-#include "m3/rpc/resolver.h"
+#include "m3/mesh/mesh.h"
+#include "m3/plugin/router.h"
 
 namespace m3 {
 
@@ -43,7 +44,9 @@ struct App::Impl {
   // ---- life: life.cpp
   Status prepare();  ///< loads, makes runtime, node and services; nothing runs yet
   Status make_parts();
+  void make_runtime();
   Status make_plugins();
+  Status make_node();
   Plugin* find_plugin(std::string_view kind) const;
   Status make_services();
   void add_stages();
@@ -55,7 +58,11 @@ struct App::Impl {
   Task<> listen(Ctx& ctx);
   Task<> finish_calls(Ctx& ctx);
   Task<> stop_node();
+  Task<> stop_mesh();
+  Task<> wait_for_health(Ctx& ctx);
+  Task<> refuse_second(Ctx& ctx);
   Task<> announce(Ctx& ctx);
+  Task<> tell_router(Ctx& ctx);
   Task<> withdraw(Ctx& ctx);
   Task<> check_health(Ctx& ctx);
   static Task<> run_hooks(Ctx& ctx, const std::vector<Hook>& hooks);
@@ -90,7 +97,6 @@ struct App::Impl {
   std::unique_ptr<Runtime> own_runtime;
   Runtime* runtime = nullptr;
   std::unique_ptr<MetricRegistry> metrics;
-  std::unique_ptr<StaticResolver> resolver;
   struct PluginSlot {
     PluginChoice choice;
     std::unique_ptr<Plugin> plugin;
@@ -100,9 +106,13 @@ struct App::Impl {
   std::vector<PluginSlot> plugins;
   std::vector<ServiceSlot> services;
   std::unique_ptr<Service> reflection;
+  Router* router = nullptr;  // one of the plugins
+  std::unique_ptr<Mesh> mesh;
   std::unique_ptr<RpcNode> node;
   Lifecycle life;
   HostPort address;
+  std::uint64_t generation = 0;
+  MemberState state = MemberState::serving;  // as announced
   bool came_up = false;
 
   // Of run(), on core 0.

@@ -17,7 +17,7 @@ using m3::Task;
 namespace {
 
 const std::string kTalk = "listen = \"sim:1\"\n";
-const std::string kPeers = "peers = [\"dev.w.talk.1@sim:1\"]\n";
+const std::string kPeers = "[router.static]\npeers = [\"dev.w.talk.1@sim:1\"]\n";
 
 App::Hook noting(Diary diary, std::string what, Status outcome = {}) {
   struct Note {
@@ -231,7 +231,7 @@ CO_TEST("app: interceptors stand around requests and calls, in order") {
 
 CO_TEST("app: m3::call finds its way from a hook's context") {
   World world(sim);
-  App talk("talk");
+  App talk("talk"), caller("caller");
   unsigned counted = 0;
   struct Hook {
     static Task<> ask(Ctx& ctx, unsigned& counted) {
@@ -241,9 +241,12 @@ CO_TEST("app: m3::call finds its way from a hook's context") {
       co_return m3::ok;
     }
   };
-  talk.serve<CounterOf>(9u).on_start([&counted](Ctx& c) { return Hook::ask(c, counted); });
+  talk.serve<CounterOf>(9u);
+  caller.on_start([&counted](Ctx& c) { return Hook::ask(c, counted); });
   co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  co_await caller.start(ctx, world.embedding("dev.w.caller.1", kPeers));
   CHECK(counted == 9);
+  co_await caller.stop(ctx);
   co_await talk.stop(ctx);
 }
 
@@ -256,7 +259,7 @@ TEST_CASE("app: two apps live in one process, over TCP") {
   one.config = "listen = \"127.0.0.1:0\"\ncores = 2\ndrain_wait = \"0s\"\n";
   REQUIRE(talk.start(one).is_ok());
   App::Embedding two;
-  two.config = "id = \"dev.w.caller.1\"\ncores = 1\npeers = [\"dev.w.talk.1@" +
+  two.config = "id = \"dev.w.caller.1\"\ncores = 1\n[router.static]\npeers = [\"dev.w.talk.1@" +
                talk.address().to_string() + "\"]\n";
   REQUIRE(caller.start(two).is_ok());
   auto ask = [&](Ctx& ctx) -> Task<std::string> {

@@ -36,18 +36,21 @@ TEST_CASE("app config: everything that is wrong is said at once, with its line")
   m3::testing::SimRuntime sim;
   const std::string text = start_error(sim, "dev.w.talk.1",
                                        "listen = \"nowhere\"\n"
-                                       "peers = [\"dev.w.talk.1@a:1\", \"dev.w.talk.1@b:2\"]\n"
+                                       "advertise = \"0.0.0.0:1\"\n"
                                        "drain_wait = 5\n"
                                        "lissten = \"x\"\n"
                                        "[rpc]\n"
                                        "max_calls = 0\n"
                                        "[app]\n"
-                                       "a = 1\n")
+                                       "a = 1\n"
+                                       "[router.static]\n"
+                                       "peers = [\"dev.w.talk.1@a:1\", \"dev.w.talk.1@b:2\"]\n")
                                .text();
   INFO(text);
   CHECK(contains(text, "configuration:1: listen:"));
-  CHECK(contains(text, "configuration:2: peers:"));
+  CHECK(contains(text, "configuration:2: advertise:"));
   CHECK(contains(text, "dev.w.talk.1 is listed twice"));
+  CHECK(contains(text, "configuration:10: router.static.peers:"));
   CHECK(contains(text, "configuration:3: drain_wait:"));
   CHECK(contains(text, "configuration:4: lissten:"));
   CHECK(contains(text, "did you mean \"listen\""));

@@ -121,3 +121,13 @@ TEST_CASE("plugin: one that is listed twice is told") {
   registry.add<Memory>();
   CHECK(contains(choose(registry, ""), "database.memory: the program lists this plugin twice"));
 }
+
+TEST_CASE("plugin: a kind that the file does not name gets its default") {
+  Registry registry = all();
+  registry.set_default("database", "memory");
+  registry.set_default("lease", "local", "database");
+  CHECK(choose(registry, "") == "database.memory lease.local ");
+  CHECK(choose(registry, "[database.memory]\nsize = 5\n") == "database.memory lease.local ");
+  CHECK(choose(registry, "[database.sqlite]\n") == "database.sqlite ");
+  CHECK(choose(registry, "[database.sqlite]\n[lease.local]\n") == "database.sqlite lease.local ");
+}
