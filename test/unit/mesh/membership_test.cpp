@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/membership.h"
+
+#include "mesh_fixture.h"
+
+using m3::Member;
+using m3::Membership;
+using mesh_test::member;
+
+namespace {
+
+struct Judge {
+  Membership membership{std::make_shared<m3::SlotPool>()};
+  std::string now() const {
+    std::string out;
+    for (const auto& [id, entry] : membership.entries())
+      out += std::string(id.ins()) + (entry.listed ? "" : "?") + " ";
+    return out;
+  }
+  bool list(std::vector<Member> members) { return membership.on_list(std::move(members)); }
+  bool list(std::initializer_list<int> ins) {
+    std::vector<Member> members;
+    members.reserve(ins.size());
+    for (int i : ins) members.push_back(member(i));
+    return membership.on_list(std::move(members));
+  }
+  const m3::Instance& at(int ins) const {
+    return *membership.entries().at(member(ins).id).instance;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("membership: lists are believed, the first empty one too") {
+  Judge judge;
+  CHECK_FALSE(judge.membership.heard());
+  CHECK(judge.list({}));
+  CHECK(judge.membership.heard());
+  CHECK_FALSE(judge.list({}));
+  CHECK(judge.list({10, 9, 2}));
+  CHECK(judge.now() == "2 9 10 ");
+  CHECK_FALSE(judge.list({2, 9, 10}));
+  CHECK(judge.list({2, 9}));
+  CHECK(judge.now() == "2 9 ");
+}
+
+TEST_CASE("membership: an empty list, or one that lacks more than half, is doubted") {
+  Judge judge;
+  judge.list({1, 2, 3, 4});
+  judge.list({});
+  CHECK(judge.now() == "1? 2? 3? 4? ");
+  CHECK(judge.membership.doubtful().size() == 4);
+  judge.list({1, 2, 3, 4});
+  CHECK(judge.now() == "1 2 3 4 ");
+  CHECK(judge.membership.doubtful().empty());
+  judge.list({1});
+  CHECK(judge.now() == "1 2? 3? 4? ");
+  // Each is asked, and only those that are silent go.
+  CHECK_FALSE(judge.membership.on_probe(judge.at(2), true));
+  CHECK(judge.membership.on_probe(judge.at(3), false));
+  CHECK(judge.now() == "1 2? 4? ");
+  // Half may go at once: that is a rolling restart, not a registry that lost its memory.
+  Judge half;
+  half.list({1, 2, 3, 4});
+  CHECK(half.list({1, 2}));
+  CHECK(half.now() == "1 2 ");
+}
+
+TEST_CASE("membership: a single one that leaves is asked too") {
+  Judge judge;
+  judge.list({1});
+  judge.list({});
+  CHECK(judge.now() == "1? ");
+  CHECK(judge.membership.on_probe(judge.at(1), false));
+  CHECK(judge.now().empty());
+}
+
+TEST_CASE("membership: the newest generation of an id counts, and a probe of the one before not") {
+  Judge judge;
+  judge.list({member(1, 5)});
+  const auto old = judge.membership.entries().at(member(1).id).instance;
+  CHECK(judge.list({member(1, 5), member(1, 7), member(1, 6)}));
+  CHECK(judge.at(1).generation == 7);
+  CHECK_FALSE(judge.list({member(1, 6)}));  // an answer from before
+  CHECK(judge.at(1).generation == 7);
+  CHECK(old->slot != judge.at(1).slot);
+  judge.list({});
+  CHECK_FALSE(judge.membership.on_probe(*old, false));
+  CHECK(judge.now() == "1? ");
+}
+
+TEST_CASE("membership: a state or weight that changes keeps the instance where it can") {
+  Judge judge;
+  judge.list({1, 2});
+  const m3::Instance* before = &judge.at(1);
+  Member cordoned = member(1);
+  cordoned.state = m3::MemberState::cordoned;
+  CHECK(judge.list({cordoned, member(2)}));
+  CHECK(&judge.at(1) == before);
+  cordoned.weight = 50;
+  CHECK(judge.list({cordoned, member(2)}));
+  CHECK(judge.at(1).weight == 50);
+}

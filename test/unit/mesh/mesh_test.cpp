@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/mesh.h"
+
+#include "mesh_fixture.h"
+
+using m3::as_result;
+using m3::Ctx;
+using m3::Task;
+using mesh_test::Caller;
+using mesh_test::member;
+using mesh_test::Server;
+using mesh_test::Wires;
+using namespace std::chrono_literals;
+
+namespace {
+
+const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
+
+bool contains(const std::string& text, const std::string& part) {
+  INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+/// Tells the router's list once somebody asks for it.
+Task<> tell_when_watched(Ctx& ctx, Caller& caller, std::vector<m3::Member> members) {
+  while (!caller.router.is_watched(kRole)) co_await m3::sleep(ctx, 1ms);
+  caller.router.tell(kRole, std::move(members));
+  co_return m3::ok;
+}
+
+/// The caller knows them.
+Task<> know(Ctx& ctx, Caller& caller, std::vector<m3::Member> members) {
+  (void)caller.mesh().snapshot(ctx.core(), kRole);
+  Task<> told = tell_when_watched(ctx, caller, std::move(members));
+  co_await std::move(told);
+  co_return m3::ok;
+}
+
+}  // namespace
+
+CO_TEST("mesh: the first call waits for the router's first answer") {
+  Wires wires;
+  Server one(sim, wires, member(1));
+  Caller caller(sim, wires);
+  m3::Scope scope(ctx.core());
+  scope.spawn("router", tell_when_watched(scope.ctx(), caller, {member(1)}));
+  CHECK(co_await caller.ask(ctx, m3::to::random()) == "dev.w.role.1");
+  co_await scope.close(ctx);
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+}
+
+CO_TEST("mesh: without an instance a call fails at once, or when wait_for_route is over") {
+  Wires wires;
+  Caller caller(sim, wires);
+  // The router is silent.
+  auto began = ctx.core().now();
+  CHECK(contains(co_await caller.ask(ctx, m3::to::random()), "the router has not answered"));
+  CHECK(ctx.core().now() - began <= 2100ms);
+  co_await know(ctx, caller, {});
+  began = ctx.core().now();
+  CHECK(contains(co_await caller.ask(ctx, m3::to::random()),
+                 "unavailable: no instance of dev.w.role is known"));
+  CHECK(contains(co_await caller.ask(ctx, m3::to::app("dev.w.role.7")),
+                 "no instance of the app dev.w.role.7 is known"));
+  CHECK(ctx.core().now() == began);
+  co_await caller.stop(ctx);
+
+  m3::MeshConfig patient;
+  patient.wait_for_route = 3s;
+  Caller waiting(sim, wires, patient);
+  co_await know(ctx, waiting, {});
+  began = ctx.core().now();
+  CHECK(contains(co_await waiting.ask(ctx, m3::to::random()), "no instance of dev.w.role"));
+  CHECK(ctx.core().now() - began >= 2990ms);
+  Server late(sim, wires, member(1));
+  m3::Scope scope(ctx.core());
+  struct Later {
+    static Task<> tell(Ctx& ctx, Caller& caller) {
+      co_await m3::sleep(ctx, 1s);
+      caller.router.tell(kRole, {member(1)});
+      co_return m3::ok;
+    }
+  };
+  scope.spawn("later", Later::tell(scope.ctx(), waiting));
+  CHECK(co_await waiting.ask(ctx, m3::to::random()) == "dev.w.role.1");
+  co_await scope.close(ctx);
+  co_await waiting.stop(ctx);
+  co_await late.die(ctx);
+}
+
+CO_TEST("mesh: an empty list is not believed while instances answer") {
+  Wires wires;
+  Server one(sim, wires, member(1)), two(sim, wires, member(2));
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, {member(1), member(2)});
+  caller.router.tell(kRole, {});
+  for (int i = 0; i < 100; ++i) {
+    CHECK(contains(co_await caller.ask(ctx, m3::to::random()), "dev.w.role."));
+    co_await m3::sleep(ctx, 100ms);
+  }
+  // One dies: then nobody vouches for it any more, and the other stays.
+  co_await one.die(ctx);
+  co_await m3::sleep(ctx, 3s);
+  const auto known = caller.mesh().snapshot(ctx.core(), kRole);
+  CHECK(known->entries().size() == 1);
+  for (int i = 0; i < 20; ++i) CHECK(co_await caller.ask(ctx, m3::to::random()) == "dev.w.role.2");
+  co_await caller.stop(ctx);
+  co_await two.die(ctx);
+}
+
+CO_TEST("mesh: one that says it is leaving is not kept against the registry's word") {
+  Wires wires;
+  Server one(sim, wires, member(1));
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, {member(1)});
+  CHECK(co_await caller.ask(ctx, m3::to::random()) == "dev.w.role.1");
+  caller.router.tell(kRole, {});
+  co_await one.node().leave(ctx);
+  co_await m3::sleep(ctx, 3s);
+  CHECK(caller.mesh().snapshot(ctx.core(), kRole)->empty());
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+}
+
+CO_TEST("mesh: what the router said last stands while it is unreachable") {
+  Wires wires;
+  Server one(sim, wires, member(1));
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, {member(1)});
+  caller.router.lose(kRole);
+  CHECK_FALSE(caller.mesh().router_status().is_ok());
+  CHECK(co_await caller.ask(ctx, m3::to::single()) == "dev.w.role.1");
+  caller.router.tell(kRole, {member(1)});
+  CHECK(caller.mesh().router_status().is_ok());
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+}
+
+CO_TEST("mesh: cordoned and draining ones get calls only by name") {
+  Wires wires;
+  Server one(sim, wires, member(1)), two(sim, wires, member(2));
+  Caller caller(sim, wires);
+  auto cordoned = member(1);
+  cordoned.state = m3::MemberState::cordoned;
+  co_await know(ctx, caller, {cordoned, member(2)});
+  for (int i = 0; i < 20; ++i) {
+    const std::string key = std::to_string(i);
+    CHECK(co_await caller.ask(ctx, m3::to::random()) == "dev.w.role.2");
+    CHECK(co_await caller.ask(ctx, m3::to::hash(key), key) == "dev.w.role.2");
+    CHECK(co_await caller.ask(ctx, m3::to::single()) == "dev.w.role.2");
+  }
+  CHECK(co_await caller.ask(ctx, m3::to::app("dev.w.role.1")) == "dev.w.role.1");
+  cordoned.state = m3::MemberState::draining;
+  auto second = member(2);
+  second.state = m3::MemberState::draining;
+  caller.router.tell(kRole, {cordoned, second});
+  CHECK(contains(co_await caller.ask(ctx, m3::to::random()), "leaving or cordoned"));
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+  co_await two.die(ctx);
+}
+
+CO_TEST("mesh: all callers agree on Single and Hash, and late starters too") {
+  Wires wires;
+  Server two(sim, wires, member(2)), nine(sim, wires, member(9)), ten(sim, wires, member(10));
+  Caller early(sim, wires), late(sim, wires);
+  co_await know(ctx, early, {member(10), member(9)});
+  early.router.tell(kRole, {member(9), member(10), member(2)});
+  co_await know(ctx, late, {member(2), member(10), member(9)});
+  CHECK(co_await early.ask(ctx, m3::to::single()) == "dev.w.role.2");
+  CHECK(co_await late.ask(ctx, m3::to::single()) == "dev.w.role.2");
+  for (int i = 0; i < 200; ++i) {
+    const std::string key = std::to_string(i);
+    const std::string first = co_await early.ask(ctx, m3::to::hash(key), key);
+    const std::string second = co_await late.ask(ctx, m3::to::hash(key), key);
+    CHECK(first == second);
+  }
+  co_await early.stop(ctx);
+  co_await late.stop(ctx);
+  for (Server* server : {&two, &nine, &ten}) co_await server->die(ctx);
+}
+
+CO_TEST("mesh: hundreds that a registry forgets at once are all asked") {
+  Wires wires;
+  constexpr int kMany = 600;
+  std::vector<m3::Member> list;
+  std::vector<std::unique_ptr<Server>> servers;
+  for (int i = 1; i <= kMany; ++i) {
+    list.push_back(member(i));
+    if (i > 300) servers.push_back(std::make_unique<Server>(sim, wires, member(i)));
+  }
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, list);
+  caller.router.tell(kRole, {});
+  co_await m3::sleep(ctx, 5s);
+  CHECK(caller.mesh().snapshot(ctx.core(), kRole)->entries().size() == 300);
+  co_await caller.stop(ctx);
+  for (auto& server : servers) co_await server->die(ctx);
+}
+
+CO_TEST("mesh: who answers at a member's address is known by its generation") {
+  Wires wires;
+  Server one(sim, wires, member(1, 7));
+  Caller caller(sim, wires);
+  const auto found = co_await as_result(caller.mesh().generation_at(ctx, member(1, 7)));
+  CHECK((found.is_ok() && *found == 7));
+  const auto nobody = co_await as_result(caller.mesh().generation_at(ctx, member(2)));
+  CHECK(nobody.status() == m3::Errc::unavailable);
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+}

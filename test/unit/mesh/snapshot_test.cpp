@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/snapshot.h"
+
+#include <map>
+#include <string>
+
+#include "mesh_fixture.h"
+
+using m3::Membership;
+using m3::MemberState;
+using m3::Peers;
+using m3::Snapshot;
+using mesh_test::id_of;
+using mesh_test::member;
+
+namespace {
+
+/// A service with these members, as one core sees it.
+struct Seen {
+  explicit Seen(const std::vector<m3::Member>& members)
+      : membership(std::make_shared<m3::SlotPool>()), peers(sim.core()) {
+    (void)membership.on_list(members);
+    snapshot.emplace(members.front().id.service_id(), membership.entries());
+  }
+  const m3::Instance& at(const std::string& id) { return *snapshot->named(id); }
+  void put_out(const std::string& id) {
+    peers[at(id).slot].out = true;
+    peers[at(id).slot].dial_again = sim.core().now() + std::chrono::hours(1);
+  }
+  std::map<std::string, int> draws(int count) {
+    std::map<std::string, int> out;
+    for (int i = 0; i < count; ++i) ++out[id_of(snapshot->random(peers, m3::kNoSlot))];
+    return out;
+  }
+
+  m3::testing::SimRuntime sim;
+  Membership membership;
+  Peers peers;
+  std::optional<Snapshot> snapshot;
+};
+
+}  // namespace
+
+TEST_CASE("snapshot: Random goes to the less busy of two, by weight, never where it must not") {
+  auto heavy = member(1), light = member(2), none = member(3), leaving = member(4);
+  heavy.weight = 300;
+  none.weight = 0;
+  leaving.state = MemberState::draining;
+  Seen seen({heavy, light, none, leaving});
+  auto counts = seen.draws(4000);
+  CHECK(counts.size() == 2);
+  CHECK(counts["dev.w.role.1"] > 2700);
+  CHECK(counts["dev.w.role.2"] > 700);
+
+  // Two of equal weight: all go to the one that has nothing to do.
+  Seen pair({member(1), member(2)});
+  pair.peers[pair.at("dev.w.role.1").slot].in_flight = 5;
+  auto busy = pair.draws(1000);
+  CHECK(busy["dev.w.role.1"] < 320);  // drawn twice: one time in four
+  pair.put_out("dev.w.role.2");
+  CHECK(pair.draws(100)["dev.w.role.1"] == 100);
+  // Everybody is out: still somebody, and not the one that failed a moment ago.
+  pair.put_out("dev.w.role.1");
+  const auto failed = pair.at("dev.w.role.1").slot;
+  for (int i = 0; i < 50; ++i)
+    REQUIRE(id_of(pair.snapshot->random(pair.peers, failed)) == "dev.w.role.2");
+}
+
+TEST_CASE("snapshot: one with weight 0 is taken when there is no other") {
+  auto one = member(1), two = member(2);
+  one.weight = two.weight = 0;
+  Seen seen({one, two});
+  CHECK(seen.draws(100).size() == 2);
+}
+
+TEST_CASE("snapshot: Single is the lowest id that can be reached, numbers compared as numbers") {
+  Seen seen({member(10), member(9), member(2)});
+  const auto single = [&](std::uint32_t avoid = m3::kNoSlot) {
+    return id_of(seen.snapshot->single(seen.peers, avoid));
+  };
+  CHECK(single() == "dev.w.role.2");
+  CHECK(single(seen.at("dev.w.role.2").slot) == "dev.w.role.9");
+  seen.put_out("dev.w.role.2");
+  seen.put_out("dev.w.role.9");
+  CHECK(single() == "dev.w.role.10");
+  seen.put_out("dev.w.role.10");
+  CHECK(single() == "dev.w.role.2");
+}
+
+TEST_CASE("snapshot: Hash is the same with and without its table, and goes on in rank") {
+  Seen seen({member(1), member(2), member(3), member(4)});
+  m3::HashSlots slots;
+  std::vector<const m3::AppId*> ids;
+  for (const m3::Instance* instance : seen.snapshot->eligible()) ids.push_back(&instance->id);
+  slots.set(ids);
+  auto owners = std::make_shared<m3::HashOwners>();
+  owners->owners = slots.owners();
+  for (std::size_t i = 0; i < slots.positions(); ++i)
+    owners->by_position.push_back(
+        seen.snapshot->named(slots.id_at(static_cast<m3::HashSlots::Position>(i)).to_string()));
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = std::to_string(i);
+    seen.snapshot->set_hash(nullptr);
+    const std::string slow = id_of(seen.snapshot->hash(key, seen.peers, m3::kNoSlot));
+    seen.snapshot->set_hash(owners);
+    REQUIRE(id_of(seen.snapshot->hash(key, seen.peers, m3::kNoSlot)) == slow);
+    REQUIRE(id_of(seen.snapshot->owner(key)) == slow);
+    const std::string next = id_of(seen.snapshot->hash(key, seen.peers, seen.at(slow).slot));
+    REQUIRE(next != slow);
+  }
+  // The owner by membership does not ask who can be reached.
+  const std::string owner = id_of(seen.snapshot->owner("a"));
+  seen.put_out(owner);
+  CHECK(id_of(seen.snapshot->owner("a")) == owner);
+  CHECK(id_of(seen.snapshot->hash("a", seen.peers, m3::kNoSlot)) != owner);
+}
