@@ -137,6 +137,7 @@ Task<> App::reload(Ctx& ctx) { return impl_->reload(ctx); }
 Task<> App::check_health(Ctx& ctx) { return impl_->check_health(ctx); }
 
 const AppId& App::app_id() const { return impl_->id; }
+Broadcaster* App::broadcaster() { return impl_->broadcasts.get(); }
 Caller& App::caller() { return impl_->node->caller(); }
 const std::string& App::func() const { return impl_->func; }
 const AppConfig& App::config() const { return impl_->config; }

@@ -138,6 +138,7 @@ class App final : public Host {
 
   const AppId& app_id() const override;
   Caller& caller() override;
+  Broadcaster* broadcaster() override;
   const std::string& func() const;
   /// After the start began.
   const AppConfig& config() const;

@@ -96,6 +96,9 @@ void AppConfig::describe(Schema<AppConfig>& s) {
       .doc("between leaving the list of instances and refusing calls, so that callers notice")
       .range(0s, 10min)
       .reloadable();
+  s.add("broadcast_timeout", &AppConfig::broadcast_timeout)
+      .doc("how long a handler may take for a notify that a broker brought")
+      .range(1ms, 1h);
   s.add("rpc", &AppConfig::rpc);
 }
 

@@ -47,6 +47,7 @@ struct AppConfig {
   bool fatal_exits = true;
   Duration start_timeout = std::chrono::seconds(30);
   Duration stop_timeout = std::chrono::seconds(30);
+  Duration broadcast_timeout = std::chrono::seconds(5);
   Duration drain_wait = std::chrono::seconds(2);
   Rpc rpc;
 

@@ -59,13 +59,20 @@ void App::Impl::make_runtime() {
 }
 
 Status App::Impl::make_node() {
-  router = static_cast<Router*>(find_plugin(Router::kKind));
+  router = app.find<Router>();
   if (!router)
     return Status(Errc::failed_precondition,
                   "this program has no router: link m3's plugins, or list one in main()");
   MeshConfig mesh_config;
   mesh_config.wait_for_route = config.rpc.wait_for_route;
   mesh = std::make_unique<Mesh>(*runtime, *router, mesh_config, *metrics);
+  auto* broker = app.find<Broker>();
+  if (broker && !broker->reaches_other_processes() && router->reaches_other_processes())
+    return Status(Errc::invalid_argument,
+                  "[broker.local] reaches only the apps of this process, but the router finds "
+                  "others: use [broker.redis] or [broker.nats], or no broker");
+  broadcasts = std::make_unique<Broadcasts>(*runtime, broker, id, generation,
+                                            config.broadcast_timeout, *metrics);
 
   RpcNode::Options options;
   options.id = id;
@@ -142,6 +149,9 @@ void App::Impl::add_stages() {
       Lifecycle::app, "app", [this](Ctx& ctx) { return run_hooks(ctx, start_hooks); },
       [this](Ctx& ctx) { return run_hooks(ctx, stop_hooks); });
   life.add(Lifecycle::listen, "listen", step(&Impl::listen), step(&Impl::finish_calls));
+  life.add(
+      Lifecycle::listen, "broadcasts", [this](Ctx& ctx) { return broadcasts->start(ctx, *node); },
+      [this](Ctx&) { return stop_broadcasts(); });
   life.add(Lifecycle::announce, "announce", step(&Impl::announce), step(&Impl::withdraw));
 }
 
@@ -177,6 +187,7 @@ Task<> App::Impl::take_down(Ctx& ctx) {
 
 void App::Impl::let_go() {
   if (own_runtime) own_runtime->stop();
+  broadcasts.reset();
   node.reset();
   mesh.reset();
   services.clear();
@@ -235,6 +246,13 @@ Task<> App::Impl::stop_node() {
 Task<> App::Impl::stop_mesh() {
   Ctx patient(core());
   Task<> stopped = mesh->stop(patient);
+  co_await std::move(stopped);
+  co_return ok;
+}
+
+Task<> App::Impl::stop_broadcasts() {
+  Ctx patient(core());
+  Task<> stopped = broadcasts->stop(patient);
   co_await std::move(stopped);
   co_return ok;
 }

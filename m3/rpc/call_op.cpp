@@ -13,6 +13,7 @@ namespace m3 {
 
 using rpc_detail::ClientConnection;
 using rpc_detail::LocalCall;
+using rpc_detail::request_metadata_of;
 using rpc_detail::ServerCall;
 
 namespace {
@@ -21,6 +22,44 @@ constexpr double kMostRetries = 100;
 }  // namespace
 
 namespace rpc_detail {
+
+std::optional<Metadata> request_metadata_of(const Ctx& ctx, const MethodInfo& method,
+                                            const Route& route) {
+  const bool has_trace = method.trace && !ctx.traceparent().empty();
+  const bool has_actor = route.mode() == RouteMode::actor;
+  if (!ctx.outgoing() && !has_trace && !has_actor) return std::nullopt;
+  Metadata metadata;
+  if (ctx.outgoing()) metadata = *ctx.outgoing();
+  if (has_trace) metadata.traceparent = std::string(ctx.traceparent());
+  if (has_actor) metadata.actor_id = route.key();
+  return metadata;
+}
+
+namespace {
+
+/// The sizes are those that were computed a moment ago.
+void write_call(char* to, const FrameHeader& header, const std::optional<Metadata>& metadata,
+                std::size_t meta, const google::protobuf::MessageLite& message, std::size_t body) {
+  write_header(to, header, meta, body);
+  if (meta) encode_metadata(*metadata, to + kFrameHeaderSize);
+  message.SerializeWithCachedSizesToArray(
+      reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
+}
+
+}  // namespace
+
+std::string encode_notify(const Ctx& ctx, const MethodInfo& method,
+                          const google::protobuf::MessageLite& message, const Route& route) {
+  const std::optional<Metadata> metadata = request_metadata_of(ctx, method, route);
+  const std::size_t meta = metadata ? encoded_metadata_size(*metadata) : 0;
+  const std::size_t body = message.ByteSizeLong();
+  std::string frame(frame_size(meta, body), '\0');
+  FrameHeader header;
+  header.kind = FrameKind::notify;
+  header.method = method.hash;
+  write_call(frame.data(), header, metadata, meta, message, body);
+  return frame;
+}
 
 /// A caller in this process, as the handler's side sees it. Outlives a caller that gave up.
 class LocalCall final : public CallSink, public async_detail::Pooled {
@@ -249,14 +288,7 @@ void CallOp::on_route_change() {
 
 /// What goes beside the request; most calls carry nothing.
 std::optional<Metadata> CallOp::request_metadata() const {
-  const bool has_trace = method_.trace && !ctx().traceparent().empty();
-  const bool has_actor = route_.mode() == RouteMode::actor;
-  if (!ctx().outgoing() && !has_trace && !has_actor) return std::nullopt;
-  Metadata metadata;
-  if (ctx().outgoing()) metadata = *ctx().outgoing();
-  if (has_trace) metadata.traceparent = std::string(ctx().traceparent());
-  if (has_actor) metadata.actor_id = route_.key();
-  return metadata;
+  return request_metadata_of(ctx(), method_, route_);
 }
 
 /// Writes the frame. True when that ended the call: a notify, or an error.
@@ -304,10 +336,7 @@ bool CallOp::send() {
   } else {
     connection.note_use();
   }
-  write_header(to, header, meta, body);
-  if (meta) encode_metadata(*metadata, to + kFrameHeaderSize);
-  request_.SerializeWithCachedSizesToArray(
-      reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
+  rpc_detail::write_call(to, header, metadata, meta, request_, body);
   connection.commit();
   sent_ = true;
   return method_.notify;

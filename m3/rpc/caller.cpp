@@ -3,7 +3,9 @@
 
 #include <string>
 
+#include "m3/rpc/broadcaster.h"
 #include "m3/rpc/connection.h"
+#include "m3/rpc/interceptor.h"
 #include "m3/rpc/rpc_core.h"
 
 namespace m3 {
@@ -103,15 +105,56 @@ Task<std::uint64_t> Caller::reach(Ctx& ctx, std::shared_ptr<const Instance> inst
 Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
                       const google::protobuf::MessageLite& request, NotifyRoute route) {
   const RouteMode mode = route.mode() == RouteMode::none ? method.route : route.mode();
-  if (mode == RouteMode::multicast)
-    co_return Status(
-        Errc::failed_precondition,
-        "topics need a broker, and this app has none: call the instances with m3::to::all()")
-        .not_executed();
-  if (mode != RouteMode::broadcast) {
+  if (mode != RouteMode::broadcast && mode != RouteMode::multicast) {
     co_await CallOp(*this, ctx, service, method, request, nullptr, std::move(route));
     co_return ok;
   }
+  struct Last final : Interceptor::Next {
+    Last(Caller& owner, const ServiceId& to, const InterceptedCall& what, Route how)
+        : caller(owner), service(to), call(what), route(std::move(how)) {}
+    Task<> operator()(Ctx& inner) override {
+      return caller.notify_many(inner, service, call.method, call.request, route);
+    }
+    Caller& caller;
+    const ServiceId& service;
+    const InterceptedCall& call;
+    const Route route;
+  };
+  const InterceptedCall call{method, request, nullptr, service.to_string()};
+  Last last(*this, service, call, Route(mode, route.key()));
+  rpc_detail::Chain chain(core_.shared().client_interceptors, call, last);
+  Task<> all = chain(ctx);
+  co_await std::move(all);
+  co_return ok;
+}
+
+Task<> Caller::notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method,
+                           const google::protobuf::MessageLite& request, Route route) {
+  if (service.empty())
+    co_return Status(Errc::invalid_argument,
+                     "the client's world or func cannot be part of an app id")
+        .not_executed();
+  Broadcaster* broadcaster = core_.shared().host->broadcaster();
+  const bool to_topic = route.mode() == RouteMode::multicast;
+  if (!to_topic && (!broadcaster || broadcaster->needs_fan_out())) {
+    Task<> sent = fan_out(ctx, std::move(service), method, request);
+    co_await std::move(sent);
+    co_return ok;
+  }
+  if (!broadcaster)
+    co_return Status(Errc::failed_precondition, "this program has no broker for topics")
+        .not_executed();
+  std::string frame = rpc_detail::encode_notify(ctx, method, request, route);
+  Task<> sent = to_topic
+                    ? broadcaster->to_topic(ctx, service.world_id(), route.key(), std::move(frame))
+                    : broadcaster->to_all(ctx, service, std::move(frame));
+  Status status = (co_await as_result(std::move(sent))).status();
+  if (!status) co_return std::move(status).not_executed();
+  co_return ok;
+}
+
+Task<> Caller::fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
+                       const google::protobuf::MessageLite& request) {
   const auto instances = core_.shared().resolver.all(core_.core(), service);
   if (instances.empty())
     co_return Status(Errc::unavailable,
@@ -120,7 +163,7 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
   Status first;
   for (const auto& instance : instances) {
     auto sent = co_await as_result(
-        CallOp(*this, ctx, service, method, request, nullptr, to::app(instance->id)));
+        CallOp(*this, ctx, service, method, request, nullptr, to::app(instance->id), false));
     if (!sent.is_ok() && first.is_ok()) first = std::move(sent).status();
   }
   co_return first;

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
 #include "m3/async/timer_wheel.h"
 #include "m3/base/app_id.h"
+#include "m3/base/metadata.h"
 #include "m3/rpc/link.h"
 #include "m3/rpc/method.h"
 #include "m3/rpc/peers.h"
@@ -20,12 +22,19 @@
 
 namespace m3 {
 
+class Broadcaster;
 class Caller;
 
 namespace rpc_detail {
 class ClientConnection;
 class LocalCall;
 class RpcCore;
+/// What goes beside a request; most calls carry nothing.
+std::optional<Metadata> request_metadata_of(const Ctx& ctx, const MethodInfo& method,
+                                            const Route& route);
+/// A whole frame, for those who carry it on other ways than a connection.
+std::string encode_notify(const Ctx& ctx, const MethodInfo& method,
+                          const google::protobuf::MessageLite& message, const Route& route);
 }  // namespace rpc_detail
 
 /// The app, as clients see it: who calls, and the way out. App is one.
@@ -34,6 +43,8 @@ class Host {
   virtual const AppId& app_id() const = 0;
   /// The current core's.
   virtual Caller& caller() = 0;
+  /// Null: none of its notifies can go to a topic, and those to all go to each instance.
+  virtual Broadcaster* broadcaster() { return nullptr; }
 
  protected:
   ~Host() = default;
@@ -64,6 +75,11 @@ class Caller {
  private:
   friend class CallOp;
   rpc_detail::Link& link_to(const Instance& instance);
+  Task<> notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method,
+                     const google::protobuf::MessageLite& request, Route route);
+  /// To each instance that the resolver knows.
+  Task<> fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
+                 const google::protobuf::MessageLite& request);
   Pick pick(const ServiceId& service, RouteMode mode, std::string_view key, std::uint32_t avoid);
   /// An attempt ended there; errors in a row take the instance out for a while.
   void note(const Instance& instance, const Status& outcome);

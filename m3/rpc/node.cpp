@@ -76,6 +76,10 @@ void RpcNode::hand_over(int fd, std::string peer_name) {
 
 void RpcNode::accept(std::unique_ptr<Stream> stream) { here().accept(std::move(stream)); }
 
+Status RpcNode::deliver(std::string_view frame, Deadline deadline, std::string_view peer) {
+  return here().deliver(frame, deadline, peer);
+}
+
 Task<> RpcNode::on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&)) {
   std::vector<Task<>> parts;
   for (unsigned i = 0; i < cores_.size(); ++i) {

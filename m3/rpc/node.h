@@ -57,6 +57,10 @@ class RpcNode final : public Host {
   /// Serves a stream that somebody else accepted, on the core that is running.
   void accept(std::unique_ptr<Stream> stream);
 
+  /// A notify that came on another way than a connection, on the core that is running: a whole
+  /// frame, from the app `peer`. An error: it was not handled, and counted.
+  Status deliver(std::string_view frame, Deadline deadline, std::string_view peer);
+
   /// Tells dialers to go elsewhere; whoever calls nevertheless is served.
   Task<> leave(Ctx& ctx);
   /// Refuses new calls (not executed), tells dialers to go elsewhere, waits for running handlers.

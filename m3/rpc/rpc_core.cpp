@@ -145,6 +145,38 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
   run(call, entry);
 }
 
+Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_view peer) {
+  /// Nobody waits for the answer. Keeps the peer's name for the handler.
+  struct Nowhere final : CallSink, async_detail::Pooled {
+    explicit Nowhere(std::string_view from) : peer(from) {}
+    void answer(ServerCall&, Status) override {}
+    void suspended(ServerCall&) override {}
+    void expire() noexcept override { delete this; }
+    const std::string peer;
+  };
+  const auto refuse = [](Counter& counter, Errc code, std::string why) {
+    counter.inc();
+    return Status(code, std::move(why));
+  };
+  FrameReader reader(bytes, config().limits);
+  Frame frame;
+  if (!reader.next(frame) || frame.header.kind != FrameKind::notify ||
+      reader.consumed() != bytes.size())
+    return refuse(metrics_.bad_request, Errc::invalid_argument, "not one notify frame");
+  if (draining()) return refuse(metrics_.draining, Errc::unavailable, "draining");
+  const Dispatcher::Entry* entry = shared_.dispatcher.find(frame.header.method);
+  if (!entry)
+    return refuse(metrics_.unknown_method, Errc::unimplemented,
+                  "no method has the number " + std::to_string(frame.header.method));
+  if (!entry->binding.info->notify)
+    return refuse(metrics_.bad_request, Errc::invalid_argument,
+                  std::string(entry->binding.info->full_name) + " answers: it is no notify");
+  auto* sink = new Nowhere(peer);
+  const Ref<CallSink> keep(sink);
+  dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline, sink->peer);
+  return ok;
+}
+
 void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   entry.requests.inc();
   running_.add();

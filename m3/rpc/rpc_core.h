@@ -99,6 +99,10 @@ class RpcCore {
   /// Answers, gives the record back. For CallSink and ServerCall.
   void finish(ServerCall& call);
 
+  /// A notify that came on another way than a connection: a whole frame, from `peer`. An error: it
+  /// was not handled, and counted.
+  Status deliver(std::string_view frame, Deadline deadline, std::string_view peer);
+
   bool leaving() const noexcept { return leaving_; }
   /// Asks dialers to go elsewhere, now and when they come.
   void begin_leave();

@@ -13,6 +13,7 @@
 #include "m3/app/lifecycle.h"
 #include "m3/async/channel.h"
 #include "m3/async/scope.h"
+#include "m3/mesh/broadcasts.h"
 #include "m3/mesh/mesh.h"
 #include "m3/plugin/router.h"
 
@@ -59,6 +60,7 @@ struct App::Impl {
   Task<> finish_calls(Ctx& ctx);
   Task<> stop_node();
   Task<> stop_mesh();
+  Task<> stop_broadcasts();
   Task<> wait_for_health(Ctx& ctx);
   Task<> refuse_second(Ctx& ctx);
   Task<> announce(Ctx& ctx);
@@ -108,6 +110,7 @@ struct App::Impl {
   std::unique_ptr<Service> reflection;
   Router* router = nullptr;  // one of the plugins
   std::unique_ptr<Mesh> mesh;
+  std::unique_ptr<Broadcasts> broadcasts;
   std::unique_ptr<RpcNode> node;
   Lifecycle life;
   HostPort address;

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/broadcast_codec.h"
+
+#include <cstring>
+
+#include "m3/plugin/broker.h"
+
+namespace m3 {
+namespace {
+
+constexpr std::string_view kMagic = "m3b1";
+constexpr std::size_t kNumbersAt = 4;
+constexpr std::size_t kNameAt = kNumbersAt + 16;
+constexpr std::size_t kMostName = 255;
+constexpr std::size_t kMostTopic = 128;
+
+}  // namespace
+
+std::string encode_broadcast(const BroadcastMessage& message) {
+  std::string out;
+  out.reserve(kNameAt + 1 + message.publisher.size() + message.frame.size());
+  out += kMagic;
+  out.append(reinterpret_cast<const char*>(&message.generation), 8);
+  out.append(reinterpret_cast<const char*>(&message.sequence), 8);
+  out += static_cast<char>(static_cast<unsigned char>(message.publisher.size()));
+  out += message.publisher.substr(0, kMostName);
+  out += message.frame;
+  return out;
+}
+
+Result<BroadcastMessage> decode_broadcast(std::string_view bytes) {
+  const auto wrong = [](const char* why) { return Status(Errc::invalid_argument, why); };
+  if (bytes.size() <= kNameAt) return wrong("too short for a broadcast");
+  if (!bytes.starts_with(kMagic)) return wrong("not a broadcast of m3's");
+  BroadcastMessage out;
+  std::memcpy(&out.generation, bytes.data() + kNumbersAt, 8);
+  std::memcpy(&out.sequence, bytes.data() + kNumbersAt + 8, 8);
+  const std::size_t name = static_cast<unsigned char>(bytes[kNameAt]);
+  if (bytes.size() < kNameAt + 1 + name) return wrong("the publisher's name is cut off");
+  out.publisher = bytes.substr(kNameAt + 1, name);
+  if (!AppId::parse(out.publisher).is_ok()) return wrong("the publisher's name is no app id");
+  if (out.sequence == 0) return wrong("the sequence number is 0");
+  out.frame = bytes.substr(kNameAt + 1 + name);
+  return out;
+}
+
+std::string broadcast_topic(const ServiceId& service) { return "m3.all." + service.to_string(); }
+
+Result<std::string> multicast_topic(const WorldId& world, std::string_view name) {
+  if (world.empty()) return Status(Errc::invalid_argument, "the world cannot be part of an id");
+  if (name.size() > kMostTopic || !is_topic(name))
+    return Status(Errc::invalid_argument,
+                  "the topic \"" + std::string(name.substr(0, kMostTopic)) +
+                      "\": write 1 to 128 letters, digits, '-', '_' and '.', no '.' first, last or "
+                      "twice in a row");
+  return "m3.topic." + world.to_string() + "." + std::string(name);
+}
+
+}  // namespace m3

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/broadcasts.h"
+
+#include <cassert>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "m3/obs/log.h"
+#include "m3/rpc/node.h"
+
+namespace m3 {
+namespace {
+
+/// Of one topic. More of them than that are forgotten, and counted anew.
+constexpr std::size_t kMostPublishers = 65536;
+
+Status no_broker() {
+  return Status(Errc::failed_precondition,
+                "topics need a broker: add a section [broker.redis] or [broker.nats]");
+}
+
+}  // namespace
+
+/// On its way to the core of its topic.
+struct Broadcasts::Delivery final : async_detail::Runnable {
+  Delivery(Broadcasts& owner, RpcNode& to, const BroadcastMessage& message, Deadline until)
+      : Runnable(&Delivery::fire),
+        broadcasts(owner),
+        node(to),
+        publisher(message.publisher),
+        frame(message.frame),
+        deadline(until) {}
+  static void fire(Runnable& work) {
+    std::unique_ptr<Delivery> self(static_cast<Delivery*>(&work));
+    self->broadcasts.handle(self->node, self->frame, self->publisher, self->deadline);
+  }
+  Broadcasts& broadcasts;
+  RpcNode& node;
+  const std::string publisher;
+  const std::string frame;
+  const Deadline deadline;
+};
+
+Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, AppId self, std::uint64_t generation,
+                       Nanos timeout, MetricRegistry& metrics)
+    : runtime_(runtime),
+      broker_(broker),
+      self_(std::move(self)),
+      generation_(generation),
+      timeout_(timeout),
+      published_(metrics.counter("m3_broadcasts_published_total", "Notifies given to the broker")),
+      received_(
+          metrics.counter("m3_broadcasts_received_total", "Notifies that the broker brought")),
+      missing_(metrics.counter("m3_broadcasts_missing_total",
+                               "Notifies that a publisher sent and that did not come")),
+      again_(metrics.counter("m3_broadcasts_repeated_total", "Notifies that came a second time")),
+      bad_(metrics.counter("m3_broadcasts_bad_total",
+                           "Messages of a topic that could not be handled")),
+      resubscribed_(metrics.counter("m3_broadcasts_resubscribed_total",
+                                    "Times the broker lost a subscription and found it again")) {}
+
+Broadcasts::~Broadcasts() = default;
+
+Task<> Broadcasts::start(Ctx& ctx, RpcNode& node) {
+  node_ = &node;
+  if (!broker_) co_return ok;
+  joined_.insert(broadcast_topic(self_.service_id()));
+  const auto topics = joined_;
+  for (const std::string& topic : topics) {
+    Task<> there = broker_->subscribe(ctx, topic, *this);
+    co_await std::move(there);
+  }
+  co_return ok;
+}
+
+Task<> Broadcasts::stop(Ctx& ctx) {
+  if (!std::exchange(node_, nullptr)) co_return ok;
+  if (broker_)
+    for (const std::string& topic : joined_) broker_->unsubscribe(topic, *this);
+  joined_.clear();
+  // Deliveries under way are gone when these have come back.
+  for (unsigned i = 0; i < runtime_.size(); ++i)
+    co_await run_on(ctx, runtime_.core(i), [](Ctx&) -> Task<> { co_return ok; });
+  co_return ok;
+}
+
+// ---- called on every core
+
+Task<> Broadcasts::on_home(Ctx& ctx, Task<> (Broadcasts::*what)(Ctx&, std::string, std::string),
+                           std::string topic, std::string notify) {
+  Core& home = runtime_.core(0);
+  if (&ctx.core() == &home) {
+    Task<> here = (this->*what)(ctx, std::move(topic), std::move(notify));
+    co_await std::move(here);
+    co_return ok;
+  }
+  co_await run_on(ctx, home, [&](Ctx& there) {
+    return (this->*what)(there, std::move(topic), std::move(notify));
+  });
+  co_return ok;
+}
+
+Task<> Broadcasts::to_all(Ctx& ctx, const ServiceId& service, std::string notify) {
+  assert(broker_ && "the caller fans out");
+  return on_home(ctx, &Broadcasts::publish, broadcast_topic(service), std::move(notify));
+}
+
+Task<> Broadcasts::to_topic(Ctx& ctx, const WorldId& world, std::string topic, std::string notify) {
+  if (!broker_) co_return no_broker();
+  auto name = multicast_topic(world, topic);
+  if (!name.is_ok()) co_return std::move(name).status();
+  Task<> sent = on_home(ctx, &Broadcasts::publish, *std::move(name), std::move(notify));
+  co_await std::move(sent);
+  co_return ok;
+}
+
+Task<> Broadcasts::join(Ctx& ctx, const WorldId& world, std::string topic) {
+  if (!broker_) co_return no_broker();
+  auto name = multicast_topic(world, topic);
+  if (!name.is_ok()) co_return std::move(name).status();
+  Task<> joined = on_home(ctx, &Broadcasts::subscribe, *std::move(name), "");
+  co_await std::move(joined);
+  co_return ok;
+}
+
+Task<> Broadcasts::leave(Ctx& ctx, const WorldId& world, std::string topic) {
+  if (!broker_) co_return no_broker();
+  auto name = multicast_topic(world, topic);
+  if (!name.is_ok()) co_return std::move(name).status();
+  Task<> left = on_home(ctx, &Broadcasts::unsubscribe, *std::move(name), "");
+  co_await std::move(left);
+  co_return ok;
+}
+
+// ---- on core 0
+
+Task<> Broadcasts::publish(Ctx&, std::string topic, std::string notify) {
+  std::uint64_t& last = sent_[topic];
+  BroadcastMessage message;
+  message.publisher = self_.to_string();
+  message.generation = generation_;
+  message.sequence = last + 1;
+  message.frame = notify;
+  const std::string bytes = encode_broadcast(message);
+  if (bytes.size() > broker_->max_payload())
+    co_return Status(Errc::invalid_argument, "a broadcast of " + std::to_string(bytes.size()) +
+                                                 " bytes is over the broker's limit of " +
+                                                 std::to_string(broker_->max_payload()));
+  Status status = broker_->publish(topic, bytes);
+  if (!status) co_return status;
+  ++last;
+  published_.inc();
+  co_return ok;
+}
+
+Task<> Broadcasts::subscribe(Ctx& ctx, std::string topic, std::string) {
+  if (!joined_.insert(topic).second || !node_) co_return ok;
+  Task<> there = broker_->subscribe(ctx, std::move(topic), *this);
+  co_await std::move(there);
+  co_return ok;
+}
+
+Task<> Broadcasts::unsubscribe(Ctx&, std::string topic, std::string) {
+  if (joined_.erase(topic) == 0) co_return ok;
+  heard_.erase(topic);
+  if (node_) broker_->unsubscribe(topic, *this);
+  co_return ok;
+}
+
+Core& Broadcasts::core_of(std::string_view topic) const {
+  const std::size_t hash = std::hash<std::string_view>()(topic);
+  return runtime_.core(static_cast<unsigned>(hash % runtime_.size()));
+}
+
+bool Broadcasts::is_new(std::string_view topic, const BroadcastMessage& message) {
+  auto& publishers = heard_[std::string(topic)];
+  if (publishers.size() >= kMostPublishers) publishers.clear();
+  auto [at, first] = publishers.try_emplace(std::string(message.publisher));
+  Heard& heard = at->second;
+  const bool older = message.generation < heard.generation;
+  if (!first &&
+      (older || (message.generation == heard.generation && message.sequence <= heard.sequence))) {
+    again_.inc();
+    return false;
+  }
+  if (!first && message.generation == heard.generation)
+    missing_.add(message.sequence - heard.sequence - 1);
+  heard = {message.generation, message.sequence};
+  return true;
+}
+
+void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
+  if (!node_) return;
+  received_.inc();
+  auto message = decode_broadcast(payload);
+  if (!message.is_ok()) {
+    bad_.inc();
+    return log::warn("topic {}: {}", topic, message.status().to_string());
+  }
+  if (!is_new(topic, *message)) return;
+  const Deadline deadline(runtime_.core(0).now() + timeout_);
+  Core& core = core_of(topic);
+  if (core.index() == 0) return handle(*node_, message->frame, message->publisher, deadline);
+  core.post(*new Delivery(*this, *node_, *message, deadline));
+}
+
+void Broadcasts::handle(RpcNode& node, std::string_view frame, std::string_view publisher,
+                        Deadline deadline) {
+  Status status = node.deliver(frame, deadline, publisher);
+  if (status) return;
+  bad_.inc();
+  log::warn("a broadcast of {}: {}", publisher, status.to_string());
+}
+
+void Broadcasts::on_resubscribed(std::string_view topic) {
+  resubscribed_.inc();
+  log::warn("topic {}: subscribed again, messages may be missing", topic);
+}
+
+}  // namespace m3

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "m3/async/runtime.h"
+#include "m3/mesh/broadcast_codec.h"
+#include "m3/obs/metric.h"
+#include "m3/plugin/broker.h"
+#include "m3/rpc/broadcaster.h"
+
+namespace m3 {
+
+class RpcNode;
+
+/// BroadCast and MultiCast over the app's broker, at most once and in the order of each publisher
+/// and topic. A message is handled as a notify that came over a connection: same dispatcher,
+/// interceptors and handlers, on the core that its topic hashes to, within `timeout`. Receivers
+/// count what is missing. Owned by the app; core 0, but for the functions of Broadcaster, which
+/// every core calls.
+class Broadcasts final : public Broadcaster, Broker::Subscriber {
+ public:
+  /// `broker` may be null: then topics are refused, and to_all() is left to the caller's fan-out.
+  Broadcasts(Runtime& runtime, Broker* broker, AppId self, std::uint64_t generation, Nanos timeout,
+             MetricRegistry& metrics);
+  Broadcasts(const Broadcasts&) = delete;
+  Broadcasts& operator=(const Broadcasts&) = delete;
+  ~Broadcasts();
+
+  /// The app is ready: messages to its service and to the topics it joined come from now on.
+  Task<> start(Ctx& ctx, RpcNode& node);
+  /// No message is handled afterwards; publishing goes on until the broker stops.
+  Task<> stop(Ctx& ctx);
+
+  Task<> to_all(Ctx& ctx, const ServiceId& service, std::string notify) override;
+  Task<> to_topic(Ctx& ctx, const WorldId& world, std::string topic, std::string notify) override;
+  bool needs_fan_out() const override { return broker_ == nullptr; }
+  Task<> join(Ctx& ctx, const WorldId& world, std::string topic) override;
+  Task<> leave(Ctx& ctx, const WorldId& world, std::string topic) override;
+
+ private:
+  /// What came last of one publisher.
+  struct Heard {
+    std::uint64_t generation = 0;
+    std::uint64_t sequence = 0;
+  };
+  struct Delivery;
+
+  void on_message(std::string_view topic, std::string_view payload) override;
+  void on_resubscribed(std::string_view topic) override;
+
+  /// On core 0, from any core.
+  Task<> on_home(Ctx& ctx, Task<> (Broadcasts::*what)(Ctx&, std::string, std::string),
+                 std::string topic, std::string notify);
+  Task<> publish(Ctx& ctx, std::string topic, std::string notify);
+  Task<> subscribe(Ctx& ctx, std::string topic, std::string unused);
+  Task<> unsubscribe(Ctx& ctx, std::string topic, std::string unused);
+  /// Counts gaps; false: it was heard before.
+  bool is_new(std::string_view topic, const BroadcastMessage& message);
+  Core& core_of(std::string_view topic) const;
+  void handle(RpcNode& node, std::string_view frame, std::string_view publisher, Deadline deadline);
+
+  Runtime& runtime_;
+  Broker* const broker_;
+  const AppId self_;
+  const std::uint64_t generation_;
+  const Nanos timeout_;
+  RpcNode* node_ = nullptr;  // while started
+  std::set<std::string, std::less<>> joined_;
+  std::unordered_map<std::string, std::uint64_t> sent_;  // the last number, by topic
+  std::unordered_map<std::string, std::unordered_map<std::string, Heard>> heard_;  // topic, id
+  Counter published_;
+  Counter received_;
+  Counter missing_;
+  Counter again_;
+  Counter bad_;
+  Counter resubscribed_;
+};
+
+}  // namespace m3

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+
+#include "m3/async/ctx.h"
+#include "m3/async/task.h"
+#include "m3/base/app_id.h"
+
+namespace m3 {
+
+/// Carries notifies to many apps at once, and says which topics this app hears. One per app; called
+/// on every core. The mesh has it (m3/mesh/broadcasts.h).
+class Broadcaster {
+ public:
+  /// Every instance of `service`. `notify` is a frame as a connection carries it (m3/net/frame.h)
+  /// with a deadline of 0. Ends when it is on its way; unavailable, resource_exhausted: it is not.
+  virtual Task<> to_all(Ctx& ctx, const ServiceId& service, std::string notify) = 0;
+  /// Those who joined the topic of that world.
+  virtual Task<> to_topic(Ctx& ctx, const WorldId& world, std::string topic,
+                          std::string notify) = 0;
+  /// True: to_all() reaches nobody, and the caller sends to each instance itself.
+  virtual bool needs_fan_out() const = 0;
+
+  /// Ends when messages to the topic come here. Joined twice is joined once.
+  virtual Task<> join(Ctx& ctx, const WorldId& world, std::string topic) = 0;
+  virtual Task<> leave(Ctx& ctx, const WorldId& world, std::string topic) = 0;
+
+ protected:
+  ~Broadcaster() = default;
+};
+
+}  // namespace m3

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a broker brings: a message that is read writes again to the same bytes.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "check.h"
+#include "m3/mesh/broadcast_codec.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const auto message = m3::decode_broadcast(bytes);
+  if (!message.is_ok()) return 0;
+  M3_FUZZ_CHECK(m3::AppId::parse(message->publisher).is_ok());
+  M3_FUZZ_CHECK(message->sequence > 0);
+  M3_FUZZ_CHECK(m3::encode_broadcast(*message) == bytes);
+  return 0;
+}

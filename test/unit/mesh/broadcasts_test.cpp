@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/broadcasts.h"
+
+#include <algorithm>
+
+#include "m3/mesh/topics.h"
+#include "mesh_fixture.h"
+
+using m3::as_result;
+using m3::Broadcasts;
+using m3::Ctx;
+using m3::Errc;
+using m3::Status;
+using m3::Task;
+using mesh_test::Notice;
+using mesh_test::RoleClient;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A broker inside the test, which loses and repeats messages when told to.
+class Hub {
+ public:
+  class Line final : public m3::Broker {
+   public:
+    explicit Line(Hub& hub) : hub_(hub) { hub_.lines_.push_back(this); }
+    ~Line() override { std::erase(hub_.lines_, this); }
+    bool reaches_other_processes() const override { return true; }
+    std::size_t max_payload() const override { return 4096; }
+    Task<> subscribe(Ctx&, std::string topic, Subscriber& subscriber) override {
+      wishes_.emplace_back(std::move(topic), &subscriber);
+      co_return m3::ok;
+    }
+    void unsubscribe(std::string_view topic, Subscriber& subscriber) override {
+      std::erase_if(wishes_, [&](const auto& wish) {
+        return wish.first == topic && wish.second == &subscriber;
+      });
+    }
+    Status publish(std::string_view topic, std::string_view payload) override {
+      if (hub_.down) return Status(Errc::unavailable, "the broker is away");
+      if (hub_.lose > 0) return --hub_.lose, Status();
+      for (int i = 0; i < (hub_.twice ? 2 : 1); ++i)
+        for (Line* line : hub_.lines_) line->hear(topic, payload);
+      return m3::ok;
+    }
+    void hear(std::string_view topic, std::string_view payload) {
+      const auto wishes = wishes_;
+      for (const auto& [name, subscriber] : wishes)
+        if (name == topic) subscriber->on_message(topic, payload);
+    }
+    std::size_t wishes() const { return wishes_.size(); }
+
+   private:
+    Hub& hub_;
+    std::vector<std::pair<std::string, Subscriber*>> wishes_;
+  };
+
+  int lose = 0;
+  bool twice = false;
+  bool down = false;
+
+ private:
+  std::vector<Line*> lines_;
+};
+
+/// An app of its own, over the hub.
+class Member final : public m3::Host, public mesh_test::RoleService {
+ public:
+  Member(m3::testing::SimRuntime& sim, Hub* hub, const std::string& id,
+         std::uint64_t generation = 1)
+      : id_(*m3::AppId::parse(id)),
+        line_(hub ? std::make_unique<Hub::Line>(*hub) : nullptr),
+        broadcasts_(sim.runtime(), line_.get(), id_, generation, 1s, metrics),
+        node_(sim.runtime(), options(), resolver_, metrics) {
+    CHECK(node_.serve(*this).is_ok());
+  }
+  Task<> start(Ctx& ctx) { return broadcasts_.start(ctx, node_); }
+  Task<> stop(Ctx& ctx) {
+    Task<> quiet = broadcasts_.stop(ctx);
+    co_await std::move(quiet);
+    Task<> stopped = node_.stop(ctx);
+    co_await std::move(stopped);
+    co_return m3::ok;
+  }
+  const m3::AppId& app_id() const override { return id_; }
+  m3::Caller& caller() override { return node_.caller(); }
+  m3::Broadcaster* broadcaster() override { return &broadcasts_; }
+  m3::RpcNode& node() { return node_; }
+  Hub::Line& line() { return *line_; }
+
+  Task<mesh_test::WhoRsp> who(Ctx&, const mesh_test::WhoReq&) override {
+    co_return mesh_test::WhoRsp();
+  }
+  Task<> tell(Ctx& ctx, const Notice& notice) override {
+    heard.push_back(std::string(ctx.caller()) + ": " + notice.text() +
+                    std::string(ctx.meta("color")));
+    left = ctx.deadline().at() - ctx.core().now();
+    co_return m3::ok;
+  }
+  /// "ok", or what went wrong.
+  Task<std::string> say(Ctx& ctx, std::string text, m3::NotifyRoute route) {
+    RoleClient role(*this);
+    Notice notice;
+    notice.set_text(std::move(text));
+    Ctx own(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(this));
+    auto told = co_await as_result(role.tell(own, notice, std::move(route)));
+    co_return told.status().to_string();
+  }
+  double count(const std::string& name) {
+    for (const auto& family : metrics.collect())
+      if (family.name == name) return family.series.front().value;
+    return -1;
+  }
+
+  m3::MetricRegistry metrics;
+  std::vector<std::string> heard;
+  m3::Nanos left{0};
+
+ private:
+  m3::RpcNode::Options options() {
+    m3::RpcNode::Options out;
+    out.id = id_;
+    out.host = this;
+    return out;
+  }
+  const m3::AppId id_;
+  std::unique_ptr<Hub::Line> line_;
+  m3::StaticResolver resolver_;
+  Broadcasts broadcasts_;
+  m3::RpcNode node_;
+};
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+CO_TEST("broadcasts: a notify to all reaches every instance, with its sender and metadata") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1"), two(sim, &hub, "dev.w.role.2");
+  Member other(sim, &hub, "dev.w.other.1");
+  for (Member* member : {&one, &two, &other}) co_await member->start(ctx);
+  CHECK(co_await one.say(ctx, "hi", m3::to::all()) == "ok");
+  CHECK(one.heard == Lines{"dev.w.role.1: hi"});
+  CHECK(two.heard == Lines{"dev.w.role.1: hi"});
+  CHECK(other.heard.empty());
+  CHECK(two.left == 1s);
+  CHECK(co_await other.say(ctx, "you", m3::to::all()) == "ok");
+  CHECK(two.heard.back() == "dev.w.other.1: you");
+  for (Member* member : {&one, &two, &other}) co_await member->stop(ctx);
+  CHECK(two.line().wishes() == 0);
+}
+
+CO_TEST("broadcasts: a topic reaches those who joined, of whatever func, until they leave") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1"), guest(sim, &hub, "dev.w.other.1"),
+      far(sim, &hub, "dev.w2.role.1");
+  Ctx as_guest(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&guest));
+  Ctx as_far(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&far));
+  co_await m3::topics(as_guest).join("news");  // before it is ready
+  CHECK(guest.line().wishes() == 0);
+  for (Member* member : {&one, &guest, &far}) co_await member->start(ctx);
+  co_await m3::topics(as_guest).join("news");
+  CHECK(guest.line().wishes() == 2);
+  co_await m3::topics(as_far).join("news");
+  CHECK(co_await one.say(ctx, "a", m3::to::topic("news")) == "ok");
+  CHECK(guest.heard == Lines{"dev.w.role.1: a"});
+  CHECK((one.heard.empty() && far.heard.empty()));
+  co_await m3::topics(as_far, m3::world("w")).join("news");
+  CHECK(co_await one.say(ctx, "b", m3::to::topic("news")) == "ok");
+  CHECK(far.heard == Lines{"dev.w.role.1: b"});
+  co_await m3::topics(as_guest).leave("news");
+  co_await m3::topics(as_guest).leave("news");
+  CHECK(co_await one.say(ctx, "c", m3::to::topic("news")) == "ok");
+  CHECK(guest.heard.size() == 2);
+  CHECK(far.heard.size() == 2);
+  for (Member* member : {&one, &guest, &far}) co_await member->stop(ctx);
+}
+
+CO_TEST(
+    "broadcasts: what is lost is counted by those who hear, and what comes twice is not heard") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1"), two(sim, &hub, "dev.w.role.2");
+  for (Member* member : {&one, &two}) co_await member->start(ctx);
+  const auto say = [&](const char* text) { return one.say(ctx, text, m3::to::all()); };
+  CHECK(co_await say("1") == "ok");
+  hub.lose = 3;
+  for (const char* text : {"2", "3", "4"}) CHECK(co_await say(text) == "ok");
+  CHECK(two.count("m3_broadcasts_missing_total") == 0);
+  hub.twice = true;
+  CHECK(co_await say("5") == "ok");
+  CHECK(two.count("m3_broadcasts_missing_total") == 3);
+  CHECK(two.count("m3_broadcasts_repeated_total") == 1);
+  CHECK(two.heard == Lines{"dev.w.role.1: 1", "dev.w.role.1: 5"});
+  hub.twice = false;
+  // What could not be published is no gap.
+  hub.down = true;
+  CHECK(co_await say("6") == "unavailable: the broker is away");
+  hub.down = false;
+  CHECK(co_await say("6") == "ok");
+  CHECK(two.count("m3_broadcasts_missing_total") == 3);
+  for (Member* member : {&one, &two}) co_await member->stop(ctx);
+}
+
+CO_TEST("broadcasts: a publisher that was started again is heard from its first message on") {
+  Hub hub;
+  Member two(sim, &hub, "dev.w.role.2");
+  co_await two.start(ctx);
+  for (std::uint64_t generation : {5, 6, 4}) {
+    Member one(sim, &hub, "dev.w.role.1", generation);
+    CHECK(co_await one.say(ctx, std::to_string(generation), m3::to::all()) == "ok");
+    co_await one.stop(ctx);
+  }
+  CHECK(two.heard == Lines{"dev.w.role.1: 5", "dev.w.role.1: 6"});  // 4 is a ghost
+  CHECK(two.count("m3_broadcasts_missing_total") == 0);
+  co_await two.stop(ctx);
+}
+
+CO_TEST("broadcasts: what cannot go is refused with the reason") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1");
+  co_await one.start(ctx);
+  CHECK((co_await one.say(ctx, std::string(5000, 'x'), m3::to::all()))
+            .starts_with("invalid_argument: a broadcast of 50"));
+  for (const char* wrong : {"", ".a", "a..b", "a b", "a/b"})
+    CHECK((co_await one.say(ctx, "x", m3::to::topic(wrong)))
+              .starts_with("invalid_argument: the topic \""));
+  co_await one.stop(ctx);
+
+  Member alone(sim, nullptr, "dev.w.role.3");
+  co_await alone.start(ctx);
+  CHECK((co_await alone.say(ctx, "x", m3::to::topic("news"))).find("[broker.redis]") !=
+        std::string::npos);
+  CHECK((co_await alone.say(ctx, "x", m3::to::all()))
+            .starts_with("unavailable: no instance of dev.w.role to broadcast to"));
+  Ctx as_alone(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&alone));
+  auto joined = co_await as_result(m3::topics(as_alone).join("news"));
+  CHECK(joined.status() == Errc::failed_precondition);
+  auto nowhere = co_await as_result(m3::topics(ctx).join("news"));
+  CHECK(nowhere.status() == Errc::failed_precondition);
+  co_await alone.stop(ctx);
+}
+
+CO_TEST("broadcasts: foreign bytes in a topic are counted and dropped") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1");
+  co_await one.start(ctx);
+  const std::string topic = m3::broadcast_topic(one.app_id().service_id());
+  one.line().hear(topic, "");
+  one.line().hear(topic, "hello there, this is nothing of m3's at all");
+  m3::BroadcastMessage message;
+  message.publisher = "dev.w.role.2";
+  message.generation = 1;
+  message.sequence = 1;
+  message.frame = "not a frame, but long enough to look like one";
+  one.line().hear(topic, m3::encode_broadcast(message));
+  CHECK(one.heard.empty());
+  CHECK(one.count("m3_broadcasts_bad_total") == 3);
+  co_await one.stop(ctx);
+}
