@@ -5,6 +5,7 @@
 #include <chrono>
 #include <exception>
 
+#include "m3/app/control.h"
 #include "m3/app/detail/app_impl.h"
 #include "m3/app/reflection.h"
 #include "m3/async/timer.h"
@@ -124,7 +125,11 @@ Status App::Impl::make_services() {
       return std::move(status).add_context(fmt::format("serve {}", service.service_name()));
   }
   reflection = make_reflection(node->services(), id, version);
-  return node->serve(*reflection);
+  Status served = node->serve(*reflection);
+  if (!served) return served;
+  control = make_control(*runtime,
+                         [this](Ctx& ctx, MemberState wanted) { return set_state(ctx, wanted); });
+  return node->serve(*control);
 }
 
 void App::Impl::add_stages() {
@@ -193,6 +198,7 @@ void App::Impl::let_go() {
   services.clear();
   while (!plugins.empty()) plugins.pop_back();
   reflection.reset();
+  control.reset();
   metrics.reset();
   runtime = nullptr;
   own_runtime.reset();
@@ -293,9 +299,30 @@ Task<> App::Impl::announce(Ctx& ctx) {
   if (config.listen.empty()) co_return ok;
   Task<> alone = refuse_second(ctx);
   co_await std::move(alone);
+  announced = true;  // a router goes on trying, even if this start fails now
   Task<> told = tell_router(ctx);
   co_await std::move(told);
   co_return ok;
+}
+
+Task<MemberState> App::Impl::set_state(Ctx& ctx, MemberState wanted) {
+  if (!announced) co_return Status(Errc::failed_precondition, "not ready, or leaving already");
+  if (wanted == MemberState::cordoned && !router->tells_others())
+    co_return Status(Errc::failed_precondition,
+                     "this app's router tells nobody of its state, so that only draining it keeps "
+                     "callers away");
+  const MemberState before = std::exchange(state, wanted);
+  if (before == wanted) co_return before;
+  log::info("{} (was {})", member_state_name(wanted), member_state_name(before));
+  Task<> told = tell_router(ctx);
+  Status status = (co_await as_result(std::move(told))).status();
+  if (!status) {
+    state = before;
+    co_return status;
+  }
+  Task<> moved = wanted == MemberState::draining ? node->leave(ctx) : node->come_back(ctx);
+  co_await std::move(moved);
+  co_return before;
 }
 
 Task<> App::Impl::tell_router(Ctx& ctx) {
@@ -317,7 +344,7 @@ Task<> App::Impl::tell_router(Ctx& ctx) {
 }
 
 Task<> App::Impl::withdraw(Ctx& ctx) {
-  if (config.listen.empty()) co_return ok;
+  if (!std::exchange(announced, false)) co_return ok;
   Task<> withdrawn = router->withdraw(ctx);
   Status status = (co_await as_result(std::move(withdrawn))).status();
   if (!status) log::warn("the router still lists this app: {}", status.to_string());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "m3/app/detail/app_impl.h"
 #include "m3/config/document.h"
@@ -105,7 +106,11 @@ Task<> App::Impl::reload(Ctx& ctx) {
   }
   if (fresh.app.id && *fresh.app.id == id) fresh.app.id = config.id;
   tell(diff_config("", config, fresh.app));
-  config = config.reloaded(fresh.app);
+  const unsigned weight = std::exchange(config, config.reloaded(fresh.app)).weight;
+  if (announced && config.weight != weight) {
+    Task<> told = tell_router(ctx);
+    co_await std::move(told);
+  }
   if (section_type) {
     const ConfigType::Value before = app.section_value(*section_type);
     // A section is taken whole: its owner never sees a mixture.

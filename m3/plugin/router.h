@@ -61,6 +61,8 @@ class Router : public Plugin {
   /// False: knows only the apps of this process.
   virtual bool reaches_other_processes() const = 0;
 
+  /// False: what is announced is nobody's concern, others have it in their configuration.
+  virtual bool tells_others() const { return true; }
   /// Ends when others can see `self`; from then on the router keeps it visible, whatever becomes of
   /// its source, until withdraw(). Again with the same id: replaces what was said.
   virtual Task<> announce(Ctx& ctx, Member self) = 0;

@@ -119,7 +119,10 @@ void Connection::on_handshake_frame(const Frame& frame) {
 
 void Connection::apply(Handshake::Step step) {
   if (!step.send.empty()) send_raw(step.send);
-  if (step.state == Handshake::State::open) return;
+  if (step.state == Handshake::State::open) {
+    if (!step.send.empty()) on_hello_sent();
+    return;
+  }
   if (step.state == Handshake::State::failed) {
     core_.metrics().handshake_failed.inc();
     log::warn("connection with {} was not let in: {}", peer_name(), step.status.to_string());

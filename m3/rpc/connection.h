@@ -49,6 +49,7 @@ class Connection : public CallSink, public StreamHandler {
   enum class State : std::uint8_t { handshake, established, closed };
 
   virtual void on_first_hello() {}
+  virtual void on_hello_sent() {}
   virtual void on_established() = 0;
   virtual void on_frame(const Frame& frame) = 0;
   virtual void on_lost(const Status& why) = 0;
@@ -116,6 +117,7 @@ class ServerConnection final : public Connection {
 
  private:
   void on_first_hello() override;
+  void on_hello_sent() override;
   void on_established() override;
   void on_frame(const Frame& frame) override;
   void on_lost(const Status& why) override;
@@ -131,6 +133,7 @@ class ServerConnection final : public Connection {
   void grow_table();
   ServerCall* unlink(std::uint64_t id, const ServerCall* which);
 
+  bool asked_to_drain_ = false;
   DeadlineClock clock_{0};
   std::vector<ServerCall*> table_;  // suspended calls, chained by id
   std::size_t suspended_ = 0;

@@ -102,6 +102,11 @@ Task<> RpcNode::leave_here(Ctx&) {
   co_return ok;
 }
 
+Task<> RpcNode::come_back_here(Ctx&) {
+  here().come_back();
+  co_return ok;
+}
+
 Task<> RpcNode::drain_here(Ctx& ctx) {
   here().begin_drain();
   return here().drained(ctx);
@@ -110,6 +115,7 @@ Task<> RpcNode::drain_here(Ctx& ctx) {
 Task<> RpcNode::stop_here(Ctx& ctx) { return here().stop(ctx); }
 
 Task<> RpcNode::leave(Ctx& ctx) { return on_every_core(ctx, &RpcNode::leave_here); }
+Task<> RpcNode::come_back(Ctx& ctx) { return on_every_core(ctx, &RpcNode::come_back_here); }
 Task<> RpcNode::drain(Ctx& ctx) { return on_every_core(ctx, &RpcNode::drain_here); }
 
 Task<> RpcNode::stop(Ctx& ctx) {

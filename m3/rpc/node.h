@@ -63,6 +63,8 @@ class RpcNode final : public Host {
 
   /// Tells dialers to go elsewhere; whoever calls nevertheless is served.
   Task<> leave(Ctx& ctx);
+  /// After leave(): those who look again find it serving.
+  Task<> come_back(Ctx& ctx);
   /// Refuses new calls (not executed), tells dialers to go elsewhere, waits for running handlers.
   Task<> drain(Ctx& ctx);
   /// Ends every connection and waits for what runs. Listening ends first.
@@ -74,6 +76,7 @@ class RpcNode final : public Host {
  private:
   Task<> on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&));
   Task<> leave_here(Ctx& ctx);
+  Task<> come_back_here(Ctx& ctx);
   Task<> drain_here(Ctx& ctx);
   Task<> stop_here(Ctx& ctx);
   void hand_over(int fd, std::string peer_name);

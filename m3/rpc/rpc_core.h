@@ -106,6 +106,7 @@ class RpcCore {
   bool leaving() const noexcept { return leaving_; }
   /// Asks dialers to go elsewhere, now and when they come.
   void begin_leave();
+  void come_back() noexcept { leaving_ = draining_; }
   bool draining() const noexcept { return draining_; }
   /// Refuses new calls from now on, too.
   void begin_drain();

@@ -33,12 +33,18 @@ ServerConnection::ServerConnection(RpcCore& core, std::unique_ptr<Stream> stream
 
 void ServerConnection::on_first_hello() { clock_ = DeadlineClock(now_ms()); }
 
+/// Before the dialer's first call: right behind the hello.
+void ServerConnection::on_hello_sent() {
+  if (core_.leaving()) ask_to_drain();
+}
+
 void ServerConnection::on_established() {
   set_tick(core_.config().idle_ping_interval * kSilentPings);
   if (core_.leaving()) ask_to_drain();
 }
 
 void ServerConnection::ask_to_drain() {
+  if (std::exchange(asked_to_drain_, true)) return;
   const std::string frame =
       encode_goaway(Status(Errc::unavailable, "draining: go elsewhere"), true);
   if (char* to = reserve(FrameKind::goaway, frame.size())) {

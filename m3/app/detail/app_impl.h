@@ -65,6 +65,8 @@ struct App::Impl {
   Task<> refuse_second(Ctx& ctx);
   Task<> announce(Ctx& ctx);
   Task<> tell_router(Ctx& ctx);
+  /// An operator's word; gives the state before.
+  Task<MemberState> set_state(Ctx& ctx, MemberState wanted);
   Task<> withdraw(Ctx& ctx);
   Task<> check_health(Ctx& ctx);
   static Task<> run_hooks(Ctx& ctx, const std::vector<Hook>& hooks);
@@ -108,6 +110,7 @@ struct App::Impl {
   std::vector<PluginSlot> plugins;
   std::vector<ServiceSlot> services;
   std::unique_ptr<Service> reflection;
+  std::unique_ptr<Service> control;
   Router* router = nullptr;  // one of the plugins
   std::unique_ptr<Mesh> mesh;
   std::unique_ptr<Broadcasts> broadcasts;
@@ -115,7 +118,8 @@ struct App::Impl {
   Lifecycle life;
   HostPort address;
   std::uint64_t generation = 0;
-  MemberState state = MemberState::serving;  // as announced
+  MemberState state = MemberState::serving;
+  bool announced = false;
   bool came_up = false;
 
   // Of run(), on core 0.

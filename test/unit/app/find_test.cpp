@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSL-1.0
+// Apps that find each other: the router's list, operators' states, coming and going.
+#include <map>
+
+#include "app_fixture.h"
+#include "m3/async/scope.h"
+#include "m3/control.pb.h"
+
+using app_test::Answer;
+using app_test::contains;
+using app_test::Names;
+using app_test::Question;
+using app_test::Talk;
+using app_test::TalkClient;
+using app_test::World;
+using m3::App;
+using m3::as_result;
+using m3::Ctx;
+using m3::Errc;
+using m3::Status;
+using m3::Task;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Apps of one process that share what is known.
+struct Town : World {
+  explicit Town(m3::testing::SimRuntime& runtime) : World(runtime) {}
+  App::Embedding house(const std::string& id, const std::string& config) {
+    App::Embedding out = embedding(id, config);
+    out.shared = shared;
+    return out;
+  }
+  std::shared_ptr<m3::SharedParts> shared = std::make_shared<m3::SharedParts>();
+};
+
+struct TalkApp {
+  TalkApp() : app("talk") { app.serve<Talk>(std::make_shared<Names>()); }
+  App app;
+};
+
+std::string at(int port, const std::string& more = "") {
+  return "listen = \"sim:" + std::to_string(port) + "\"\ndrain_wait = \"1s\"\n" + more;
+}
+
+/// Who answered, or the error.
+Task<std::string> ask(Ctx& ctx, App& from, m3::Route route = {}) {
+  TalkClient client(from);
+  Question req;
+  req.set_text("hi");
+  auto answer = co_await as_result(client.ask(ctx, req, std::move(route)));
+  co_return answer.is_ok() ? answer->by() : answer.status().to_string();
+}
+
+Task<std::map<std::string, int>> ask_many(Ctx& ctx, App& from, int count) {
+  std::map<std::string, int> out;
+  for (int i = 0; i < count; ++i) {
+    Task<std::string> asked = ask(ctx, from);
+    ++out[co_await std::move(asked)];
+  }
+  co_return out;
+}
+
+Task<m3::wire::MemberState> set_state(Ctx& ctx, App& from, const std::string& id,
+                                      m3::wire::MemberState state) {
+  static const m3::MethodInfo kMethod = [] {
+    m3::MethodInfo info;
+    info.full_name = "/m3.wire.Control/SetState";
+    info.hash = m3::method_hash(info.full_name);
+    return info;
+  }();
+  const auto app = *m3::AppId::parse(id);
+  m3::wire::SetStateReq req;
+  req.set_state(state);
+  m3::wire::SetStateRsp rsp;
+  const m3::ServiceId service = app.service_id();
+  co_await m3::CallOp(from.caller(), ctx, service, kMethod, req, &rsp, m3::to::app(app));
+  co_return rsp.before();
+}
+
+}  // namespace
+
+CO_TEST("app: those of one process find each other once they are ready") {
+  Town town(sim);
+  App caller("caller");
+  TalkApp one, two;
+  co_await caller.start(ctx, town.house("dev.w.caller.1", ""));
+  CHECK(contains(co_await ask(ctx, caller), "no instance of dev.w.talk is known"));
+  co_await one.app.start(ctx, town.house("dev.w.talk.1", at(1)));
+  co_await two.app.start(ctx, town.house("dev.w.talk.2", at(2)));
+  co_await m3::sleep(ctx, 1ms);
+  const auto both = co_await ask_many(ctx, caller, 100);
+  CHECK((both.size() == 2 && both.contains("dev.w.talk.1") && both.contains("dev.w.talk.2")));
+  // Another process, or a test, that does not share it.
+  App stranger("caller");
+  co_await stranger.start(ctx, town.embedding("dev.w.caller.2", ""));
+  CHECK(contains(co_await ask(ctx, stranger), "no instance of dev.w.talk is known"));
+  co_await stranger.stop(ctx);
+  co_await two.app.stop(ctx);
+  CHECK((co_await ask_many(ctx, caller, 20)) == std::map<std::string, int>{{"dev.w.talk.1", 20}});
+  co_await one.app.stop(ctx);
+  CHECK(contains(co_await ask(ctx, caller), "no instance of dev.w.talk is known"));
+  co_await caller.stop(ctx);
+}
+
+CO_TEST("app: one that stops under load loses no call") {
+  Town town(sim);
+  App caller("caller");
+  TalkApp one, two;
+  co_await caller.start(ctx, town.house("dev.w.caller.1", ""));
+  co_await one.app.start(ctx, town.house("dev.w.talk.1", at(1)));
+  co_await two.app.start(ctx, town.house("dev.w.talk.2", at(2)));
+  struct Load {
+    static Task<> run(Ctx& ctx, App& from, bool& over, int& good, Names& bad) {
+      TalkClient client(from);
+      Question req;
+      req.set_wait_ms(3);
+      while (!over) {
+        auto answer = co_await as_result(client.ask(ctx, req));
+        if (answer.is_ok())
+          ++good;
+        else
+          bad.push_back(answer.status().to_string());
+      }
+      co_return m3::ok;
+    }
+  };
+  bool over = false;
+  int good = 0;
+  Names bad;
+  m3::Scope scope(ctx.core(), static_cast<m3::Host*>(&caller));
+  for (int i = 0; i < 20; ++i) scope.spawn("load", Load::run(scope.ctx(), caller, over, good, bad));
+  co_await m3::sleep(ctx, 500ms);
+  const m3::TimePoint began = ctx.core().now();
+  co_await two.app.stop(ctx);
+  CHECK(ctx.core().now() - began >= 1s);  // drain_wait
+  co_await m3::sleep(ctx, 500ms);
+  over = true;
+  co_await m3::sleep(ctx, 50ms);
+  co_await scope.close(ctx);
+  CHECK(bad == Names{});
+  CHECK(good > 1000);
+  co_await one.app.stop(ctx);
+  co_await caller.stop(ctx);
+}
+
+CO_TEST("app: the second of one id refuses to start, and says where the first is") {
+  Town town(sim);
+  TalkApp one, two, three;
+  co_await one.app.start(ctx, town.house("dev.w.talk.1", at(1)));
+  co_await m3::sleep(ctx, 5ms);
+  auto second = co_await as_result(two.app.start(ctx, town.house("dev.w.talk.1", at(2))));
+  CHECK(second.status() == Errc::already_exists);
+  CHECK(contains(second.status().text(), "dev.w.talk.1 runs already, at sim:1"));
+  // One that is gone without a word is replaced.
+  town.wire.unlisten({"sim", 1});
+  town.wire.cut_all();
+  co_await three.app.start(ctx, town.house("dev.w.talk.1", at(3)));
+  co_await three.app.stop(ctx);
+  co_await one.app.stop(ctx);
+}
+
+CO_TEST("app: a drained one gets no new calls until it is called back") {
+  using namespace m3::wire;  // NOLINT(google-build-using-namespace): the states
+  for (const bool shared : {true, false}) {
+    Town town(sim);
+    App caller("caller");
+    TalkApp one, two;
+    const auto house = [&](const std::string& id, const std::string& config) {
+      return shared ? town.house(id, config) : town.embedding(id, config);
+    };
+    const std::string peers =
+        shared ? "" : "[router.static]\npeers = [\"dev.w.talk.1@sim:1\", \"dev.w.talk.2@sim:2\"]\n";
+    co_await one.app.start(ctx, house("dev.w.talk.1", at(1, peers)));
+    co_await two.app.start(ctx, house("dev.w.talk.2", at(2, peers)));
+    co_await caller.start(ctx, house("dev.w.caller.1", peers));
+    CHECK((co_await ask_many(ctx, caller, 100)).size() == 2);
+    CHECK(co_await set_state(ctx, caller, "dev.w.talk.1", MEMBER_STATE_DRAINING) ==
+          MEMBER_STATE_SERVING);
+    co_await m3::sleep(ctx, 10ms);
+    for (int round = 0; round < 5; ++round) {
+      CHECK((co_await ask_many(ctx, caller, 20)) ==
+            std::map<std::string, int>{{"dev.w.talk.2", 20}});
+      co_await m3::sleep(ctx, 1s);
+    }
+    CHECK(co_await ask(ctx, caller, m3::to::app("dev.w.talk.1")) == "dev.w.talk.1");
+    CHECK(co_await set_state(ctx, caller, "dev.w.talk.1", MEMBER_STATE_SERVING) ==
+          MEMBER_STATE_DRAINING);
+    for (int round = 0; round < 3; ++round) {
+      (void)co_await ask_many(ctx, caller, 20);
+      co_await m3::sleep(ctx, 1s);
+    }
+    CHECK((co_await ask_many(ctx, caller, 100)).size() == 2);
+    auto cordoned =
+        co_await as_result(set_state(ctx, caller, "dev.w.talk.1", MEMBER_STATE_CORDONED));
+    CHECK(cordoned.is_ok() == shared);
+    if (shared) {
+      CHECK((co_await ask_many(ctx, caller, 20)) ==
+            std::map<std::string, int>{{"dev.w.talk.2", 20}});
+    } else {
+      CHECK(contains(cordoned.status().text(), "only draining it keeps callers away"));
+    }
+    auto wrong = co_await as_result(
+        set_state(ctx, caller, "dev.w.talk.1", static_cast<m3::wire::MemberState>(7)));
+    CHECK(wrong.status() == Errc::invalid_argument);
+    for (App* app : {&caller, &one.app, &two.app}) co_await app->stop(ctx);
+  }
+}
+
+CO_TEST("app: an address that others cannot use is no address to announce") {
+  Town town(sim);
+  TalkApp one, two, three;
+  const std::string everywhere = "listen = \"0.0.0.0:1\"\ndrain_wait = \"0s\"\n";
+  auto lost = co_await as_result(
+      one.app.start(ctx, town.embedding("dev.w.talk.1", everywhere + "[router.static]\n")));
+  CHECK(contains(lost.status().text(), "write advertise = \"HOST:0\""));
+  co_await two.app.start(
+      ctx, town.embedding("dev.w.talk.2",
+                          everywhere + "advertise = \"sim:0\"\n[router.static]\npeers = []\n"));
+  co_await two.app.stop(ctx);
+  co_await three.app.start(ctx, town.house("dev.w.talk.3", everywhere));  // only this process
+  co_await three.app.stop(ctx);
+}
+
+CO_TEST("app: a weight that changes is announced") {
+  Town town(sim);
+  App caller("caller");
+  TalkApp one, two;
+  app_test::ConfigFile file(at(1));
+  auto house = town.house("dev.w.talk.1", "");
+  house.config_file = file.path();
+  co_await one.app.start(ctx, house);
+  co_await two.app.start(ctx, town.house("dev.w.talk.2", at(2)));
+  co_await caller.start(ctx, town.house("dev.w.caller.1", ""));
+  file.write("weight = 0\n" + at(1));
+  co_await one.app.reload(ctx);
+  co_await m3::sleep(ctx, 1ms);
+  CHECK((co_await ask_many(ctx, caller, 50)) == std::map<std::string, int>{{"dev.w.talk.2", 50}});
+  for (App* app : {&caller, &one.app, &two.app}) co_await app->stop(ctx);
+}
