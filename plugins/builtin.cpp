@@ -2,12 +2,14 @@
 #include "m3/plugin/builtin.h"
 
 #include "m3/plugin/registry.h"
+#include "plugins/broker/local/local_broker.h"
 #include "plugins/router/local/local_router.h"
 #include "plugins/router/static/static_router.h"
 
 namespace m3 {
 
 void add_builtin(Registry& registry) {
+  registry.add<LocalBroker>();
   registry.add<LocalRouter>();
   registry.add<StaticRouter>();
   registry.set_default("router", "local");

@@ -14,10 +14,11 @@
 namespace m3 {
 namespace {
 
-std::uint64_t milliseconds_since_1970() {
+/// So fine that no two starts of one id share it.
+std::uint64_t nanoseconds_since_1970() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ Status App::Impl::make_parts() {
     if (!parsed.is_ok()) return std::move(parsed).status();
     address = *std::move(parsed);
   }
-  generation = milliseconds_since_1970();
+  generation = nanoseconds_since_1970();
   make_runtime();
   Status made = make_plugins();
   if (made) made = make_node();

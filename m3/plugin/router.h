@@ -25,7 +25,7 @@ Result<MemberState> member_state_from_name(std::string_view name);
 /// One instance, as it announces itself and as others find it.
 struct Member {
   AppId id;
-  std::uint64_t generation = 0;  ///< milliseconds since 1970 when it started; 0 = not known
+  std::uint64_t generation = 0;  ///< nanoseconds since 1970 when it started; 0 = not known
   HostPort address;
   std::uint16_t admin_port = 0;  ///< 0 = none
   std::uint32_t weight = 100;    ///< its share of random calls beside the others'; 0 = none

@@ -98,6 +98,47 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
   const std::shared_ptr<Link> link_;
 };
 
+/// Waits as long as a call would for a first instance. Never fails but by its context.
+class RouteOp final : public async_detail::CtxOp, RouteWaiter, async_detail::TimerNode {
+ public:
+  using value_type = void;
+  RouteOp(Ctx& ctx, const Pick& found)
+      : CtxOp(ctx),
+        TimerNode(&RouteOp::on_timer),
+        waiters_(found.instance ? nullptr : found.waiters),
+        limit_(found.worth_waiting) {}
+  RouteOp(RouteOp&& other) noexcept
+      : CtxOp(other.ctx()),
+        TimerNode(&RouteOp::on_timer),
+        waiters_(other.waiters_),
+        limit_(other.limit_) {}
+  bool start(async_detail::Waiter& waiter) {
+    if (refused() || !waiters_ || limit_ <= Nanos(0)) return true;
+    waiters_->add(*this);
+    ctx().core().timers().add(*this, ctx().core().now() + limit_);
+    suspend(waiter);
+    return false;
+  }
+  void take() const noexcept {}
+
+ private:
+  void on_route_change() override {
+    TimerNode::cancel();
+    finish_later();
+  }
+  static void on_timer(async_detail::TimerNode& node) {
+    auto& self = static_cast<RouteOp&>(node);
+    RouteWaiters::remove(self);
+    self.finish_later();
+  }
+  void detach() noexcept override {
+    RouteWaiters::remove(*this);
+    TimerNode::cancel();
+  }
+  RouteWaiters* const waiters_;
+  const Nanos limit_;
+};
+
 Task<std::uint64_t> Caller::reach(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   co_return co_await ReachOp(ctx, link_to(*instance));
 }
@@ -155,7 +196,12 @@ Task<> Caller::notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method
 
 Task<> Caller::fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
                        const google::protobuf::MessageLite& request) {
-  const auto instances = core_.shared().resolver.all(core_.core(), service);
+  Resolver& resolver = core_.shared().resolver;
+  auto instances = resolver.all(core_.core(), service);
+  if (instances.empty()) {
+    co_await RouteOp(ctx, pick(service, RouteMode::random, "", kNoSlot));
+    instances = resolver.all(core_.core(), service);
+  }
   if (instances.empty())
     co_return Status(Errc::unavailable,
                      "no instance of " + service.to_string() + " to broadcast to")

@@ -17,22 +17,18 @@ struct LocalRouter::Watch {
   Watcher* watcher;  // null: it has ended
 };
 
-/// On its way to a watcher's core.
+/// On its way to a watcher's core. Takes the list when it is there: two of them may overtake each
+/// other, and the later one must not bring what was before.
 struct LocalRouter::Told final : async_detail::Runnable {
-  Told(std::shared_ptr<Watch> to, std::vector<Member> list)
-      : Runnable(&Told::fire), watch(std::move(to)), members(std::move(list)) {}
-  static void fire(Runnable& work) {
-    std::unique_ptr<Told> self(static_cast<Told*>(&work));
-    Watch& watch = *self->watch;
-    if (watch.watcher) watch.watcher->on_members(watch.service, std::move(self->members));
-  }
+  Told(std::shared_ptr<Watch> to, std::shared_ptr<List> source)
+      : Runnable(&Told::fire), watch(std::move(to)), list(std::move(source)) {}
+  static void fire(Runnable& work);
   std::shared_ptr<Watch> watch;
-  std::vector<Member> members;
+  std::shared_ptr<List> list;
 };
 
-/// What the apps share. Posts under its lock, so that nobody is told in another order than it
-/// happened, nor after its watch was taken away.
-class LocalRouter::List {
+/// What the apps share.
+class LocalRouter::List : public std::enable_shared_from_this<List> {
  public:
   void put(Member member) {
     std::lock_guard lock(mutex_);
@@ -47,7 +43,7 @@ class LocalRouter::List {
   void add(const std::shared_ptr<Watch>& watch) {
     std::lock_guard lock(mutex_);
     watches_.push_back(watch);
-    watch->core.post(*new Told(watch, of(watch->service)));
+    watch->core.post(*new Told(watch, shared_from_this()));
   }
   void remove(const std::shared_ptr<Watch>& watch) {
     std::lock_guard lock(mutex_);
@@ -67,13 +63,19 @@ class LocalRouter::List {
   }
   void tell(const ServiceId& service) {
     for (const auto& watch : watches_)
-      if (watch->service == service) watch->core.post(*new Told(watch, of(service)));
+      if (watch->service == service) watch->core.post(*new Told(watch, shared_from_this()));
   }
 
   std::mutex mutex_;
   std::map<AppId, Member> members_;
   std::vector<std::shared_ptr<Watch>> watches_;
 };
+
+void LocalRouter::Told::fire(Runnable& work) {
+  std::unique_ptr<Told> self(static_cast<Told*>(&work));
+  Watch& watch = *self->watch;
+  if (watch.watcher) watch.watcher->on_members(watch.service, self->list->members(watch.service));
+}
 
 LocalRouter::LocalRouter(Env& env, const Config&)
     : core_(env.runtime().core(0)), list_(env.shared().get<List>()) {}

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Apps that find each other: the router's list, operators' states, coming and going.
+#include <algorithm>
 #include <map>
 
 #include "app_fixture.h"
 #include "m3/async/scope.h"
 #include "m3/control.pb.h"
+#include "m3/mesh/topics.h"
 
 using app_test::Answer;
 using app_test::contains;
@@ -238,4 +240,80 @@ CO_TEST("app: a weight that changes is announced") {
   co_await m3::sleep(ctx, 1ms);
   CHECK((co_await ask_many(ctx, caller, 50)) == std::map<std::string, int>{{"dev.w.talk.2", 50}});
   for (App* app : {&caller, &one.app, &two.app}) co_await app->stop(ctx);
+}
+
+namespace {
+
+/// Hears what is shouted.
+class Ear final : public app_test::ShoutService {
+ public:
+  Ear(m3::App& app, app_test::Diary diary) : app_(app), diary_(std::move(diary)) {}
+  Task<> aloud(Ctx& ctx, const app_test::Cry& cry) override {
+    diary_->push_back(app_.app_id().to_string() + " heard " + cry.text() + " from " +
+                      std::string(ctx.caller()));
+    co_return m3::ok;
+  }
+
+ private:
+  m3::App& app_;
+  app_test::Diary diary_;
+};
+
+Task<> shout(Ctx& ctx, App& from, std::string text, m3::NotifyRoute route) {
+  app_test::ShoutClient client(from);
+  app_test::Cry cry;
+  cry.set_text(std::move(text));
+  co_await client.aloud(ctx, cry, std::move(route));
+  co_return m3::ok;
+}
+
+}  // namespace
+
+CO_TEST("app: broadcasts reach every instance, and topics those who joined") {
+  for (const bool shared : {true, false}) {
+    Town town(sim);
+    auto diary = std::make_shared<Names>();
+    App caller("caller"), one("shout"), two("shout");
+    one.serve<Ear>(diary);
+    two.serve<Ear>(diary);
+    struct Join {
+      static Task<> run(Ctx& ctx) {
+        co_await m3::topics(ctx).join("news");
+        co_return m3::ok;
+      }
+    };
+    if (shared) two.on_start([](Ctx& c) { return Join::run(c); });
+    const std::string peers =
+        shared ? ""
+               : "[router.static]\npeers = [\"dev.w.shout.1@sim:1\", \"dev.w.shout.2@sim:2\"]\n";
+    const auto house = [&](const std::string& id, const std::string& config) {
+      return shared ? town.house(id, config) : town.embedding(id, config);
+    };
+    co_await one.start(ctx, house("dev.w.shout.1", at(1, peers)));
+    co_await two.start(ctx, house("dev.w.shout.2", at(2, peers)));
+    co_await caller.start(ctx, house("dev.w.caller.1", peers));
+    CHECK((co_await as_result(shout(ctx, caller, "hi", m3::to::all()))).is_ok());
+    co_await m3::sleep(ctx, 20ms);
+    std::sort(diary->begin(), diary->end());
+    CHECK(*diary == Names{"dev.w.shout.1 heard hi from dev.w.caller.1",
+                          "dev.w.shout.2 heard hi from dev.w.caller.1"});
+    diary->clear();
+    auto topic = co_await as_result(shout(ctx, caller, "psst", m3::to::topic("news")));
+    co_await m3::sleep(ctx, 20ms);
+    if (shared) {
+      CHECK(topic.is_ok());
+      CHECK(*diary == Names{"dev.w.shout.2 heard psst from dev.w.caller.1"});
+    } else {
+      CHECK(contains(topic.status().text(), "add a section [broker.redis]"));
+    }
+    for (App* app : {&caller, &one, &two}) co_await app->stop(ctx);
+  }
+}
+
+CO_TEST("app: a local broker beside a router that finds others is refused") {
+  Town town(sim);
+  TalkApp one;
+  auto started = co_await as_result(one.app.start(
+      ctx, town.embedding("dev.w.talk.1", at(1, "[router.static]\n[broker.local]\n"))));
+  CHECK(contains(started.status().text(), "[broker.local] reaches only the apps of this process"));
 }
