@@ -3,6 +3,8 @@
 
 #include "m3/plugin/registry.h"
 #include "plugins/broker/local/local_broker.h"
+#include "plugins/broker/nats/nats_broker.h"
+#include "plugins/broker/redis/redis_broker.h"
 #include "plugins/router/local/local_router.h"
 #include "plugins/router/static/static_router.h"
 
@@ -10,6 +12,8 @@ namespace m3 {
 
 void add_builtin(Registry& registry) {
   registry.add<LocalBroker>();
+  registry.add<NatsBroker>();
+  registry.add<RedisBroker>();
   registry.add<LocalRouter>();
   registry.add<StaticRouter>();
   registry.set_default("router", "local");

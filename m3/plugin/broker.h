@@ -37,7 +37,8 @@ class Broker : public Plugin {
 
   /// Ends when messages published from now on will come. The wish stays until unsubscribe(), also
   /// when this fails because the broker cannot be reached: then it is met when it can be. Several
-  /// subscribers of one topic are told in the order in which they came.
+  /// subscribers of one topic are told in the order in which they came; one that comes twice is
+  /// told once.
   virtual Task<> subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber) = 0;
   /// No callback follows.
   virtual void unsubscribe(std::string_view topic, Subscriber& subscriber) = 0;

@@ -100,6 +100,8 @@ Task<> LocalBroker::stop(Ctx&) {
 }
 
 Task<> LocalBroker::subscribe(Ctx&, std::string topic, Subscriber& subscriber) {
+  for (const auto& wish : wishes_)
+    if (wish->topic == topic && wish->subscriber == &subscriber) co_return ok;
   wishes_.push_back(std::make_shared<Wish>(std::move(topic), app_, subscriber));
   hub_->add(wishes_.back());
   co_return ok;

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace m3 {
+
+/// What Redis answered (RESP2). Error replies are a Status instead, but inside of arrays.
+struct RedisReply {
+  enum class Type : std::uint8_t { nil, text, integer, array, error };
+  Type type = Type::nil;
+  std::string text;  ///< bulk and simple strings, and errors
+  std::int64_t integer = 0;
+  std::vector<RedisReply> array;
+};
+
+}  // namespace m3

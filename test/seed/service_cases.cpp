@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSL-1.0
+// The rows about services beside the apps, on the real servers.
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "apps/multi/client.h"
+#include "apps/multi/multi_ser.h"
+#include "embedded.h"
+#include "m3/testing/catch.h"
+#include "m3/testing/real_service.h"
+
+using m3::Ctx;
+using m3::Task;
+using m3::testing::RealService;
+using multi::Client;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+std::unique_ptr<RealService> start(RealService::Kind kind) {
+  INFO(RealService::how_to_install(kind));
+  REQUIRE(RealService::installed(kind));
+  auto started = RealService::start(kind);
+  INFO(started.status().to_string());
+  REQUIRE(started.is_ok());
+  return *std::move(started);
+}
+
+Task<> tell(Ctx& ctx, m3::App& app, std::string topic, std::string text) {
+  Client client(app);
+  co_await client.tell(ctx, std::move(topic), std::move(text));
+  co_return m3::ok;
+}
+
+Task<Lines> heard(Ctx& ctx, m3::App& app) {
+  Client client(app);
+  co_return co_await client.heard(ctx, *m3::AppId::parse("example.world1.multi.1"));
+}
+
+/// Two apps that share nothing but the broker: what one tells a topic, the other hears.
+void tell_over(const std::string& broker) {
+  m3::App multi("multi");
+  multi.use_section<multi::Settings>().serve<multi::MultiSer>();
+  m3::App::Embedding there;
+  there.config =
+      "id = \"example.world1.multi.1\"\nlisten = \"127.0.0.1:0\"\ncores = 1\n"
+      "drain_wait = \"0s\"\n[router.static]\n" +
+      broker + "[app]\ntopics = [\"news\"]\n";
+  const m3::Status started = multi.start(there);
+  INFO(started.to_string());
+  REQUIRE(started.is_ok());
+  seed::Embedded caller("caller", "example.world1.multi.1@" + multi.address().to_string(), broker);
+  const Lines wanted{"example.world1.caller.1 tells: one", "example.world1.caller.1 tells: two"};
+  for (const char* text : {"one", "two"}) {
+    const auto told = caller.run([&](Ctx& ctx) { return tell(ctx, caller.app(), "news", text); });
+    INFO(told.status().to_string());
+    REQUIRE(told.is_ok());
+  }
+  const auto elsewhere =
+      caller.run([&](Ctx& ctx) { return tell(ctx, caller.app(), "other", "unheard"); });
+  REQUIRE(elsewhere.is_ok());
+  Lines lines;
+  for (int i = 0; i < 2000 && lines != wanted; ++i) {
+    auto answer = caller.run([&](Ctx& ctx) { return heard(ctx, caller.app()); });
+    INFO(answer.status().to_string());
+    REQUIRE(answer.is_ok());
+    lines = *std::move(answer);
+    std::this_thread::sleep_for(5ms);
+  }
+  CHECK(lines == wanted);
+  REQUIRE(multi.stop().is_ok());
+}
+
+}  // namespace
+
+TEST_CASE("S20: topics are published and subscribed through NATS") {
+  const auto nats = start(RealService::Kind::nats);
+  tell_over("[broker.nats]\nservers = [\"" + nats->address().to_string() + "\"]\n");
+}
+
+TEST_CASE("S20: topics are published and subscribed through Redis") {
+  const auto redis = start(RealService::Kind::redis);
+  tell_over("[broker.redis]\naddress = \"" + redis->address().to_string() + "\"\n");
+}
+
+TEST_CASE("U5: Redis pub/sub is spoken by m3 itself, while it pings") {
+  const auto redis = start(RealService::Kind::redis);
+  tell_over("[broker.redis]\naddress = \"" + redis->address().to_string() +
+            "\"\nping_interval = \"100ms\"\n");
+}
