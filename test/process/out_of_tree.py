@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Installs m3 into an empty folder, builds apps/simple against that and nothing else of this tree, starts it and calls it.
+"""Installs m3 into an empty folder and builds against that and nothing else of this tree: apps/simple, which is started and
+called; and the plugin of docs/guide/plugin.md, through which two apps find each other.
 
 out_of_tree.py BUILD     BUILD is the build folder of m3, with everything built
 """
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +20,30 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 PROJECT = """project('elsewhere', 'cpp', default_options: ['cpp_std=c++20'])
 subdir('m3')
 subdir('simple')
+subdir('folder')
+"""
+FOLDER = """gen = m3_gen.process('proto/simple.proto', preserve_path_from: meson.current_source_dir())
+executable('folder-simple', 'main.cpp', 'folder_router.cpp', 'simple_ser.cpp', gen, dependencies: m3_app)
+executable('folder-caller', 'caller.cpp', 'folder_router.cpp', gen, dependencies: m3_app)
+"""
+CALLER = """#include <cstdio>
+#include "client.h"
+#include "folder_router.h"
+#include "m3/app/app.h"
+
+int main(int argc, char** argv) {
+  m3::App app("caller");
+  app.plugin<FolderRouter>();
+  app.on_start([&app](m3::Ctx& ctx) -> m3::Task<> {
+    simple::Client client(app);
+    const std::string text = co_await client.hello_world(ctx, "ann");
+    std::printf("answer: %s\\n", text.c_str());
+    std::fflush(stdout);
+    app.shutdown();
+    co_return m3::ok;
+  });
+  return app.run(argc, argv);
+}
 """
 
 
@@ -68,6 +94,50 @@ def call(m3ctl, port, process):
         time.sleep(0.1)
 
 
+def write_plugin(folder):
+    """The guide's code, beside the service of apps/simple."""
+    shutil.copytree(SOURCE / "apps/simple", folder)
+    guide = (SOURCE / "docs/guide/plugin.md").read_text()
+    blocks = re.findall(r"```cpp\n// (\S+)\n(.*?)```", guide, re.DOTALL)
+    assert [name for name, _ in blocks] == ["folder_router.h", "folder_router.cpp", "main.cpp"], blocks
+    for name, code in blocks:
+        (folder / name).write_text(code)
+    (folder / "caller.cpp").write_text(CALLER)
+    (folder / "meson.build").write_text(FOLDER)
+
+
+def use_plugin(programs, folder):
+    """A caller finds simple, and a second simple of the same id the first, through the plugin alone."""
+    config = folder / "folder.toml"
+    config.write_text('listen = "127.0.0.1:0"\ncores = 1\ndrain_wait = "0s"\nrpc.wait_for_route = "30s"\n'
+                      f'[router.folder]\npath = "{folder}/members"\nevery = "20ms"\n')
+    simple, caller = programs / "folder-simple", programs / "folder-caller"
+    listed = subprocess.run([simple, "--list-plugins"], capture_output=True, text=True, check=True).stdout.split()
+    assert "router.folder" in listed and "router.static" in listed, listed
+    reference = subprocess.run([simple, "--config-reference"], capture_output=True, text=True, check=True).stdout
+    assert "how often it is read" in reference, reference
+    wrong = folder / "wrong.toml"
+    wrong.write_text('[router.folder]\npath = ""\nevry = "20ms"\n[router.static]\n')
+    refused = subprocess.run([simple, "--check-config", "--config", wrong], capture_output=True, text=True, check=False)
+    for word in ("wrong.toml:2: router.folder.path", "wrong.toml:3: router.folder.evry", "did you mean \"every\"?",
+                 "wrong.toml:4: router.static: a second router"):
+        assert word in refused.stderr, f"{word!r} is missing in: {refused.stderr}"
+    process = subprocess.Popen([simple, "--id", "dev.world1.simple.1", "--config", config])
+    try:
+        answer = subprocess.run([caller, "--id", "dev.world1.caller.1", "--config", config], capture_output=True, text=True,
+                                check=False, timeout=60)
+        assert "answer: HelloWorld , ann" in answer.stdout, answer
+        second = subprocess.run([simple, "--id", "dev.world1.simple.1", "--config", config], capture_output=True, text=True,
+                                check=False, timeout=60)
+        assert second.returncode == 1 and "runs already" in second.stderr, second
+        assert process.poll() is None
+    finally:
+        process.terminate()
+    assert process.wait(timeout=60) == 0, f"folder-simple ended with {process.returncode}"
+    assert not list((folder / "members").iterdir()), "what was announced is still there"
+    print("a plugin built outside the tree found, refused and withdrew")
+
+
 def main(build):
     with tempfile.TemporaryDirectory(prefix="m3-out-of-tree-") as folder:
         folder = pathlib.Path(folder)
@@ -75,6 +145,7 @@ def main(build):
         run("meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--destdir", str(installed))
         elsewhere = folder / "elsewhere"
         shutil.copytree(SOURCE / "apps/simple", elsewhere / "simple")
+        write_plugin(elsewhere / "folder")
         (elsewhere / "m3").mkdir()
         glue = [path for path in installed.rglob("meson.build")]
         assert len(glue) == 1, glue
@@ -94,7 +165,8 @@ def main(build):
         print(answer)
         assert "ann" in answer, answer
         assert process.wait(timeout=60) == 0, f"simple ended with {process.returncode}"
-    print("built, called and stopped outside the tree")
+        print("built, called and stopped outside the tree")
+        use_plugin(elsewhere / "b/folder", folder)
 
 
 if __name__ == "__main__":

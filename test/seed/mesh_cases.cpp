@@ -10,6 +10,7 @@
 #include "m3/app/app.h"
 #include "m3/app/app_config.h"
 #include "m3/async/timer.h"
+#include "m3/async/when.h"
 #include "m3/mesh/topics.h"
 #include "m3/testing/catch.h"
 
@@ -131,6 +132,33 @@ Task<> leave(Ctx& ctx, m3::App&, std::string topic) {
   co_return m3::ok;
 }
 
+/// Every handler waits until kGuests of them run.
+class Crowd final : public proto::MultiSerService {
+ public:
+  static constexpr int kGuests = 50;
+  Task<proto::Hello_Rsp> hello(Ctx& ctx, const proto::Hello_Req& req) override {
+    ++inside_;
+    while (inside_ < kGuests) co_await m3::sleep(ctx, 1ms);
+    proto::Hello_Rsp rsp;
+    rsp.set_rsp("Hello , " + req.req());
+    co_return rsp;
+  }
+  Task<proto::TraceHello_Rsp> trace_hello(Ctx&, const proto::TraceHello_Req&) override {
+    co_return proto::TraceHello_Rsp();
+  }
+  Task<proto::BreakHello_Rsp> break_hello(Ctx&, const proto::BreakHello_Req&) override {
+    co_return proto::BreakHello_Rsp();
+  }
+  Task<> shout(Ctx&, const proto::Shout_Req&) override { co_return m3::ok; }
+  Task<> tell(Ctx&, const proto::Tell_Req&) override { co_return m3::ok; }
+  Task<proto::Heard_Rsp> heard(Ctx&, const proto::Heard_Req&) override {
+    co_return proto::Heard_Rsp();
+  }
+
+ private:
+  int inside_ = 0;  // one core
+};
+
 const std::string kMulti = "example.world1.multi.";
 
 }  // namespace
@@ -249,7 +277,23 @@ TEST_CASE("S18: Single goes to the lowest instance, and all callers agree, late 
   CHECK(town.who(5, m3::to::single()) == std::map<std::string, int>{{kMulti + "9", 5}});
 }
 
-TEST_CASE("S22: multi answers concurrently, and greets game clients as such") {
+TEST_CASE("S22: multi answers concurrently") {
+  Town town;
+  auto app = std::make_unique<m3::App>("multi");
+  app->serve<Crowd>();
+  town.start(kMulti + "1", std::move(app));
+  const auto all_at_once = [](Ctx& ctx, m3::App& caller) -> Task<int> {
+    std::vector<Task<Client::Greeting>> calls;
+    Client client(caller);
+    for (int i = 0; i < Crowd::kGuests; ++i)
+      calls.push_back(client.hello(ctx, "Ann", m3::to::random()));
+    const auto greetings = co_await m3::when_all(ctx.core(), std::move(calls));
+    co_return static_cast<int>(greetings.size());
+  };
+  CHECK(town.run(all_at_once) == Crowd::kGuests);
+}
+
+TEST_CASE("S22: multi greets, and game clients as such") {
   Town town;
   town.start(kMulti + "1");
   const auto greet = [](Ctx& ctx, m3::App& app) -> Task<Lines> {
