@@ -36,7 +36,7 @@ App& App::client_interceptor(std::shared_ptr<Interceptor> interceptor) {
 }
 
 Registry& App::registry() { return impl_->registry; }
-Plugin* App::find_plugin(std::string_view kind) const { return impl_->find_plugin(kind); }
+Plugin* App::find_plugin(std::string_view kind) const { return impl_->plugins.find(kind); }
 
 App& App::set_section(const ConfigType& type) {
   impl_->section_type = &type;

@@ -92,26 +92,16 @@ Status App::Impl::make_node() {
 Status App::Impl::make_plugins() {
   env.emplace(id, *runtime, *metrics,
               embedding.shared ? embedding.shared : std::make_shared<SharedParts>(),
-              [this](std::string_view kind) { return find_plugin(kind); });
-  for (const PluginChoice& choice : choices) {
-    try {
-      plugins.push_back({choice, choice.type->make(*env, choice.config)});
-    } catch (const std::exception& e) {
-      return Status(Errc::internal, fmt::format("the constructor of the plugin {} threw: {}",
-                                                choice.type->title(), e.what()));
-    }
-    Plugin& plugin = *plugins.back().plugin;
+              [this](std::string_view kind) { return plugins.find(kind); });
+  if (Status made = plugins.make(*env, choices); !made) return made;
+  for (PluginSet::Slot& slot : plugins.slots()) {
+    Plugin& plugin = *slot.plugin;
+    const PluginType& type = *slot.choice.type;
     life.add(
-        choice.type->stage, choice.type->title(), [&plugin](Ctx& ctx) { return plugin.start(ctx); },
+        type.stage, type.title(), [&plugin](Ctx& ctx) { return plugin.start(ctx); },
         [&plugin](Ctx& ctx) { return plugin.stop(ctx); });
   }
   return ok;
-}
-
-Plugin* App::Impl::find_plugin(std::string_view kind) const {
-  for (const PluginSlot& slot : plugins)
-    if (slot.choice.type->kind == kind) return slot.plugin.get();
-  return nullptr;
 }
 
 Status App::Impl::make_services() {
@@ -197,7 +187,7 @@ void App::Impl::let_go() {
   node.reset();
   mesh.reset();
   services.clear();
-  while (!plugins.empty()) plugins.pop_back();
+  plugins.clear();
   reflection.reset();
   control.reset();
   metrics.reset();
@@ -339,8 +329,8 @@ Task<> App::Impl::tell_router(Ctx& ctx) {
     where = HostPort{"127.0.0.1", address.port};
   }
   self.address = *std::move(where);
-  Task<> announced = router->announce(ctx, std::move(self));
-  co_await std::move(announced);
+  Task<> told = router->announce(ctx, std::move(self));
+  co_await std::move(told);
   co_return ok;
 }
 

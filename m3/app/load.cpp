@@ -72,7 +72,7 @@ std::string App::Impl::reference() const {
 void App::Impl::take(const LoadedConfig& loaded) {
   log::set_level(config.log_level);
   log::set_fatal_exits(config.fatal_exits);
-  if (plugins.empty()) choices = loaded.plugins;
+  if (plugins.slots().empty()) choices = loaded.plugins;
   if (!loaded.section) return;
   std::lock_guard lock(section_mutex);
   section = loaded.section;
@@ -134,11 +134,12 @@ Task<> App::Impl::reload(Ctx& ctx) {
 }
 
 Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh) {
+  auto& slots = plugins.slots();
   for (const PluginChoice& choice : fresh)
-    if (std::none_of(plugins.begin(), plugins.end(),
-                     [&](const PluginSlot& slot) { return slot.choice.type == choice.type; }))
+    if (std::none_of(slots.begin(), slots.end(),
+                     [&](const PluginSet::Slot& slot) { return slot.choice.type == choice.type; }))
       log::warn("reload: [{}] needs a restart to be used", choice.type->title());
-  for (PluginSlot& slot : plugins) {
+  for (PluginSet::Slot& slot : slots) {
     const PluginType& type = *slot.choice.type;
     const auto now = std::find_if(fresh.begin(), fresh.end(),
                                   [&](const PluginChoice& choice) { return choice.type == &type; });

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include "m3/async/ctx.h"
@@ -22,7 +24,7 @@ namespace m3 {
 ///    public:
 ///     static constexpr std::string_view kName = "redis";  // [lease.redis]
 ///     static constexpr int kStage = 20;                   // when it starts: m3/app/lifecycle.h
-///     // What must be there and be started before; may be left out:
+///     // What must be there; may be left out. Then --check-config knows it too:
 ///     static constexpr std::array<std::string_view, 1> kNeeds{"database"};
 ///     struct Config { … static void describe(m3::Schema<Config>&); };
 ///     RedisLease(m3::Env&, Config);
@@ -38,6 +40,13 @@ class Plugin {
   virtual Task<> start(Ctx&) { co_return ok; }
   /// What needs it is stopped. Not called when start() failed.
   virtual Task<> stop(Ctx&) { co_return ok; }
+};
+
+/// What a plugin's constructor throws when it cannot do with what is there; the text follows the
+/// plugin's name: "needs a lease: …". It ends the app's start.
+class PluginError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 /// The app, as its plugins see it. Outlives them.
@@ -57,10 +66,18 @@ class Env {
   MetricRegistry& metrics() const { return metrics_; }
   /// What the apps embedded with this one share.
   SharedParts& shared() const { return *shared_; }
-  /// The plugin behind a contract; null when none is chosen. Those of kNeeds are there.
+  /// The plugin behind a contract; null when none is chosen. Asking in a constructor is depending
+  /// on it: it is made and started before, and stopped after the one that asks.
   template <class Contract>
   Contract* find() const {
     return dynamic_cast<Contract*>(find_(Contract::kKind));
+  }
+  /// For constructors: the same, and a PluginError that names the missing section.
+  template <class Contract>
+  Contract& need() const {
+    if (Contract* found = find<Contract>()) return *found;
+    const std::string kind(Contract::kKind);
+    throw PluginError("needs a " + kind + ": add a section [" + kind + ".NAME]");
   }
 
  private:

@@ -60,7 +60,7 @@ class NewsMotd final : public Motd {
     }
   };
   NewsMotd(m3::Env& env, Config config)
-      : broker_(*env.find<m3::Broker>()), topic_(std::move(config.topic)) {}
+      : broker_(env.need<m3::Broker>()), topic_(std::move(config.topic)) {}
   std::string text() const override {
     return "news of " + topic_ +
            (broker_.reaches_other_processes() ? " from everywhere" : " from this process");

@@ -15,6 +15,7 @@
 #include "m3/async/scope.h"
 #include "m3/mesh/broadcasts.h"
 #include "m3/mesh/mesh.h"
+#include "m3/plugin/plugin_set.h"
 #include "m3/plugin/router.h"
 
 namespace m3 {
@@ -48,7 +49,6 @@ struct App::Impl {
   void make_runtime();
   Status make_plugins();
   Status make_node();
-  Plugin* find_plugin(std::string_view kind) const;
   Status make_services();
   void add_stages();
   Task<> bring_up(Ctx& ctx);
@@ -101,13 +101,9 @@ struct App::Impl {
   std::unique_ptr<Runtime> own_runtime;
   Runtime* runtime = nullptr;
   std::unique_ptr<MetricRegistry> metrics;
-  struct PluginSlot {
-    PluginChoice choice;
-    std::unique_ptr<Plugin> plugin;
-  };
   std::optional<Env> env;
   std::vector<PluginChoice> choices;  // of the configuration in effect
-  std::vector<PluginSlot> plugins;
+  PluginSet plugins;
   std::vector<ServiceSlot> services;
   std::unique_ptr<Service> reflection;
   std::unique_ptr<Service> control;

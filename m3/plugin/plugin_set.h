@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "m3/plugin/registry.h"
+
+namespace m3 {
+
+/// The plugins of one app, in the order in which they were made: what a constructor asked its Env
+/// for comes before it. Destroyed in reverse. Core 0, or before the cores run.
+class PluginSet {
+ public:
+  struct Slot {
+    PluginChoice choice;
+    std::unique_ptr<Plugin> plugin;
+  };
+
+  PluginSet() = default;
+  PluginSet(const PluginSet&) = delete;
+  PluginSet& operator=(const PluginSet&) = delete;
+  ~PluginSet() { clear(); }
+
+  /// Makes each of them, with Envs whose find() is this one's. failed_precondition: one needs
+  /// another that is not chosen, starts later, or needs the first itself; internal: a constructor
+  /// threw. Then what was made is still there, for clear().
+  Status make(Env& env, std::vector<PluginChoice> choices);
+  /// Null when none of the kind is chosen. While a constructor runs, makes what it asks for.
+  Plugin* find(std::string_view kind);
+  void clear();
+
+  std::vector<Slot>& slots() noexcept { return slots_; }
+
+ private:
+  Plugin& make_one(const PluginChoice& choice);
+  void refuse_circle(std::string_view kind) const;
+
+  Env* env_ = nullptr;
+  std::vector<PluginChoice> choices_;
+  std::vector<const PluginType*> making_;  // whose constructors run, the outermost first
+  std::vector<Slot> slots_;
+};
+
+}  // namespace m3
