@@ -5,6 +5,7 @@
 #include "plugins/broker/local/local_broker.h"
 #include "plugins/broker/nats/nats_broker.h"
 #include "plugins/broker/redis/redis_broker.h"
+#include "plugins/router/consul/consul_router.h"
 #include "plugins/router/local/local_router.h"
 #include "plugins/router/static/static_router.h"
 
@@ -14,6 +15,7 @@ void add_builtin(Registry& registry) {
   registry.add<LocalBroker>();
   registry.add<NatsBroker>();
   registry.add<RedisBroker>();
+  registry.add<ConsulRouter>();
   registry.add<LocalRouter>();
   registry.add<StaticRouter>();
   registry.set_default("router", "local");

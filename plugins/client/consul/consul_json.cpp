@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "plugins/client/consul/consul_json.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace m3 {
+namespace {
+
+using nlohmann::json;
+using Health = ConsulService::Health;
+
+constexpr std::string_view kServiceMaintenance = "_service_maintenance:";
+constexpr std::string_view kNodeMaintenance = "_node_maintenance";
+
+/// A text that is not there reads as "", one that is no text as an error.
+class Reader {
+ public:
+  explicit Reader(const json& object) : object_(object) {}
+
+  std::string text(const char* key) {
+    const json* value = find(key);
+    if (!value) return {};
+    if (const auto* found = value->get_ptr<const std::string*>()) return *found;
+    return wrong(key, "no text"), std::string();
+  }
+  std::uint16_t port(const char* key) {
+    const json* value = find(key);
+    if (!value) return 0;
+    if (const auto* found = value->get_ptr<const std::uint64_t*>(); found && *found <= 0xffff)
+      return static_cast<std::uint16_t>(*found);
+    return wrong(key, "no port"), std::uint16_t{0};
+  }
+  std::map<std::string, std::string> texts(const char* key) {
+    std::map<std::string, std::string> out;
+    const json* values = find(key);
+    if (!values) return out;
+    if (!values->is_object()) return wrong(key, "no table"), out;
+    for (const auto& [name, value] : values->items()) {
+      const auto* found = value.get_ptr<const std::string*>();
+      if (!found) return wrong(key, "not all texts"), out;
+      out.emplace(name, *found);
+    }
+    return out;
+  }
+  const json& table(const char* key) {
+    static const json kNone = json::object();
+    const json* value = find(key);
+    if (value && value->is_object()) return *value;
+    return wrong(key, "missing"), kNone;
+  }
+  const std::string& error() const { return error_; }
+
+ private:
+  const json* find(const char* key) const {
+    const auto at = object_.find(key);
+    return at == object_.end() || at->is_null() ? nullptr : &*at;
+  }
+  void wrong(const char* key, const char* what) {
+    if (error_.empty()) error_ = std::string(key) + ": " + what;
+  }
+
+  const json& object_;
+  std::string error_;
+};
+
+Health worse(Health a, Health b) { return std::max(a, b); }
+
+/// What is unknown to this version counts as critical.
+Health health_of(std::string_view status) {
+  if (status == "passing") return Health::passing;
+  return status == "warning" ? Health::warning : Health::critical;
+}
+
+/// The text that says what is wrong; empty when nothing is.
+std::string read_checks(const json& entry, ConsulService& out) {
+  const auto checks = entry.find("Checks");
+  if (checks == entry.end() || checks->is_null()) return {};
+  if (!checks->is_array()) return "Checks: no list";
+  for (const json& check : *checks) {
+    if (!check.is_object()) return "Checks: one is no table";
+    Reader reader(check);
+    const std::string id = reader.text("CheckID");
+    const std::string status = reader.text("Status");
+    if (!reader.error().empty()) return "Checks: " + reader.error();
+    if (id.starts_with(kServiceMaintenance) || id == kNodeMaintenance)
+      out.maintenance = true;
+    else
+      out.health = worse(out.health, health_of(status));
+  }
+  return {};
+}
+
+std::string read_health_entry(const json& entry, ConsulService& out) {
+  if (!entry.is_object()) return "no table";
+  Reader whole(entry);
+  Reader service(whole.table("Service"));
+  Reader node(whole.table("Node"));
+  if (!whole.error().empty()) return whole.error();
+  out.id = service.text("ID");
+  out.name = service.text("Service");
+  out.host = service.text("Address");
+  out.port = service.port("Port");
+  out.meta = service.texts("Meta");
+  out.node = node.text("Node");
+  if (out.host.empty()) out.host = node.text("Address");
+  for (const Reader* part : {&service, &node})
+    if (!part->error().empty()) return part->error();
+  return read_checks(entry, out);
+}
+
+/// Ids come from others, and go into the log.
+std::string title_of(const ConsulService& service, std::size_t position) {
+  constexpr std::size_t kMost = 100;
+  return service.id.empty() ? "entry " + std::to_string(position)
+                            : "\"" + service.id.substr(0, kMost) + "\"";
+}
+
+Status no_json() { return Status(Errc::data_loss, "Consul's answer is no JSON"); }
+
+std::string text_of(Duration duration) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+  return std::to_string(ms.count()) + "ms";
+}
+
+}  // namespace
+
+Result<ConsulServices> parse_consul_health(std::string_view text) {
+  const json whole = json::parse(text, nullptr, false);
+  if (whole.is_discarded()) return no_json();
+  if (whole.is_null()) return ConsulServices();
+  if (!whole.is_array()) return Status(Errc::data_loss, "Consul's answer is no list of services");
+  ConsulServices out;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    ConsulService service;
+    const std::string wrong = read_health_entry(whole[i], service);
+    if (wrong.empty())
+      out.services.push_back(std::move(service));
+    else
+      out.skipped.push_back(title_of(service, i) + ": " + wrong);
+  }
+  return out;
+}
+
+Result<ConsulService> parse_consul_service(std::string_view text) {
+  const json whole = json::parse(text, nullptr, false);
+  if (whole.is_discarded()) return no_json();
+  if (!whole.is_object()) return Status(Errc::data_loss, "Consul's answer is no service");
+  Reader reader(whole);
+  ConsulService out;
+  out.id = reader.text("ID");
+  out.name = reader.text("Service");
+  out.host = reader.text("Address");
+  out.port = reader.port("Port");
+  out.meta = reader.texts("Meta");
+  if (reader.error().empty()) return out;
+  return Status(Errc::data_loss, "Consul's answer is no service: " + reader.error());
+}
+
+Result<std::vector<std::string>> parse_consul_names(std::string_view text) {
+  const json whole = json::parse(text, nullptr, false);
+  if (whole.is_discarded()) return no_json();
+  if (!whole.is_object()) return Status(Errc::data_loss, "Consul's answer is no table of services");
+  std::vector<std::string> out;
+  for (const auto& [name, tags] : whole.items()) out.push_back(name);
+  return out;
+}
+
+std::string consul_registration_json(const ConsulRegistration& from) {
+  json check = {{"CheckID", from.check.id},
+                {"Name", from.check.name},
+                {"Status", "passing"},
+                {"DeregisterCriticalServiceAfter", text_of(from.check.deregister_after)}};
+  if (from.check.http.empty()) {
+    check["TTL"] = text_of(from.check.ttl);
+  } else {
+    check["HTTP"] = from.check.http;
+    check["Method"] = "GET";
+    check["Interval"] = text_of(from.check.interval);
+    check["Timeout"] = text_of(from.check.timeout);
+    check["FailuresBeforeCritical"] = from.check.failures_before_critical;
+  }
+  const json out = {{"ID", from.id},
+                    {"Name", from.name},
+                    {"Address", from.host},
+                    {"Port", from.port},
+                    {"Meta", from.meta},
+                    {"EnableTagOverride", false},
+                    {"Checks", json::array({std::move(check)})}};
+  // An app's texts may be no UTF-8.
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace m3

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "m3/async/ctx.h"
+#include "m3/async/task.h"
+#include "m3/base/host_port.h"
+
+namespace m3 {
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string target = "/";  ///< path and query, encoded already
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+struct HttpResponse {
+  unsigned status = 0;
+  std::string body;
+  std::uint64_t consul_index = 0;  ///< X-Consul-Index; 0: none, or no number
+};
+
+/// One connection of HTTP/1.1, kept alive between requests, one request at a time. Core-local;
+/// owned by ConsulClient. An error leaves it closed.
+class HttpConnection {
+ public:
+  static Task<std::unique_ptr<HttpConnection>> connect(Ctx& ctx, HostPort address);
+  HttpConnection(const HttpConnection&) = delete;
+  HttpConnection& operator=(const HttpConnection&) = delete;
+  ~HttpConnection();  ///< no exchange may run then
+
+  /// unavailable: lost; maybe_executed unless nothing was sent. resource_exhausted: the body is
+  /// over `most_bytes`. data_loss: no HTTP. Both outlive the task.
+  Task<HttpResponse> exchange(Ctx& ctx, const HttpRequest& request, std::size_t most_bytes);
+  /// Open, and the other side has sent nothing unasked, its good-bye neither.
+  bool usable() const;
+  /// What is under way fails with `why`.
+  void close(const Status& why);
+
+ private:
+  struct Impl;
+  explicit HttpConnection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace m3

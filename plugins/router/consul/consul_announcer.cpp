@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "plugins/router/consul/consul_announcer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "m3/async/timer.h"
+#include "m3/obs/log.h"
+
+namespace m3 {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A wiped agent has us back in seconds.
+constexpr Nanos kLookAtMost = 3s;
+constexpr Nanos kTidyEvery = 10s;
+constexpr Nanos kListWait = 1s;
+constexpr BackoffConfig kBackoff{.least = 50ms, .first = 200ms, .most = 2000ms};
+
+bool may_pass(Errc code) {
+  return code == Errc::unavailable || code == Errc::resource_exhausted ||
+         code == Errc::deadline_exceeded;
+}
+
+/// Of the list: the instance with that id that `wanted` accepts.
+template <class Wanted>
+std::optional<Member> find(const ConsulServices& list, const AppId& id, Wanted wanted) {
+  for (const ConsulService& service : list.services) {
+    if (service.id != id.to_string()) continue;
+    auto member = consul_member(service);
+    if (member.is_ok() && wanted(service, *member)) return *std::move(member);
+  }
+  return std::nullopt;
+}
+
+/// An operator's maintenance mode hides the state that was said.
+bool same(const ConsulService& service, const Member& seen, Member said) {
+  if (service.maintenance) said.state = seen.state;
+  return seen == said;
+}
+
+bool is_over(const Ctx& ctx) { return ctx.cancelled() || ctx.remaining() <= Nanos(0); }
+
+}  // namespace
+
+/// Gives the turn back.
+class ConsulAnnouncer::Busy {
+ public:
+  explicit Busy(Channel<char>& turn) : turn_(turn) {}
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  ~Busy() { (void)turn_.try_send(1).is_ok(); }  // there is room: it was taken out
+
+ private:
+  Channel<char>& turn_;
+};
+
+ConsulAnnouncer::ConsulAnnouncer(Core& core, ConsulClient& client, ConsulCheckTimes times,
+                                 Nanos withdraw_limit, MetricRegistry& metrics)
+    : core_(core),
+      client_(client),
+      times_(times),
+      withdraw_limit_(withdraw_limit),
+      backoff_(kBackoff),
+      again_(metrics.counter("m3_router_registered_again_total",
+                             "Times Consul had forgotten this app, and was told again")),
+      scope_(core) {
+  (void)turn_.try_send(1).is_ok();  // empty and open
+}
+
+ConsulAnnouncer::~ConsulAnnouncer() = default;
+
+void ConsulAnnouncer::start() { scope_.spawn("consul", keep(scope_.ctx())); }
+Task<> ConsulAnnouncer::stop(Ctx& ctx) { return scope_.close(ctx); }
+
+// ---- announce
+
+Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
+  co_await turn_.receive(ctx);
+  const Busy busy(turn_);
+  const auto before = std::exchange(wanted_, self);
+  said_ = self;
+  Task<> saying = say(ctx, std::move(self));
+  Status said = (co_await as_result(std::move(saying))).status();
+  if (said) co_return ok;
+  wanted_ = before;  // what was said before stands
+  co_return said;
+}
+
+/// Until it is seen, as long as Consul is only away.
+Task<> ConsulAnnouncer::say(Ctx& ctx, Member self) {
+  Backoff backoff(kBackoff);
+  for (bool told = false;;) {
+    Task<> putting = put(ctx, std::nullopt, self);
+    Status status = (co_await as_result(std::move(putting))).status();
+    if (status) {
+      Task<> seeing = wait_until_seen(ctx, self);
+      status = (co_await as_result(std::move(seeing))).status();
+    }
+    if (status) co_return ok;
+    if (is_over(ctx) || !may_pass(status.code())) co_return status;
+    if (!std::exchange(told, true))
+      log::warn("router.consul: not registered yet: {}", status.text());
+    auto slept = co_await as_result(sleep(ctx, backoff.next(core_.random()())));
+    if (!slept.is_ok()) co_return status;
+  }
+}
+
+Task<> ConsulAnnouncer::put(Ctx& ctx, std::optional<std::size_t> agent, const Member& self) {
+  const ConsulRegistration registration = consul_registration(self, times_);
+  ConsulRequest request("PUT", "/v1/agent/service/register?replace-existing-checks=true",
+                        consul_registration_json(registration));
+  Task<ConsulResponse> asking = agent ? client_.send_to(ctx, *agent, std::move(request))
+                                      : client_.send(ctx, std::move(request));
+  auto answer = co_await as_result(std::move(asking));
+  if (answer.is_ok()) {
+    told_.insert(answer->agent);
+    co_return ok;
+  }
+  Status status = std::move(answer).status();
+  if (status == Errc::permission_denied)
+    co_return Status(
+        Errc::permission_denied,
+        status.text() + " (the token needs service:write for " + registration.name + ")");
+  co_return status;
+}
+
+Task<ConsulResponse> ConsulAnnouncer::list(Ctx& ctx, const Member& self, std::uint64_t index) {
+  ConsulRequest request("GET", "/v1/health/service/" + consul_name(self.id.service_id()));
+  request.index = index;
+  request.wait = kListWait;
+  return client_.send(ctx, std::move(request));
+}
+
+Task<> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
+  std::uint64_t index = 0;
+  for (int round = 0;; ++round) {
+    Task<ConsulResponse> asking = list(ctx, self, index);
+    auto answer = co_await as_result(std::move(asking));
+    if (!answer.is_ok()) {
+      Status status = std::move(answer).status();
+      if (round > 0 && is_over(ctx))
+        co_return Status(
+            status.code(),
+            self.id.to_string() + " is registered, but " + consul_name(self.id.service_id()) +
+                " does not list it: has the token service:read for it, and node:read?");
+      co_return status;
+    }
+    auto seen = parse_consul_health(answer->body);
+    if (!seen.is_ok()) co_return std::move(seen).status();
+    if (find(*seen, self.id, [&](const ConsulService& service, const Member& member) {
+          return same(service, member, self);
+        }))
+      co_return ok;
+    const auto later = find(*seen, self.id, [&](auto&, const Member& member) {
+      return member.generation > self.generation;
+    });
+    const bool ours = find(*seen, self.id, [&](auto&, const Member& member) {
+                        return member.generation == self.generation;
+                      }).has_value();
+    if (later && !ours)
+      co_return Status(
+          Errc::already_exists,
+          self.id.to_string() + " was started a second time, at " + later->address.to_string());
+    index = next_consul_index(index, answer->index);
+  }
+}
+
+// ---- withdraw
+
+/// With a limit of its own: an app that ends at once still says good-bye.
+Task<> ConsulAnnouncer::withdraw() {
+  if (!said_) co_return ok;
+  Ctx ctx(core_, Deadline(core_.now() + withdraw_limit_));
+  co_await turn_.receive(ctx);
+  const Busy busy(turn_);
+  wanted_.reset();
+  const Member self = *std::exchange(said_, std::nullopt);
+  for (const std::size_t agent : std::exchange(told_, {})) {
+    Task<> removing = remove(ctx, agent, self);
+    const Status removed = (co_await as_result(std::move(removing))).status();
+    if (!removed) log::warn("router.consul: not deregistered: {}", removed.text());
+  }
+  Task<> going = wait_until_gone(ctx, self);
+  co_await std::move(going);
+  co_return ok;
+}
+
+/// Unless another instance has taken the id.
+Task<> ConsulAnnouncer::remove(Ctx& ctx, std::size_t agent, const Member& self) {
+  const std::string id = self.id.to_string();
+  Task<ConsulResponse> asking =
+      client_.send_to(ctx, agent, ConsulRequest("GET", "/v1/agent/service/" + id));
+  const ConsulResponse there = co_await std::move(asking);
+  if (!there.found()) co_return ok;
+  auto service = parse_consul_service(there.body);
+  if (!service.is_ok()) co_return std::move(service).status();
+  auto member = consul_member(*service);
+  if (member.is_ok() && member->generation != self.generation) co_return ok;
+  Task<ConsulResponse> removing =
+      client_.send_to(ctx, agent, ConsulRequest("PUT", "/v1/agent/service/deregister/" + id));
+  co_await std::move(removing);
+  co_return ok;
+}
+
+Task<> ConsulAnnouncer::wait_until_gone(Ctx& ctx, const Member& self) {
+  for (std::uint64_t index = 0;;) {
+    Task<ConsulResponse> asking = list(ctx, self, index);
+    const ConsulResponse answer = co_await std::move(asking);
+    auto seen = parse_consul_health(answer.body);
+    if (!seen.is_ok()) co_return std::move(seen).status();
+    if (!find(*seen, self.id, [&](const ConsulService& service, const Member& member) {
+          return member.generation == self.generation &&
+                 service.health != ConsulService::Health::critical;
+        }))
+      co_return ok;
+    index = next_consul_index(index, answer.index);
+  }
+}
+
+// ---- and between them
+
+Task<> ConsulAnnouncer::keep(Ctx& ctx) {
+  const Nanos every = std::min<Nanos>(times_.interval, kLookAtMost);
+  for (Nanos pause = every;;) {
+    auto slept = co_await as_result(sleep(ctx, pause));
+    if (!slept.is_ok()) co_return ok;
+    Task<> looking = look(ctx);
+    const Status looked = (co_await as_result(std::move(looking))).status();
+    if (ctx.cancelled()) co_return ok;
+    if (looked) {
+      if (std::exchange(lost_, false)) log::info("router.consul: Consul answers again");
+      backoff_.reset();
+      pause = every;
+    } else {
+      if (!std::exchange(lost_, true)) log::warn("router.consul: {}", looked.to_string());
+      pause = backoff_.next(core_.random()());
+    }
+  }
+}
+
+Task<> ConsulAnnouncer::look(Ctx& ctx) {
+  co_await turn_.receive(ctx);
+  const Busy busy(turn_);
+  if (wanted_) {
+    Task<> looking = look_after(ctx, *wanted_);
+    co_await std::move(looking);
+  } else {
+    // An agent that is silent is found out here, and its blocking queries are ended.
+    Task<ConsulResponse> asking = client_.send(ctx, ConsulRequest("GET", "/v1/status/leader"));
+    co_await std::move(asking);
+  }
+  co_return ok;
+}
+
+Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
+  Task<ConsulResponse> asking =
+      client_.send(ctx, ConsulRequest("GET", "/v1/agent/service/" + self.id.to_string()));
+  const ConsulResponse answer = co_await std::move(asking);
+  bool there = false;
+  if (answer.found()) {
+    auto service = parse_consul_service(answer.body);
+    if (!service.is_ok()) co_return std::move(service).status();
+    auto member = consul_member(*service);
+    there = member.is_ok() && *member == self;
+    if (member.is_ok() && member->generation > self.generation) {
+      if (!std::exchange(replaced_, true))
+        log::error(
+            "router.consul: {} was started a second time, at {}: this one is no longer "
+            "listed. Stop one of them",
+            self.id.to_string(), member->address.to_string());
+      co_return ok;
+    }
+  }
+  if (!there) {
+    Task<> putting = put(ctx, answer.agent, self);
+    co_await std::move(putting);
+    again_.inc();
+    log::warn("router.consul: {} is registered again at {}, which had {}", self.id.to_string(),
+              client_.address(answer.agent).to_string(),
+              answer.found() ? "something else" : "forgotten it");
+  }
+  replaced_ = false;
+  if (self.admin_port == 0) {
+    Task<> passing = pass(ctx, answer.agent, self);
+    co_await std::move(passing);
+  }
+  Task<> tidying = tidy(ctx, answer.agent, self);
+  co_await std::move(tidying);
+  co_return ok;
+}
+
+/// The sign of life. The text is always the same: another one would be news for all watchers.
+Task<> ConsulAnnouncer::pass(Ctx& ctx, std::size_t agent, const Member& self) {
+  const ConsulRequest request("PUT",
+                              "/v1/agent/check/pass/" + consul_escape(consul_check_id(self.id)));
+  Task<ConsulResponse> passing = client_.send_to(ctx, agent, request);
+  auto passed = co_await as_result(std::move(passing));
+  if (passed.is_ok() && passed->found()) co_return ok;
+  // Its check is gone, or no agent is there: the first is mended here.
+  Task<> putting = put(ctx, agent, self);
+  co_await std::move(putting);
+  again_.inc();
+  co_return ok;
+}
+
+/// An agent that was left for another one comes back with what it had: that must go.
+Task<> ConsulAnnouncer::tidy(Ctx& ctx, std::size_t agent, const Member& self) {
+  if (told_.size() < 2 || core_.now() < tidied_ + kTidyEvery) co_return ok;
+  tidied_ = core_.now();
+  for (const std::size_t other : std::set(told_)) {
+    if (other == agent) continue;
+    Task<> removing = remove(ctx, other, self);
+    if ((co_await as_result(std::move(removing))).is_ok()) told_.erase(other);
+  }
+  co_return ok;
+}
+
+}  // namespace m3

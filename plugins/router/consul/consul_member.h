@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "m3/plugin/router.h"
+#include "plugins/client/consul/consul_json.h"
+
+namespace m3 {
+
+// How an instance of m3 stands in Consul. Pure.
+
+/// What keeps an instance's health in Consul.
+struct ConsulCheckTimes {
+  Duration interval{0};
+  Duration deregister_after{0};
+};
+
+/// "m3-env-world-func" in lower case, '_' as '-': good for DNS. Several ids may share a name, so
+/// ConsulService::id decides.
+std::string consul_name(const ServiceId& service);
+/// How the names of an environment's services begin, and maybe some others.
+std::string consul_name_prefix(std::string_view env);
+
+/// The check's id.
+std::string consul_check_id(const AppId& id);
+
+/// The id is env.world.func.ins. With an admin port Consul asks the app's /health/ready; without
+/// one the app itself must say that it lives, every `interval`.
+ConsulRegistration consul_registration(const Member& member, const ConsulCheckTimes& times);
+
+/// invalid_argument: it is no instance of m3; the text says why. Maintenance reads as cordoned.
+Result<Member> consul_member(const ConsulService& service);
+
+}  // namespace m3

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "m3/async/channel.h"
+#include "m3/async/scope.h"
+#include "m3/base/byte_size.h"
+#include "m3/base/duration.h"
+#include "m3/config/schema.h"
+#include "m3/obs/log_limit.h"
+#include "m3/obs/metric.h"
+#include "m3/plugin/router.h"
+#include "plugins/client/consul/consul_client.h"
+#include "plugins/router/consul/consul_announcer.h"
+
+namespace m3 {
+
+/// `[router.consul]`: instances are services of a Consul agent; changes are pushed by blocking
+/// queries, one for each service that is watched. docs/guide/consul.md says what stands there.
+class ConsulRouter final : public Router {
+ public:
+  static constexpr std::string_view kName = "consul";
+  static constexpr int kStage = 35;
+  struct Config {
+    std::vector<std::string> addresses{"127.0.0.1:8500"};
+    std::string token;
+    Duration connect_timeout = std::chrono::seconds(1);
+    Duration request_timeout = std::chrono::seconds(5);
+    Duration wait = std::chrono::seconds(60);
+    unsigned max_watches = 64;
+    ByteSize max_response{16u << 20};
+    Duration check_interval = std::chrono::seconds(2);
+    Duration deregister_after = std::chrono::minutes(1);
+    static void describe(Schema<Config>& s);
+  };
+
+  ConsulRouter(Env& env, const Config& config);
+  ~ConsulRouter() override;
+
+  bool reaches_other_processes() const override { return true; }
+  Task<> start(Ctx& ctx) override;
+  Task<> stop(Ctx& ctx) override;
+  Task<> announce(Ctx& ctx, Member self) override;
+  Task<> withdraw(Ctx& ctx) override;
+  void watch(const ServiceId& service, Watcher& watcher) override;
+  void unwatch(const ServiceId& service) override;
+  Task<std::vector<Member>> members(Ctx& ctx, ServiceId service) override;
+
+ private:
+  struct Watch;
+  struct List {
+    std::vector<Member> members;
+    std::uint64_t index = 0;
+  };
+  class Slot;
+
+  Task<> follow(Ctx& ctx, std::shared_ptr<Watch> watch);
+  Task<List> ask(Ctx& ctx, ServiceId service, std::uint64_t index, bool passing);
+  Task<List> wait_for_change(Ctx& ctx, ServiceId service, std::uint64_t index);
+  List read(const ServiceId& service, const ConsulServices& answer, bool passing);
+  void skip(const std::string& service, const std::string& why);
+  Task<std::vector<Member>> all(Ctx& ctx);
+
+  Core& core_;
+  const AppId id_;
+  const Nanos wait_;
+  ConsulClient client_;
+  ConsulAnnouncer announcer_;
+  std::unordered_map<ServiceId, std::shared_ptr<Watch>> watches_;
+  Channel<char> slots_;  // one for each blocking query that may wait at the same time
+  LogLimit skipped_log_;
+  Counter skipped_;
+  Counter answers_;
+  Scope scope_;
+};
+
+}  // namespace m3
