@@ -6,14 +6,19 @@
 
 namespace m3::async_detail {
 
-void PromiseBase::catch_exception() noexcept {
+Status status_of_exception() noexcept {
   try {
     throw;
   } catch (const std::exception& e) {
-    fail(Status(Errc::internal, std::string("exception: ") + e.what()));
+    return Status(Errc::internal, std::string("exception: ") + e.what());
   } catch (...) {
-    fail(Status(Errc::internal, "exception of a type that is no std::exception"));
+    return Status(Errc::internal, "exception of a type that is no std::exception");
   }
+}
+
+Status empty_task_status() {
+  return Status(Errc::internal,
+                "a Task without a coroutine was awaited: never made, or moved from");
 }
 
 void FinalAwaiter::fell_off(PromiseBase& promise) noexcept {

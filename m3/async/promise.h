@@ -18,6 +18,11 @@
 
 namespace m3::async_detail {
 
+/// Inside a catch: the exception as Errc::internal.
+Status status_of_exception() noexcept;
+/// What awaiting a Task without a frame ends with.
+Status empty_task_status();
+
 struct PromiseBase : Pooled {
   /// The frame that awaits this one and fails with it; null for a root or a looked-at frame.
   PromiseBase* parent = nullptr;
@@ -35,7 +40,7 @@ struct PromiseBase : Pooled {
     error = std::move(status);
     failed = true;
   }
-  void catch_exception() noexcept;  // inside a catch: fails with Errc::internal
+  void catch_exception() noexcept { fail(status_of_exception()); }  // inside a catch
 };
 
 /// `frame` has failed: fails the frames above it and says what to resume. May destroy `frame`.

@@ -112,7 +112,7 @@ class RemoteOp final : public CtxOp {
     remote_.emplace(target_, deadline_, host_);
     remote_->set_name(name_);
     target_.set_task_name(name_);
-    task_ = body_(*remote_);
+    task_ = task_of([this] { return body_(*remote_); });
     auto frame = task_.frame();
     if (start_root(frame, frame.promise(), &RemoteOp::on_done, this)) on_done(this);
   }
@@ -237,7 +237,7 @@ class BlockingOp final : public CtxOp {
       } catch (const std::exception& e) {
         error = Status(Errc::internal, std::string("exception: ") + e.what());
       } catch (...) {
-        error = Status(Errc::internal, "exception of a type that is no std::exception");
+        error = status_of_exception();
       }
       keep = self;
       home.post(*this);
@@ -297,7 +297,7 @@ auto Runtime::block_on(Core& core, Body body)
           body(std::move(made)) {}
     void begin() {
       ctx.emplace(core);
-      task = body(*ctx);
+      task = async_detail::task_of([this] { return body(*ctx); });
       auto frame = task.frame();
       if (async_detail::start_root(frame, frame.promise(), &Job::on_done, this)) on_done(this);
     }

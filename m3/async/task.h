@@ -176,8 +176,12 @@ class [[nodiscard]] TaskAwaiter {
   bool await_suspend(std::coroutine_handle<ParentPromise> parent) {
     static_assert(std::derived_from<ParentPromise, PromiseBase>,
                   "a Task is awaited in a Task; from Asio code use m3::async_run");
-    auto& promise = child_.promise();
     PromiseBase& above = parent.promise();
+    if (!child_) [[unlikely]] {
+      fail_suspended(above, empty_task_status());
+      return true;
+    }
+    auto& promise = child_.promise();
     promise.parent = &above;
     promise.continuation = parent;
     promise.running_inline = true;
@@ -203,6 +207,10 @@ class [[nodiscard]] TaskLook {
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> looker) {
     looker_ = looker;
+    if (!task_.valid()) [[unlikely]] {
+      result_.emplace(empty_task_status());
+      return false;
+    }
     auto frame = task_.frame();
     if (!start_root(frame, frame.promise(), &TaskLook::on_done, this)) return true;
     finish();
@@ -226,6 +234,25 @@ class [[nodiscard]] TaskLook {
   std::coroutine_handle<> looker_;
   std::optional<Result<T>> result_;
 };
+
+/// A Task that fails with `status`.
+template <class T>
+Task<T> failed_task(Status status) {
+  co_return status;
+}
+
+/// The Task that body() gives, for those who are no coroutine and must not be left by its
+/// exception, or by a Task without a frame: those become Tasks that fail.
+template <class Body>
+auto task_of(Body&& body) noexcept -> std::invoke_result_t<Body&&> {
+  using T = typename std::invoke_result_t<Body&&>::value_type;
+  try {
+    auto task = std::forward<Body>(body)();
+    return task.valid() ? std::move(task) : failed_task<T>(empty_task_status());
+  } catch (...) {
+    return failed_task<T>(status_of_exception());
+  }
+}
 
 }  // namespace async_detail
 

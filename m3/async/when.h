@@ -33,6 +33,7 @@ class Join {
     void start(Join& owner) {
       join = &owner;
       ++owner.running_;
+      if (!task.valid()) task = failed_task<T>(empty_task_status());
       auto frame = task.frame();
       if (start_root(frame, frame.promise(), &Branch::on_done, this)) on_done(this);
     }
@@ -184,7 +185,7 @@ auto when_any(Ctx& ctx, Body body, Bodies... bodies)
       entry->race->winner = entry->index;
       entry->race->losers->cancel(CancelReason::superseded);
     };
-    branches[i].task = make(inner);
+    branches[i].task = async_detail::task_of([&] { return make(inner); });
     branches[i].start(join);
   };
   start(body);

@@ -85,12 +85,17 @@ class TypedCall final : public ServerCall {
   }
   bool start(Service& service) override {
     S& self = static_cast<S&>(service);
-    pooled_ = (self.*Pooled)(ctx, req_, rsp_);
+    // An override need not be a coroutine: what it throws then comes out here.
+    try {
+      pooled_ = (self.*Pooled)(ctx, req_, rsp_);
+    } catch (...) {
+      pooled_ = async_detail::failed_task<void>(async_detail::status_of_exception());
+    }
     if (pooled_.valid()) {
       auto frame = pooled_.frame();
       return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
     }
-    by_value_ = (self.*Value)(ctx, req_);
+    by_value_ = async_detail::task_of([&] { return (self.*Value)(ctx, req_); });
     auto frame = by_value_.frame();
     return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
   }
@@ -132,7 +137,7 @@ class TypedNotify final : public ServerCall {
   google::protobuf::MessageLite& request() override { return req_; }
   const google::protobuf::MessageLite* response() override { return nullptr; }
   bool start(Service& service) override {
-    task_ = handler(service);
+    task_ = async_detail::task_of([&] { return handler(service); });
     auto frame = task_.frame();
     return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
   }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "m3/async/timer.h"
+#include "m3/async/when.h"
 #include "m3/testing/co_test.h"
 
 using namespace std::chrono_literals;
@@ -143,4 +144,14 @@ CO_TEST("task: a leaf operation's error can be looked at") {
   Ctx soon(ctx, m3::Deadline(ctx.core().now() + 5ms));
   auto result = co_await as_result(m3::sleep(soon, 1s));
   CHECK(result.code() == Errc::deadline_exceeded);
+}
+
+CO_TEST("task: one that was moved from, or never made, is an internal error when it is awaited") {
+  auto awaits = [](Task<int> none) -> Task<int> { co_return co_await std::move(none); };
+  const auto awaited = co_await as_result(awaits(Task<int>()));
+  CHECK(awaited.code() == Errc::internal);
+  const auto looked = co_await as_result(Task<int>());
+  CHECK(looked.code() == Errc::internal);
+  const auto together = co_await as_result(m3::when_all(ctx.core(), Task<>(), Task<int>()));
+  CHECK(together.code() == Errc::internal);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -311,4 +312,18 @@ TEST_CASE("timer wheel: every timer fires once, never early, at most a tick late
   int fired = 0;
   for (const Timer& timer : timers) fired += timer.fired;
   CHECK(fired == 2000 - 286);
+}
+
+CO_TEST("when_any: a body that throws before it gives a Task has failed like the others") {
+  bool cancelled = false;
+  auto waits = [&cancelled](Ctx& inner) -> Task<int> {
+    auto slept = co_await as_result(m3::sleep(inner, 1h));
+    cancelled = slept.code() == Errc::cancelled;
+    co_return 1;
+  };
+  auto throws = [](Ctx&) -> Task<int> { throw std::runtime_error("no body"); };
+  const auto first = co_await m3::when_any(ctx, waits, throws);
+  CHECK(first.index == 1);
+  CHECK(first.result.status().text() == "exception: no body");
+  CHECK(cancelled);
 }

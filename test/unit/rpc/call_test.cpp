@@ -67,6 +67,46 @@ CO_TEST("rpc: an exception out of a handler answers internal and the app lives o
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a handler that is no coroutine may throw, or give no Task, and the app lives on") {
+  /// Overrides that are plain functions.
+  struct Plain final : EchoService {
+    Task<> echo(Ctx&, const EchoReq&, EchoRsp&) override { throw std::runtime_error("pooled"); }
+    Task<ValueRsp> value(Ctx&, const ValueReq& req) override {
+      if (req.text() == "empty") return {};
+      throw std::runtime_error("by value");
+    }
+    Task<> tell(Ctx&, const Notice& notice) override {
+      if (notice.text() == "empty") return {};
+      throw std::runtime_error("notify");
+    }
+  };
+  Net net(sim);
+  Plain plain;
+  auto& server = net.add("dev.w.echo.1", false);
+  CHECK(server.node.serve(plain).is_ok());
+  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
+  net.listen(server);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  const auto pooled = co_await as_result(echo.echo(ctx, req));
+  CHECK(pooled.status().to_string() == "internal: exception: pooled");
+  ValueReq value;
+  const auto by_value = co_await as_result(echo.value(ctx, value));
+  CHECK(by_value.status().to_string() == "internal: exception: by value");
+  value.set_text("empty");
+  const auto empty = co_await as_result(echo.value(ctx, value));
+  CHECK(empty.code() == Errc::internal);
+  for (const char* text : {"throw", "empty"}) {
+    Notice notice;
+    notice.set_text(text);
+    co_await echo.tell(ctx, notice);
+  }
+  co_await m3::sleep(ctx, 10ms);
+  CHECK(counted(server.metrics, "m3_rpc_answers_total", "internal") == 5);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a handler that is not overridden is unimplemented") {
   Net net(sim);
   net.add("dev.w.echo.1", true);
