@@ -160,6 +160,11 @@ void Core::run() {
     else
       io_->context.poll();  // the turn ended with work left: sockets first, then on
   }
+  {
+    // What was sent before the end still comes: a message may be all that owns its record.
+    Turn turn(*this);
+    drain_inbox();
+  }
   current_ = previous;
   async_detail::FramePool::drain();
 }

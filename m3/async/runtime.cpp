@@ -47,14 +47,18 @@ const Clock& system_clock() {
 
 /// A few threads that take jobs in order.
 struct Runtime::Helpers {
-  explicit Helpers(unsigned count) : limit(count ? count : 1) {}
+  Helpers(unsigned count, std::size_t waiting)
+      : limit(count ? count : 1), most_waiting(waiting ? waiting : 1) {}
   ~Helpers() { stop(); }
 
-  void submit(std::function<void()> job) {
+  bool submit(std::function<void()> job) {
     std::lock_guard lock(mutex);
+    if (jobs.size() >= most_waiting) return false;
     jobs.push_back(std::move(job));
-    if (idle == 0 && threads.size() < limit) threads.emplace_back([this] { work(); });
+    // An idle helper that was called for an earlier job has not taken it yet.
+    if (jobs.size() > idle && threads.size() < limit) threads.emplace_back([this] { work(); });
     changed.notify_one();
+    return true;
   }
   void stop() {
     {
@@ -83,6 +87,7 @@ struct Runtime::Helpers {
   }
 
   const unsigned limit;
+  const std::size_t most_waiting;
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::function<void()>> jobs;
@@ -133,7 +138,8 @@ struct Runtime::Watchdog {
 Runtime::Runtime(RuntimeConfig config) : Runtime(config, system_clock()) {}
 
 Runtime::Runtime(RuntimeConfig config, const Clock& clock)
-    : config_(config), helpers_(std::make_unique<Helpers>(config.blocking_threads)) {
+    : config_(config),
+      helpers_(std::make_unique<Helpers>(config.blocking_threads, config.blocking_waiting)) {
   const std::size_t count = config.cores ? config.cores : usable_cpus().size();
   const std::uint64_t seed = config.seed ? config.seed : system_seed();
   std::vector<Core*> all;
@@ -171,6 +177,8 @@ void Runtime::stop() {
   threads_.clear();
 }
 
-void Runtime::submit_blocking(std::function<void()> job) { helpers_->submit(std::move(job)); }
+bool Runtime::submit_blocking(std::function<void()> job) {
+  return helpers_->submit(std::move(job));
+}
 
 }  // namespace m3

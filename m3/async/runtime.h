@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,7 +26,8 @@ struct RuntimeConfig {
   Nanos spin{0};                  ///< poll before sleeping: lower latency for a busy CPU; 0 = never
   Nanos stall_warning{0};         ///< log the task that keeps a core this long; 0 = no watchdog
   unsigned blocking_threads = 2;  ///< helpers of run_blocking
-  std::uint64_t seed = 0;         ///< of the cores' random generators; 0 = from the system
+  std::size_t blocking_waiting = 10000;  ///< functions that may wait for one of them
+  std::uint64_t seed = 0;                ///< of the cores' random generators; 0 = from the system
 };
 
 /// The cores, their threads, the helper pool of run_blocking and the stall watchdog. Owned by App;
@@ -46,8 +49,8 @@ class Runtime {
   /// first.
   void stop();
 
-  /// Queues `job` for a helper thread.
-  void submit_blocking(std::function<void()> job);
+  /// Queues `job` for a helper thread. False: too many wait already, it is dropped.
+  [[nodiscard]] bool submit_blocking(std::function<void()> job);
 
   /// From a thread that is no core: runs body(Ctx&) on a core and waits for the outcome.
   template <class Body>
@@ -206,9 +209,14 @@ class BlockingOp final : public CtxOp {
 
   bool start(Waiter& waiter) {
     if (refused()) return true;
-    suspend(waiter);
     shared_->op = this;
-    runtime_.submit_blocking([shared = shared_] { shared->run(shared); });
+    if (!runtime_.submit_blocking([shared = shared_] { shared->run(shared); })) {
+      error() = Status(Errc::resource_exhausted,
+                       "too many blocking functions wait for a helper thread: blocking_threads = N "
+                       "makes more of them");
+      return true;
+    }
+    suspend(waiter);
     return false;
   }
   value_type take() {
@@ -229,13 +237,12 @@ class BlockingOp final : public CtxOp {
           home(core),
           fn(std::move(made)) {}
     void run(const std::shared_ptr<Shared>& self) {
+      if (!wanted.load(std::memory_order_relaxed)) return;
       try {
         if constexpr (std::is_void_v<R>)
           fn();
         else
           result.emplace(fn());
-      } catch (const std::exception& e) {
-        error = Status(Errc::internal, std::string("exception: ") + e.what());
       } catch (...) {
         error = status_of_exception();
       }
@@ -256,11 +263,15 @@ class BlockingOp final : public CtxOp {
     Core& home;
     F fn;
     BlockingOp* op = nullptr;  // home core only
+    std::atomic<bool> wanted{true};
     std::optional<Held> result;
     Status error;
     std::shared_ptr<Shared> keep;
   };
-  void detach() noexcept override { shared_->op = nullptr; }
+  void detach() noexcept override {
+    shared_->op = nullptr;
+    shared_->wanted.store(false, std::memory_order_relaxed);
+  }
 
   Runtime& runtime_;
   std::shared_ptr<Shared> shared_;
@@ -279,7 +290,8 @@ async_detail::RemoteOp<Body> run_on(Ctx& ctx, Core& target, Body body) {
 
 /// Runs fn() on a helper thread: for calls that block (a file, a database library). fn may give a
 /// value, a Result or a Status; an exception becomes Errc::internal. When `ctx` is cancelled the
-/// caller goes on at once and fn's outcome is dropped: what fn refers to must be its own.
+/// caller goes on at once; fn is not run if it has not begun, else its outcome is dropped: what fn
+/// refers to must be its own. resource_exhausted when too many wait for a helper.
 template <class F>
 async_detail::BlockingOp<F> run_blocking(Ctx& ctx, Runtime& runtime, F fn) {
   return async_detail::BlockingOp<F>(ctx, runtime, std::move(fn));

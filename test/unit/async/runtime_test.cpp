@@ -9,10 +9,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <memory>
 #include <thread>
 
 #include "m3/async/asio.h"
+#include "m3/async/scope.h"
 #include "m3/async/timer.h"
+#include "m3/async/when.h"
 #include "m3/obs/recording_sink.h"
 #include "m3/testing/catch.h"
 
@@ -113,6 +116,145 @@ TEST_CASE("runtime: a cancelled caller leaves a blocking function behind") {
   CHECK(outcome.code() == Errc::deadline_exceeded);
   go = true;
   go.notify_all();
+}
+
+TEST_CASE("runtime: what comes back while the runtime stops is not lost with all that it owns") {
+  auto owned = std::make_shared<int>(7);
+  std::atomic<bool> go{false}, busy{false}, release{false};
+  std::thread later;
+  {
+    m3::Runtime runtime(two_cores());
+    runtime.start();
+    auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
+      m3::Scope scope(ctx.core());
+      auto hangs = [](Ctx& c, m3::Runtime& r, std::atomic<bool>& end,
+                      std::shared_ptr<int> held) -> Task<> {
+        co_await m3::run_blocking(c, r, [&end, held] { end.wait(false); });
+        co_return m3::ok;
+      };
+      Ctx work(ctx, m3::Deadline::never());
+      scope.spawn("hangs", hangs(work, runtime, go, owned));
+      co_await m3::sleep(ctx, 5ms);  // long enough to begin; if not, there is nothing to lose
+      work.cancel(m3::CancelReason::superseded);
+      co_await scope.close(ctx);
+      co_return m3::ok;
+    });
+    CHECK(outcome.is_ok());
+    // The core is busy when the function's end comes back, and is told to stop meanwhile.
+    struct Spin final : m3::async_detail::Runnable {
+      Spin(std::atomic<bool>& b, std::atomic<bool>& r)
+          : Runnable([](Runnable& self) {
+              static_cast<Spin&>(self).busy = true;
+              static_cast<Spin&>(self).release.wait(false);
+            }),
+            busy(b),
+            release(r) {}
+      std::atomic<bool>& busy;
+      std::atomic<bool>& release;
+    } spin(busy, release);
+    runtime.core(0).post(spin);
+    while (!busy) std::this_thread::yield();
+    go = true;
+    go.notify_all();
+    later = std::thread([&release] {
+      std::this_thread::sleep_for(50ms);  // stop() is in its wait for the core by then
+      release = true;
+      release.notify_all();
+    });
+    runtime.stop();
+  }
+  later.join();
+  CHECK(owned.use_count() == 1);
+}
+
+TEST_CASE("runtime: blocking functions run side by side, on as many helpers as there may be") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  std::atomic<bool> second{false};
+  auto one = [&](Ctx& ctx) -> Task<> {
+    // The first of the two ends only when the second has begun.
+    co_await m3::run_blocking(ctx, runtime, [&second] { second.wait(false); });
+    co_return m3::ok;
+  };
+  auto two = [&](Ctx& ctx) -> Task<> {
+    co_await m3::run_blocking(ctx, runtime, [&second] {
+      second = true;
+      second.notify_all();
+    });
+    co_return m3::ok;
+  };
+  auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
+    co_await m3::run_blocking(ctx, runtime, [] {});  // now one helper is idle
+    co_await m3::sleep(ctx, 5ms);
+    auto both = co_await as_result(m3::within(ctx, 20s, [&](Ctx& soon) -> Task<> {
+      co_await m3::when_all(soon.core(), one(soon), two(soon));
+      co_return m3::ok;
+    }));
+    co_return std::move(both).status();
+  });
+  CHECK(outcome.is_ok());
+  second = true;
+  second.notify_all();
+}
+
+TEST_CASE("runtime: a blocking function whose caller gave up before it began is not run") {
+  std::atomic<bool> go{false};
+  std::atomic<int> ran{0};
+  m3::RuntimeConfig config = two_cores();
+  config.blocking_threads = 1;
+  config.blocking_waiting = 3;
+  m3::Runtime runtime(config);
+  runtime.start();
+  auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
+    std::atomic<bool> begun{false};
+    auto hangs = [&]() -> Task<> {
+      co_await m3::run_blocking(ctx, runtime, [&] {
+        begun = true;
+        go.wait(false);
+      });
+      co_return m3::ok;
+    };
+    auto brief = [&]() {
+      return m3::within(ctx, 1ms, [&](Ctx& soon) -> Task<> {
+        co_await m3::run_blocking(soon, runtime, [&ran] { ++ran; });
+        co_return m3::ok;
+      });
+    };
+    m3::Scope scope(ctx.core());
+    scope.spawn("hangs", hangs());
+    while (!begun) co_await m3::sleep(ctx, 1ms);
+    for (int i = 0; i < 3; ++i) {
+      auto waits = co_await as_result(brief());
+      CHECK(waits.code() == Errc::deadline_exceeded);
+    }
+    // The helper hangs and three wait: no more is taken.
+    auto refused = co_await as_result(brief());
+    CHECK(refused.code() == Errc::resource_exhausted);
+    go = true;
+    go.notify_all();
+    co_await scope.drain(ctx);
+    for (bool done = false; !done;) {  // the last in the queue: the three are past
+      auto last = co_await as_result(m3::run_blocking(ctx, runtime, [] { return 5; }));
+      done = last.is_ok();
+      if (!done) co_await m3::sleep(ctx, 1ms);
+    }
+    co_return m3::ok;
+  });
+  CHECK(outcome.is_ok());
+  CHECK(ran == 0);
+}
+
+TEST_CASE("runtime: a body that throws on another core fails the call, not the process") {
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<int> {
+    auto there = [](Ctx&) -> Task<int> { throw std::runtime_error("not here"); };
+    co_return co_await m3::run_on(ctx, runtime.core(1), there);
+  });
+  CHECK(outcome.status().text() == "exception: not here");
+  auto direct = runtime.block_on(runtime.core(1),
+                                 [](Ctx&) -> Task<int> { throw std::runtime_error("nor there"); });
+  CHECK(direct.status().text() == "exception: nor there");
 }
 
 TEST_CASE("runtime: the watchdog names the task that stalls a core, once") {
