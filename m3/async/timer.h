@@ -19,7 +19,7 @@ class SleepOp final : public CtxOp {
   bool start(Waiter& waiter) {
     if (refused()) return true;
     suspend(waiter);
-    ctx().core().timers().add(timer_, until_);
+    if (until_ != TimePoint::max()) ctx().core().timers().add(timer_, until_);
     return false;
   }
   void take() const noexcept {}
@@ -56,9 +56,9 @@ class YieldOp final : public CtxOp {
 }  // namespace async_detail
 
 /// Waits that long (never less; up to a millisecond more). Fails when `ctx` is cancelled or its
-/// deadline comes first.
+/// deadline comes first. Nanos::max(): until then.
 inline async_detail::SleepOp sleep(Ctx& ctx, Nanos duration) {
-  return async_detail::SleepOp(ctx, ctx.core().now() + duration);
+  return async_detail::SleepOp(ctx, later(ctx.core().now(), duration));
 }
 inline async_detail::SleepOp sleep_until(Ctx& ctx, TimePoint until) {
   return async_detail::SleepOp(ctx, until);
@@ -68,12 +68,12 @@ inline async_detail::SleepOp sleep_until(Ctx& ctx, TimePoint until) {
 inline async_detail::YieldOp yield(Ctx& ctx) { return async_detail::YieldOp(ctx); }
 
 /// Runs `body(Ctx&)` with a deadline at most `duration` from now; fails with deadline_exceeded when
-/// that passes. `body` is kept until its Task has ended.
+/// that passes. Nanos::max() is no deadline. `body` is kept until its Task has ended.
 ///   `auto rsp = co_await m3::within(ctx, 50ms, [&](m3::Ctx& soon) { return hello.say(soon, req);
 ///   });`
 template <class Body>
 auto within(Ctx& ctx, Nanos duration, Body body) -> std::invoke_result_t<Body&, Ctx&> {
-  Ctx soon(ctx, Deadline(ctx.core().now() + duration));
+  Ctx soon(ctx, Deadline(later(ctx.core().now(), duration)));
   using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
   auto task = body(soon);
   if constexpr (std::is_void_v<T>) {

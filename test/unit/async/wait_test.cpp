@@ -53,6 +53,26 @@ Task<> hold_serial(Ctx& ctx, m3::Serial& serial, std::vector<int>& out, int id) 
 
 }  // namespace
 
+CO_TEST("sleep: the longest there is lasts until it is cancelled") {
+  const auto began = ctx.core().now();
+  auto slept = co_await as_result(m3::within(ctx, 24h, [](Ctx& day) -> Task<> {
+    co_await m3::sleep(day, m3::Nanos::max());
+    co_return m3::ok;
+  }));
+  CHECK(slept.code() == Errc::deadline_exceeded);
+  CHECK(ctx.core().now() - began >= 24h);
+}
+
+CO_TEST("within: all the time that a context without a deadline has is no deadline") {
+  Ctx free(ctx.core());
+  auto worked = co_await as_result(m3::within(free, free.remaining(), [](Ctx& soon) -> Task<bool> {
+    co_await m3::sleep(soon, 1h);
+    co_return soon.deadline().is_never();
+  }));
+  CHECK(worked.is_ok());
+  if (worked.is_ok()) CHECK(*worked);
+}
+
 CO_TEST("sleep: lasts as long as asked on the virtual clock") {
   const auto began = ctx.core().now();
   co_await m3::sleep(ctx, 90min);
