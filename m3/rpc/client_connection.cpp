@@ -38,11 +38,11 @@ ClientConnection::ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream
 
 void ClientConnection::on_established() {
   std::size_t size = std::bit_ceil(peer_.methods.size() * 2 + 2);
-  methods_.assign(size, Known{0, nullptr});
+  methods_.assign(size, Known{0, nullptr, nullptr});
   for (const MethodName& method : peer_.methods) {
     std::size_t i = method.hash & (size - 1);
     while (methods_[i].name) i = (i + 1) & (size - 1);
-    methods_[i] = Known{method.hash, &method.name};
+    methods_[i] = Known{method.hash, &method.name, nullptr};
   }
   last_used_ = core_.core().now();
   next_tick_ = core_.core().now() + tick_interval();
@@ -50,24 +50,31 @@ void ClientConnection::on_established() {
   if (link_) link_->established();
 }
 
-bool ClientConnection::has(std::uint32_t hash) const noexcept {
+bool ClientConnection::has(const MethodInfo& method) noexcept {
   const std::size_t mask = methods_.size() - 1;
-  for (std::size_t i = hash & mask; methods_[i].name; i = (i + 1) & mask)
-    if (methods_[i].hash == hash) return true;
+  for (std::size_t i = method.hash & mask; methods_[i].name; i = (i + 1) & mask) {
+    Known& known = methods_[i];
+    if (known.hash != method.hash) continue;
+    if (known.checked == &method) return true;
+    if (*known.name != method.full_name) continue;
+    known.checked = &method;
+    return true;
+  }
   return false;
 }
 
 Status ClientConnection::knows(const MethodInfo& method) const {
   std::vector<std::string_view> names;
+  const MethodName* clash = nullptr;
   for (const MethodName& known : peer_.methods) {
-    if (known.hash == method.hash) {
-      if (known.name == method.full_name) return ok;
-      return Status(Errc::internal, std::string(method.full_name) + " and the peer's " +
-                                        known.name + " have the same number on the wire")
-          .not_executed();
-    }
+    if (known.name == method.full_name && known.hash == method.hash) return ok;
+    if (known.hash == method.hash) clash = &known;
     names.push_back(known.name);
   }
+  if (clash)
+    return Status(Errc::internal, std::string(method.full_name) + " and the peer's " + clash->name +
+                                      " have the same number on the wire")
+        .not_executed();
   std::string text = peer_.app_id + " does not serve " + std::string(method.full_name);
   if (const std::string hint = did_you_mean(method.full_name, names); !hint.empty())
     text += ", " + hint;

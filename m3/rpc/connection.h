@@ -149,8 +149,8 @@ class ClientConnection final : public Connection {
 
   /// OK: the peer serves it. unimplemented with near names, or internal for a clash of numbers.
   Status knows(const MethodInfo& method) const;
-  bool may_send(const MethodInfo& method) const noexcept {
-    return has(method.hash) && pending_.size() < peer_.limits.max_calls;
+  bool may_send(const MethodInfo& method) noexcept {
+    return has(method) && pending_.size() < peer_.limits.max_calls;
   }
   std::size_t in_flight() const noexcept { return pending_.size(); }
   std::uint32_t wire_deadline(Deadline deadline) const;
@@ -171,6 +171,7 @@ class ClientConnection final : public Connection {
   struct Known {
     std::uint32_t hash;
     const std::string* name;
+    const MethodInfo* checked;  // whose name was compared with it, so that it is compared once
   };
   void on_established() override;
   void on_frame(const Frame& frame) override;
@@ -179,7 +180,7 @@ class ClientConnection final : public Connection {
   void on_response(const Frame& frame);
   void busy_now();
   Nanos tick_interval() const;
-  bool has(std::uint32_t hash) const noexcept;
+  bool has(const MethodInfo& method) noexcept;
 
   Link* link_;
   const std::shared_ptr<const Instance>

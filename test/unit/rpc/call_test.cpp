@@ -318,3 +318,26 @@ CO_TEST("rpc: interceptors stand around calls and requests in order, and may ref
   CHECK(server.handler.started == 1);
   co_await net.stop(ctx);
 }
+CO_TEST("rpc: a method whose number the peer gives to another one is not sent") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  const auto service = *m3::ServiceId::parse("dev.w.echo");
+  m3::MethodInfo clash = EchoService::kEcho;
+  clash.full_name = "/other.Game/Play";
+  const auto req = request("x");
+  for (int i = 0; i < 2; ++i) {  // also after the real one was found there
+    EchoRsp rsp;
+    m3::CallOp call(caller.node.caller(), ctx, service, clash, req, &rsp, {});
+    auto refused = co_await as_result(std::move(call));
+    CHECK(refused.code() == Errc::internal);
+    CHECK_FALSE(refused.status().maybe_executed());
+    CHECK(refused.status().text() ==
+          "/other.Game/Play and the peer's /rpc_test.Echo/Echo have the same number on the wire");
+    CHECK(server.handler.started == i);
+    EchoClient echo(caller.node);
+    co_await echo.echo(ctx, req);
+  }
+  co_await net.stop(ctx);
+}
+
