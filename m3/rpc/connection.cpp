@@ -167,11 +167,13 @@ void Connection::set_tick(Nanos after) {
 void Connection::Tick::fire(TimerNode& node) {
   Connection& owner = static_cast<Tick&>(node).owner;
   Ref<Connection> keep(&owner);
-  if (owner.state_ == State::handshake)
+  if (owner.state_ == State::handshake) {
+    owner.core_.metrics().handshake_failed.inc();
     owner.close(
         Status(Errc::deadline_exceeded, "the handshake took longer than 2 s").not_executed(), true);
-  else if (owner.state_ == State::established)
+  } else if (owner.state_ == State::established) {
     owner.on_tick();
+  }
 }
 
 std::uint32_t Connection::now_ms() const {

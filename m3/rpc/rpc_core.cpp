@@ -46,6 +46,7 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   bad_frame = broken("bad_frame");
   dead_link = broken("dead_link");
   handshake_failed = broken("handshake");
+  too_many_connections = broken("too_many");
   unexpected_response = registry.counter("m3_rpc_unexpected_responses_total",
                                          "Answers whose caller had given up, or never was");
   server_connections = registry.core_gauge("m3_rpc_server_connections", "Accepted connections");
@@ -86,9 +87,9 @@ void RpcCore::accept(std::unique_ptr<Stream> stream) {
   if (scope_.closing()) return stream->close();
   Ref<ServerConnection> connection(new ServerConnection(*this, std::move(stream)));
   connection->open();
-  if (connection_count_ > config().max_connections)
-    connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(),
-                      true);
+  if (connection_count_ <= config().max_connections) return;
+  metrics_.too_many_connections.inc();
+  connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
 }
 
 ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,

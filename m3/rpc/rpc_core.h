@@ -60,6 +60,7 @@ struct RpcMetrics {
   Counter bad_frame;
   Counter dead_link;
   Counter handshake_failed;
+  Counter too_many_connections;
   Counter unexpected_response;
   CoreGauge server_connections;
   CoreGauge client_connections;

@@ -4,6 +4,7 @@
 
 wire_test.py COMMAND...   starts COMMAND, where {port}, {token} and {config} stand for a free port, the token and the path
                           of a configuration with both, and runs the cases against 127.0.0.1:port.
+$M3_SLOW_PEER is a program that serves /peer.Peer/Echo, whose answers can be made to wait: m3ctl_peer.cpp.
 """
 import os
 import pathlib
@@ -31,6 +32,17 @@ max_calls = 100
 PROTO = '''syntax = "proto3";
 message Req { string Req = 1; }
 message Rsp { string Rsp = 1; }
+message SlowReq { string text = 1; uint32 wait_ms = 3; }
+'''
+SLOW_METHOD = '/peer.Peer/Echo'
+SLOW_CONFIG = '''listen = "127.0.0.1:{port}"
+id = "dev.world1.peer.1"
+cores = 1
+drain_wait = "0s"
+[rpc]
+token = "{token}"
+max_calls = 3
+max_connections = 4
 '''
 
 with tempfile.TemporaryDirectory() as folder:
@@ -195,6 +207,61 @@ def metadata_over_the_limit_is_refused(server):
         expect_goaway(client, errc.INVALID_ARGUMENT, 'the limit is 1024')
 
 
+def slow_body(milliseconds):
+    return hello_world.SlowReq(text='x', wait_ms=milliseconds).SerializeToString()
+
+
+@case
+def more_calls_in_flight_than_allowed_are_error_answers(server):
+    with server.slow().client().handshake() as client:
+        slow = [client.start(SLOW_METHOD, slow_body(1500), timeout_ms=60000) for _ in range(3)]
+        expect_error(client.call(SLOW_METHOD, slow_body(0)), errc.RESOURCE_EXHAUSTED, 'too many calls in flight')
+        for number in slow:
+            assert client.answer(number).code == errc.OK
+        assert client.call(SLOW_METHOD, slow_body(0)).code == errc.OK
+    with server.slow().client(limits=wire.Limits(max_calls=1)).handshake() as client:  # the lesser of both
+        one = client.start(SLOW_METHOD, slow_body(500), timeout_ms=60000)
+        expect_error(client.call(SLOW_METHOD, slow_body(0)), errc.RESOURCE_EXHAUSTED, 'too many calls in flight')
+        assert client.answer(one).code == errc.OK
+
+
+@case
+def a_cancelled_call_makes_room_for_another_when_its_handler_has_ended(server):
+    with server.slow().client(limits=wire.Limits(max_calls=1)).handshake() as client:
+        client.cancel(client.start(SLOW_METHOD, slow_body(3600000), timeout_ms=3600000))
+        until = time.monotonic() + 20
+        while client.call(SLOW_METHOD, slow_body(0)).code != errc.OK:
+            assert time.monotonic() < until
+
+
+@case
+def a_call_ends_with_its_deadline(server):
+    with server.slow().client().handshake() as client:
+        expect_error(client.call(SLOW_METHOD, slow_body(3600000), timeout_ms=200), errc.DEADLINE_EXCEEDED, 'deadline',
+                     not_executed=False)
+
+
+@case
+def more_connections_than_allowed_are_refused(server):
+    slow = server.slow()
+    until = time.monotonic() + 20
+    while True:  # the connections of the cases before may not be gone yet
+        clients = [slow.client() for _ in range(4)]
+        try:
+            for client in clients:
+                client.handshake()
+            break
+        except Goaway:
+            assert time.monotonic() < until
+            for client in clients:
+                client.close()
+    with slow.client() as client:
+        expect_goaway(client, errc.RESOURCE_EXHAUSTED, 'too many connections')
+    assert clients[0].call(SLOW_METHOD, slow_body(0)).code == errc.OK
+    for client in clients:
+        client.close()
+
+
 @case
 def the_lesser_limit_of_both_sides_counts(server):
     with server.client(limits=wire.Limits(max_frame=5000)).handshake() as client:
@@ -319,12 +386,14 @@ def a_server_that_drains_says_so(server):
 
 
 class Server:
-    def __init__(self, command, folder):
+    def __init__(self, command, folder, text=CONFIG):
+        self.folder = folder
+        self.slow_peer = None
         with socket.socket() as probe:
             probe.bind(('127.0.0.1', 0))
             self.port = probe.getsockname()[1]
-        config = pathlib.Path(folder, 'server.toml')
-        config.write_text(CONFIG.format(port=self.port, token=TOKEN.decode()))
+        config = pathlib.Path(folder, f'{self.port}.toml')
+        config.write_text(text.format(port=self.port, token=TOKEN.decode()))
         places = {'{port}': str(self.port), '{token}': TOKEN.decode(), '{config}': str(config)}
         for place, value in places.items():
             command = [part.replace(place, value) for part in command]
@@ -343,6 +412,12 @@ class Server:
                     sys.exit('the server does not listen')
                 time.sleep(0.05)
 
+    def slow(self):
+        """A server with few connections and few calls in flight, whose answers can be made to wait."""
+        if not self.slow_peer:
+            self.slow_peer = Server([os.environ['M3_SLOW_PEER'], '--config', '{config}'], self.folder, SLOW_CONFIG)
+        return self.slow_peer
+
     def client(self, **options):
         return WireClient(('127.0.0.1', self.port), token=TOKEN, app_id=b'dev.world1.python.1', **options).connect()
 
@@ -351,6 +426,8 @@ class Server:
         return pages * os.sysconf('SC_PAGE_SIZE')
 
     def stop(self):
+        if self.slow_peer:
+            self.slow_peer.stop()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

@@ -178,6 +178,49 @@ CO_TEST("rpc: a wrong token is refused with the reason") {
   auto result = co_await as_result(echo.echo(ctx, req));
   CHECK(result.code() == Errc::unauthenticated);
   CHECK_FALSE(result.status().maybe_executed());
+  CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total", "handshake") == 1);
+  CHECK(counted(caller.metrics, "m3_rpc_outcomes_total", "unauthenticated") == 1);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: connections beyond the limit are refused with the reason, and counted") {
+  Net net(sim);
+  m3::RpcConfig few;
+  few.max_connections = 1;
+  auto& server = net.add("dev.w.echo.1", true, few);
+  auto& first = net.add("dev.w.test.1", false);
+  auto& second = net.add("dev.w.test.2", false);
+  EchoClient in(first.node);
+  EchoClient out(second.node);
+  const auto req = request("x");
+  co_await in.echo(ctx, req);
+  const auto refused = co_await as_result(out.echo(ctx, req));
+  CHECK(refused.code() == Errc::resource_exhausted);
+  CHECK_FALSE(refused.status().maybe_executed());
+  CHECK(refused.status().text().find("too many connections") != std::string::npos);
+  CHECK(counted(server.metrics, "m3_rpc_connections_broken_total", "too_many") == 1);
+  co_await in.echo(ctx, req);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a handshake that takes longer than two seconds ends the connection, and is counted") {
+  struct Silent final : m3::StreamHandler {
+    Taken on_bytes(std::string_view bytes) override { return {bytes.size(), 0}; }
+    void on_writable() override {}
+    void on_closed(Status) override { closed = true; }
+    bool closed = false;
+  };
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  Silent silent;
+  auto stream = net.wire.connect(sim.core(), server.address);
+  CHECK(stream.is_ok());
+  (*stream)->start(silent);
+  co_await m3::sleep(ctx, 1900ms);
+  CHECK_FALSE(silent.closed);
+  co_await m3::sleep(ctx, 200ms);
+  CHECK(silent.closed);
+  CHECK(counted(server.metrics, "m3_rpc_connections_broken_total", "handshake") == 1);
   co_await net.stop(ctx);
 }
 
