@@ -28,6 +28,11 @@ Status bad_key() {
                 "a metadata key has 1 to 256 letters, digits, '-', '_' and '.', and nothing else");
 }
 
+Status too_many() {
+  return Status(Errc::invalid_argument,
+                "metadata has at most " + std::to_string(kMaxMetadataEntries) + " entries");
+}
+
 }  // namespace
 
 MetadataStatus MetadataStatus::from(const Status& status) {
@@ -76,12 +81,14 @@ const std::string* Metadata::find(std::string_view key) const noexcept {
 Status Metadata::set(std::string_view key, std::string value) {
   if (!is_metadata_key(key)) return bad_key();
   erase(key);
+  if (entries.size() >= kMaxMetadataEntries) return too_many();
   entries.emplace_back(lowered(key), std::move(value));
   return m3::ok;
 }
 
 Status Metadata::add(std::string_view key, std::string value) {
   if (!is_metadata_key(key)) return bad_key();
+  if (entries.size() >= kMaxMetadataEntries) return too_many();
   entries.emplace_back(lowered(key), std::move(value));
   return m3::ok;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@
 #include "m3/base/status.h"
 
 namespace m3 {
+
+/// A call or an answer carries no more entries than this.
+inline constexpr std::size_t kMaxMetadataEntries = 128;
 
 /// A Status as an answer carries it.
 struct MetadataStatus {
@@ -48,7 +52,7 @@ struct Metadata {
   /// The first value under `key`, in whatever case it is asked for; nullptr when there is none.
   const std::string* find(std::string_view key) const noexcept;
   /// Replaces every value under `key`. Fails with invalid_argument when is_metadata_key() refuses
-  /// the key.
+  /// the key, or kMaxMetadataEntries stand here already.
   Status set(std::string_view key, std::string value);
   /// Adds one more value under `key`.
   Status add(std::string_view key, std::string value);

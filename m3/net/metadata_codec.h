@@ -12,7 +12,6 @@ namespace m3 {
 /// are written, and of what the library accepts the same values are read. On top of that a reader
 /// refuses more than these many parts (a part of two bytes would cost it a hundred), and keys that
 /// is_metadata_key() refuses or that are not lower case.
-inline constexpr std::size_t kMaxMetadataEntries = 128;
 inline constexpr std::size_t kMaxCallChain = 32;
 
 /// Exactly what encode_metadata() writes; 0 when metadata.empty().

@@ -155,8 +155,9 @@ void ServerConnection::send_error(std::uint64_t id, const Status& why, const Met
   std::size_t meta = encoded_metadata_size(metadata);
   if (meta > peer_.limits.max_metadata_bytes) {
     metadata.entries.clear();
-    metadata.status->text.resize(std::min<std::size_t>(metadata.status->text.size(), 256));
-    meta = encoded_metadata_size(metadata);
+    metadata.status->text.resize(std::min<std::size_t>(metadata.status->text.size(), 128));
+    if (metadata.status->owner.size() > kMaxHelloId) metadata.status->owner.clear();
+    meta = encoded_metadata_size(metadata);  // fits the least limit there is
   }
   char* to = reserve(FrameKind::response, frame_size(meta, 0));
   if (!to) return;

@@ -37,6 +37,17 @@ TEST_CASE("base: a metadata key out of other characters is refused") {
   CHECK(meta.entries.size() == 1);
 }
 
+TEST_CASE("base: metadata takes no more entries than a frame may carry") {
+  Metadata meta;
+  for (std::size_t i = 0; i < m3::kMaxMetadataEntries; ++i)
+    REQUIRE(meta.add("k" + std::to_string(i), "v"));
+  CHECK(meta.add("one.more", "v") == m3::Errc::invalid_argument);
+  CHECK(meta.set("one.more", "v") == m3::Errc::invalid_argument);
+  CHECK(meta.set("k7", "again"));
+  CHECK(*meta.find("k7") == "again");
+  CHECK(meta.entries.size() == m3::kMaxMetadataEntries);
+}
+
 TEST_CASE("base: metadata is empty only when every field is, and after clear") {
   auto filled = [](auto fill) {
     Metadata meta;

@@ -212,6 +212,58 @@ CO_TEST("rpc: another world is another service") {
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: more metadata than an answer may carry is refused where it is set") {
+  struct Chatty final : EchoService {
+    Task<ValueRsp> value(Ctx& c, const ValueReq&) override {
+      ValueRsp rsp;
+      for (int i = 0; i < 200; ++i) {
+        const Status set = c.set_reply_meta("k" + std::to_string(i), "v");
+        if (set.is_ok()) rsp.set_text(std::to_string(i + 1));
+      }
+      co_return rsp;
+    }
+  };
+  Net net(sim);
+  Chatty chatty;
+  auto& server = net.add("dev.w.echo.1", false);
+  CHECK(server.node.serve(chatty).is_ok());
+  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
+  net.listen(server);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  ValueReq req;
+  const auto answered = co_await as_result(echo.value(ctx, req));
+  CHECK(answered.status().to_string() == "ok");
+  if (answered.is_ok()) CHECK(answered->text() == "128");
+  CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total") == 0);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: an error is told however long it is and however little the caller takes") {
+  struct Wordy final : EchoService {
+    Task<ValueRsp> value(Ctx&, const ValueReq&) override {
+      co_return Status::moved(std::string(255, 'o'), std::string(5000, 't'));
+    }
+  };
+  Net net(sim);
+  Wordy wordy;
+  auto& server = net.add("dev.w.echo.1", false);
+  CHECK(server.node.serve(wordy).is_ok());
+  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
+  net.listen(server);
+  m3::RpcConfig narrow;
+  narrow.limits.max_metadata_bytes = 512;
+  auto& caller = net.add("dev.w.test.1", false, narrow);
+  EchoClient echo(caller.node);
+  ValueReq req;
+  const auto moved = co_await as_result(echo.value(ctx, req));
+  CHECK(moved.code() == Errc::moved);
+  CHECK(moved.status().owner() == std::string(255, 'o'));
+  CHECK(moved.status().text().substr(0, 100) == std::string(100, 't'));
+  CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total") == 0);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: notify reaches one, broadcast reaches every instance") {
   Net net(sim);
   auto& one = net.add("dev.w.echo.1", true);
@@ -267,6 +319,29 @@ CO_TEST("rpc: m3::call finds method and app by the request's type") {
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a method whose number the peer gives to another one is not sent") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  const auto service = *m3::ServiceId::parse("dev.w.echo");
+  m3::MethodInfo clash = EchoService::kEcho;
+  clash.full_name = "/other.Game/Play";
+  const auto req = request("x");
+  for (int i = 0; i < 2; ++i) {  // also after the real one was found there
+    EchoRsp rsp;
+    m3::CallOp call(caller.node.caller(), ctx, service, clash, req, &rsp, {});
+    auto refused = co_await as_result(std::move(call));
+    CHECK(refused.code() == Errc::internal);
+    CHECK_FALSE(refused.status().maybe_executed());
+    CHECK(refused.status().text() ==
+          "/other.Game/Play and the peer's /rpc_test.Echo/Echo have the same number on the wire");
+    CHECK(server.handler.started == i);
+    EchoClient echo(caller.node);
+    co_await echo.echo(ctx, req);
+  }
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: interceptors stand around calls and requests in order, and may refuse") {
   struct Note final : m3::Interceptor {
     Note(std::string n, std::vector<std::string>& o) : name(std::move(n)), out(o) {}
@@ -318,26 +393,3 @@ CO_TEST("rpc: interceptors stand around calls and requests in order, and may ref
   CHECK(server.handler.started == 1);
   co_await net.stop(ctx);
 }
-CO_TEST("rpc: a method whose number the peer gives to another one is not sent") {
-  Net net(sim);
-  auto& server = net.add("dev.w.echo.1", true);
-  auto& caller = net.add("dev.w.test.1", false);
-  const auto service = *m3::ServiceId::parse("dev.w.echo");
-  m3::MethodInfo clash = EchoService::kEcho;
-  clash.full_name = "/other.Game/Play";
-  const auto req = request("x");
-  for (int i = 0; i < 2; ++i) {  // also after the real one was found there
-    EchoRsp rsp;
-    m3::CallOp call(caller.node.caller(), ctx, service, clash, req, &rsp, {});
-    auto refused = co_await as_result(std::move(call));
-    CHECK(refused.code() == Errc::internal);
-    CHECK_FALSE(refused.status().maybe_executed());
-    CHECK(refused.status().text() ==
-          "/other.Game/Play and the peer's /rpc_test.Echo/Echo have the same number on the wire");
-    CHECK(server.handler.started == i);
-    EchoClient echo(caller.node);
-    co_await echo.echo(ctx, req);
-  }
-  co_await net.stop(ctx);
-}
-
