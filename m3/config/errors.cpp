@@ -7,10 +7,10 @@
 namespace m3 {
 
 std::string ConfigError::to_string() const {
-  std::string out = file;
-  if (line > 0) out += ":" + std::to_string(line);
-  if (!key.empty()) out += ": " + key;
-  return out + ": " + what;
+  std::string out;
+  if (!file.empty()) out += file + (line > 0 ? ":" + std::to_string(line) : "") + ": ";
+  if (!key.empty()) out += key + ": ";
+  return out + what;
 }
 
 std::vector<ConfigError> ErrorList::sorted() const {

@@ -29,7 +29,7 @@ TEST_CASE("S01: an app is told its id, and refuses one that is none or another p
   CHECK(contains(other.output, "has the func \"actor\", but this program is \"simple\""));
   const Finished none = run({simple_program()});
   CHECK(none.code == 2);
-  CHECK(contains(none.output, "who is this app?"));
+  CHECK(none.output.starts_with("id: who is this app?"));
 }
 
 TEST_CASE("S01: an id has four parts, each with its accessor") {

@@ -50,7 +50,7 @@ NatsURL = "127.0.0.1:4222"
        "a.toml:7: Options.Mesh.WatcherInterSecond: gone: Consul pushes\n"
        "a.toml:11: Plugin.Router.router_consul.ConsulHost: now [router.consul] addresses = "
        "[\"127.0.0.1:8500\"]\n"
-       "a.toml:14: Plugin.Broker.broker_nats.NatsURL: now [broker.nats] addresses = "
+       "a.toml:14: Plugin.Broker.broker_nats.NatsURL: now [broker.nats] servers = "
        "[\"127.0.0.1:4222\"]\n");
 }
 
@@ -63,7 +63,7 @@ TEST_CASE("config: m3game's keys are known in any case, and values are carried o
       "a.toml:5: server.actor.AutoCreate: gone: the actor's own code says whether it creates its "
       "row\n");
   CHECK(answers("[[Plugin.Log.log_zap]]\nLogLevel = \"INFO \"\nMaxSize = 100\n") ==
-        "a.toml:2: Plugin.Log.log_zap.LogLevel: now [log.spdlog] level = \"info\"\n"
+        "a.toml:2: Plugin.Log.log_zap.LogLevel: now log_level = \"info\" at the top of the file\n"
         "a.toml:3: Plugin.Log.log_zap.MaxSize: now [log.spdlog] max_size = \"100MB\"\n");
   CHECK(answers("[[Plugin.DB.db_cache]]\nPass = \"1\"\n") ==
         "a.toml:1: Plugin.DB.db_cache: now [database.memory]\n");
