@@ -140,7 +140,7 @@ m3::Status print_help(std::string_view name) {
   }
   std::string text = "there is no command \"" + std::string(name) + "\"";
   if (const std::string hint = m3::did_you_mean(name, names); !hint.empty()) text += ", " + hint;
-  return m3::Status(m3::Errc::invalid_argument, text + " m3ctl help lists them");
+  return m3::Status(m3::Errc::invalid_argument, text + "; m3ctl help lists them");
 }
 
 }  // namespace m3ctl

@@ -272,6 +272,7 @@ def help_teaches_and_wrong_words_are_answered(apps):
     expect(apps.run("help"), 0, "EXIT CODES")
     expect(apps.run(), 2, "EXIT CODES")
     expect(apps.run("cal"), 2, 'did you mean "call"?')
+    expect(apps.run("bogus"), 2, 'there is no command "bogus"; m3ctl help lists them')
     expect(apps.run("call", ":1", "X", "--dedline", "1s"), 2, 'did you mean "--deadline"?')
     expect(apps.run("call", ":1"), 2, "write: m3ctl call")
     expect(apps.run("ping", ":1", "-n", "0"), 2, "1 to 1000000")
