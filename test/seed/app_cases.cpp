@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "embedded.h"
+#include "m3/async/asio.h"
 #include "m3/obs/log.h"
 #include "m3/obs/recording_sink.h"
 #include "m3/testing/catch.h"
@@ -137,6 +138,19 @@ TEST_CASE("S35: five levels, plus fields, a level that can be read and set, a si
   m3::log::info_p({{"player", "ann"}, {"gold", 7}}, "bought");
   CHECK(sink->events()[5].plus.at("player") == "ann");
   CHECK(sink->events()[5].plus.at("gold") == "7");
+  fatal = false;
+  m3::log::set_fatal_hook([&] { fatal = true; });
+  m3::log::debug_p({{"n", 1}}, "debug plus {}", "x");
+  m3::log::warn_p({{"n", 2}}, "warn plus");
+  m3::log::error_p({{"n", 3}}, "error plus");
+  m3::log::fatal_p({{"n", 4}}, "fatal plus");
+  m3::log::set_fatal_hook(nullptr);
+  CHECK(fatal);
+  REQUIRE(sink->events().size() == 10);
+  CHECK(sink->events()[6].text == "debug plus x");
+  CHECK(sink->events()[6].level == m3::LogLevel::debug);
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(sink->events()[6 + i].plus.at("n") == std::to_string(i + 1));
   m3::log::set_level(m3::LogLevel::error);
   CHECK(m3::log::get_level() == m3::LogLevel::error);
   m3::log::warn("dropped");
@@ -157,13 +171,16 @@ TEST_CASE("U1: each core is one thread with its own event loop") {
   REQUIRE(runtime.size() == 3);
   const auto who = [](Ctx&) -> Task<std::thread::id> { co_return std::this_thread::get_id(); };
   std::set<std::thread::id> threads;
+  std::set<boost::asio::io_context*> loops;
   for (unsigned core = 0; core < 3; ++core) {
     auto first = runtime.block_on(runtime.core(core), who);
     auto again = runtime.block_on(runtime.core(core), who);
     REQUIRE(first.is_ok());
     CHECK(*first == *again);
     threads.insert(*first);
+    loops.insert(&m3::io_context(runtime.core(core)));
   }
   CHECK(threads.size() == 3);
+  CHECK(loops.size() == 3);
   CHECK(three.stop().is_ok());
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The rows about calls.
+#include <set>
+
 #include "embedded.h"
 #include "m3/async/timer.h"
 #include "m3/testing/catch.h"
@@ -19,16 +21,20 @@ namespace {
 /// Says what it was told beside the request.
 class Table final : public TableSerService {
  public:
+  explicit Table(std::string dealer = "bob") : dealer_(std::move(dealer)) {}
   Task<Sit_Rsp> sit(Ctx& ctx, const Sit_Req& req) override {
     if (req.player() == "nobody")
       co_return m3::Status(Errc::not_found, "no such player").with_app_code(1404);
     if (req.player() == "slow") co_await m3::sleep(ctx, 1h);
-    if (auto set = ctx.set_reply_meta("dealer", "bob"); !set) co_return set;
+    if (auto set = ctx.set_reply_meta("dealer", dealer_); !set) co_return set;
     Sit_Rsp rsp;
     rsp.set_seat(std::string(ctx.meta("color")) + " seat, asked by " + std::string(ctx.caller()));
     co_return rsp;
   }
   Task<> shout(Ctx&, const Shout_Req&) override { co_return m3::ok; }
+
+ private:
+  std::string dealer_;
 };
 
 /// Two apps in this process: one that serves Table, one that calls.
@@ -115,6 +121,46 @@ TEST_CASE("S07: a call from the request alone; the type says which method") {
   INFO(answer.status().to_string());
   REQUIRE(answer.is_ok());
   CHECK(*answer == "HelloWorld , Bob");
+}
+
+TEST_CASE("S07: the options of the request's rpc choose the route, and mistakes are told at once") {
+  // Two instances; Sit's holder message says route_key = "Player".
+  Embedded one("table", "", "listen = \"127.0.0.1:0\"\n");
+  one.app().serve<Table>("one");
+  REQUIRE(one.start().is_ok());
+  m3::App two("table");
+  two.serve<Table>("two");
+  m3::App::Embedding second;
+  second.config =
+      "id = \"example.world1.table.2\"\ncores = 1\ndrain_wait = \"0s\"\nlisten = \"127.0.0.1:0\"\n";
+  REQUIRE(two.start(second).is_ok());
+  Embedded caller("caller", "example.world1.table.1@" + one.app().address().to_string() +
+                                "\", \"example.world1.table.2@" + two.address().to_string());
+  auto ask = [](Ctx& ctx) -> Task<> {
+    std::set<std::string> dealers;
+    for (int i = 0; i < 40; ++i) {
+      const auto req = player("p" + std::to_string(i));
+      std::set<std::string> of_one_player;
+      for (int again = 0; again < 3; ++again) {
+        co_await m3::call(ctx, req);
+        of_one_player.insert(*ctx.last_reply()->find("dealer"));
+      }
+      CHECK(of_one_player.size() == 1);
+      dealers.insert(of_one_player.begin(), of_one_player.end());
+    }
+    CHECK(dealers == std::set<std::string>{"one", "two"});
+    // Nothing is sent by a call that cannot be right.
+    proto::HelloWorld_Req keyless;
+    const auto hashed = co_await as_result(m3::call(ctx, keyless, m3::to::hash()));
+    CHECK(hashed.code() == Errc::invalid_argument);
+    CHECK_FALSE(hashed.status().maybe_executed());
+    Ctx nobody(ctx.core());
+    const auto outside = co_await as_result(m3::call(nobody, keyless));
+    CHECK(outside.code() == Errc::failed_precondition);
+    co_return m3::ok;
+  };
+  CHECK(caller.run(ask).status().to_string() == "ok");
+  CHECK(two.stop().is_ok());
 }
 
 TEST_CASE(
