@@ -45,7 +45,7 @@ void ClientConnection::on_established() {
     methods_[i] = Known{method.hash, &method.name, nullptr};
   }
   last_used_ = core_.core().now();
-  next_tick_ = core_.core().now() + tick_interval();
+  next_tick_ = next_ping_ = last_used_ + tick_interval();
   set_tick(tick_interval());
   if (link_) link_->established();
 }
@@ -153,8 +153,10 @@ Nanos ClientConnection::tick_interval() const {
 
 void ClientConnection::busy_now() {
   last_used_ = core_.core().now();
-  if (next_tick_ - last_used_ <= core_.config().ping_interval) return;
-  next_tick_ = last_used_ + core_.config().ping_interval;
+  if (next_ping_ - last_used_ <= core_.config().ping_interval) return;
+  next_ping_ = last_used_ + core_.config().ping_interval;
+  if (next_tick_ <= next_ping_) return;
+  next_tick_ = next_ping_;
   set_tick(core_.config().ping_interval);
 }
 
@@ -170,12 +172,16 @@ void ClientConnection::on_tick() {
     if (Link* link = std::exchange(link_, nullptr)) link->retire(*this);
     return close(Status(Errc::unavailable, "closed after a long idle time").not_executed(), true);
   }
-  if (ping_sent_ == TimePoint::max()) {
+  if (ping_sent_ == TimePoint::max() && now >= next_ping_) {
     ping_sent_ = now;
+    next_ping_ = now + tick_interval();
     send_control(FrameKind::ping, wire_deadline(Deadline(now)), 0);
   }
-  next_tick_ = now + tick_interval();
-  set_tick(tick_interval());
+  // The pong is missed when its time is over, not when the next ping would be due.
+  const bool unanswered = ping_sent_ != TimePoint::max();
+  next_tick_ = unanswered ? ping_sent_ + core_.config().ping_timeout : next_ping_;
+  if (unanswered && next_ping_ > now) next_tick_ = std::min(next_tick_, next_ping_);
+  set_tick(next_tick_ - now);
 }
 
 void ClientConnection::on_lost(const Status& why) {

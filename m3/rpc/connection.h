@@ -191,6 +191,7 @@ class ClientConnection final : public Connection {
   TimePoint born_;
   TimePoint last_used_;
   TimePoint next_tick_;
+  TimePoint next_ping_;
   TimePoint ping_sent_ = TimePoint::max();  // max: none is unanswered
   bool draining_ = false;
 };
