@@ -140,7 +140,7 @@ class App final : public Host {
   Caller& caller() override;
   Broadcaster* broadcaster() override;
   const std::string& func() const;
-  /// After the start began.
+  /// After the start began, on core 0: a reload changes it there.
   const AppConfig& config() const;
   RpcNode& node();
   Runtime& runtime();

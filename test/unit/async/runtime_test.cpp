@@ -168,9 +168,9 @@ TEST_CASE("runtime: what comes back while the runtime stops is not lost with all
 }
 
 TEST_CASE("runtime: blocking functions run side by side, on as many helpers as there may be") {
+  std::atomic<bool> second{false};
   m3::Runtime runtime(two_cores());
   runtime.start();
-  std::atomic<bool> second{false};
   auto one = [&](Ctx& ctx) -> Task<> {
     // The first of the two ends only when the second has begun.
     co_await m3::run_blocking(ctx, runtime, [&second] { second.wait(false); });
