@@ -101,6 +101,7 @@ class Server final : public RoleService {
     });
   }
   m3::Task<WhoRsp> who(m3::Ctx&, const WhoReq&) override {
+    if (fails_with != m3::Errc::ok) co_return m3::Status(fails_with, "as told");
     WhoRsp rsp;
     rsp.set_id(self_.id.to_string());
     rsp.set_generation(self_.generation);
@@ -118,6 +119,8 @@ class Server final : public RoleService {
   }
   m3::RpcNode& node() { return node_; }
   const m3::Member& self() const { return self_; }
+
+  m3::Errc fails_with = m3::Errc::ok;
 
  private:
   m3::RpcNode::Options options() const {
@@ -150,6 +153,7 @@ class Caller {
   }
   m3::Mesh& mesh() { return mesh_; }
   m3::RpcNode& node() { return node_; }
+  m3::MetricRegistry& metrics() { return metrics_; }
   /// Who answers, or why nobody does.
   m3::Task<std::string> ask(m3::Ctx& ctx, m3::Route route, std::string key = "") {
     RoleClient client(node_);

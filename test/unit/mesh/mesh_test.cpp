@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/mesh.h"
 
+#include <map>
+#include <string>
+
 #include "mesh_fixture.h"
 
 using m3::as_result;
@@ -36,7 +39,56 @@ Task<> know(Ctx& ctx, Caller& caller, std::vector<m3::Member> members) {
   co_return m3::ok;
 }
 
+/// Who answered how often; errors by their text.
+Task<std::map<std::string, int>> ask_often(Ctx& ctx, Caller& caller, int times) {
+  std::map<std::string, int> out;
+  for (int i = 0; i < times; ++i) ++out[co_await caller.ask(ctx, m3::to::random())];
+  co_return out;
+}
+
+double ejected(Caller& caller) {
+  for (const auto& family : caller.metrics().collect())
+    if (family.name == "m3_rpc_ejected_total")
+      for (const auto& series : family.series) return series.value;
+  return -1;
+}
+
 }  // namespace
+
+CO_TEST("mesh: one whose answers are errors is left out for a while, but never more than half") {
+  Wires wires;
+  Server one(sim, wires, member(1)), two(sim, wires, member(2)), three(sim, wires, member(3));
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, {member(1), member(2), member(3)});
+  const std::string error = "internal: as told";
+  one.fails_with = m3::Errc::internal;
+  auto seen = co_await ask_often(ctx, caller, 200);
+  CHECK(seen[error] == 5);  // in a row; then the others answer
+  CHECK(seen["dev.w.role.2"] + seen["dev.w.role.3"] == 195);
+  CHECK(ejected(caller) == 1);
+  // A handler's refusals are answers, not faults.
+  three.fails_with = m3::Errc::not_found;
+  seen = co_await ask_often(ctx, caller, 100);
+  CHECK(seen["not_found: as told"] > 20);
+  CHECK(seen[error] == 0);
+  CHECK(ejected(caller) == 1);
+  // Of three a second one stays, bad as it is.
+  three.fails_with = m3::Errc::internal;
+  seen = co_await ask_often(ctx, caller, 100);
+  CHECK(seen[error] > 20);
+  CHECK(seen["dev.w.role.1"] == 0);
+  CHECK(ejected(caller) == 1);
+  three.fails_with = m3::Errc::ok;
+  one.fails_with = m3::Errc::ok;
+  co_await m3::sleep(ctx, 11s);
+  seen = co_await ask_often(ctx, caller, 100);
+  CHECK(seen.size() == 3);
+  CHECK(seen["dev.w.role.1"] > 0);
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+  co_await two.die(ctx);
+  co_await three.die(ctx);
+}
 
 CO_TEST("mesh: the first call waits for the router's first answer") {
   Wires wires;
