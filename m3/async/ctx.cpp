@@ -4,6 +4,8 @@
 #include <cassert>
 
 #include "m3/async/core.h"
+#include "m3/base/trace_context.h"
+#include "m3/obs/log.h"
 
 namespace m3 {
 
@@ -121,6 +123,16 @@ std::string_view Ctx::lane() const {
 }
 std::string_view Ctx::traceparent() const {
   return incoming_ ? std::string_view(incoming_->traceparent) : std::string_view();
+}
+
+LogContext log_context(const Ctx& ctx) {
+  static thread_local TraceContext trace;  // a LogContext ends with the call it is made for
+  LogContext out;
+  if (const auto parsed = TraceContext::parse(ctx.traceparent())) {
+    trace = *parsed;
+    out.trace = &trace;
+  }
+  return out;
 }
 
 Status Ctx::set_outgoing_meta(std::string_view key, std::string value) {

@@ -18,6 +18,7 @@ namespace m3 {
 
 class Core;
 class Ctx;
+struct LogContext;
 
 /// Why a context was cancelled.
 enum class CancelReason : std::uint8_t {
@@ -143,6 +144,9 @@ class Ctx {
   Timer timer_{*this};
   ParentLink parent_link_{*this};
 };
+
+/// So that `log::info(ctx, "…")` carries the trace of the request (m3/obs/log.h).
+LogContext log_context(const Ctx& ctx);
 
 namespace async_detail {
 

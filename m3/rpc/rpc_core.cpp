@@ -231,9 +231,9 @@ void RpcCore::finish(ServerCall& call) {
   const auto code = static_cast<std::size_t>(outcome.code());
   metrics_.answers[code < metrics_.answers.size() ? code : 2].inc();
   if (outcome == Errc::internal)
-    log::error("{} failed: {}", call.method->full_name, outcome.to_string());
+    log::error(call.ctx, "{} failed: {}", call.method->full_name, outcome.to_string());
   if (!call.wants_answer && !outcome.is_ok() && outcome != Errc::internal)
-    log::warn("notify {} failed: {}", call.method->full_name, outcome.to_string());
+    log::warn(call.ctx, "notify {} failed: {}", call.method->full_name, outcome.to_string());
   call.sink->answer(call, std::move(outcome));
   call.chain = Task<>();
   call.ctx.reset(core_, Deadline::never(), nullptr);

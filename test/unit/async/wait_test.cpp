@@ -10,6 +10,8 @@
 #include "m3/async/serial.h"
 #include "m3/async/timer.h"
 #include "m3/async/when.h"
+#include "m3/obs/log.h"
+#include "m3/obs/recording_sink.h"
 #include "m3/testing/co_test.h"
 
 using namespace std::chrono_literals;
@@ -97,6 +99,30 @@ CO_TEST("ctx: deadlines only shrink, and a child ends with its parent") {
   auto result = co_await as_result(m3::sleep(child, 1s));
   CHECK(result.code() == Errc::deadline_exceeded);
   CHECK(parent.reason() == CancelReason::deadline);
+}
+
+CO_TEST("ctx: an event that is logged with it carries the trace of its request") {
+  auto sink = std::make_shared<m3::RecordingSink>();
+  m3::ScopedLogSink scoped(sink);
+  m3::Metadata request;
+  request.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  Ctx call(ctx.core());
+  call.set_incoming(&request);
+  Ctx inner(call, m3::Deadline::never());
+  m3::log::info(inner, "bought {}", 3);
+  m3::log::warn_p(call, {{"gold", 7}}, "too dear");
+  m3::log::info(ctx, "no trace");
+  request.traceparent = "nonsense";
+  m3::log::info(call, "no trace either");
+  const auto events = sink->events();
+  CHECK(events.size() == 4);
+  CHECK(events[0].text == "bought 3");
+  CHECK(events[0].trace_id == "4bf92f3577b34da6a3ce929d0e0e4736");
+  CHECK(events[1].trace_id == "4bf92f3577b34da6a3ce929d0e0e4736");
+  CHECK(events[1].plus.at("gold") == "7");
+  CHECK(events[2].trace_id.empty());
+  CHECK(events[3].trace_id.empty());
+  co_return;
 }
 
 CO_TEST("ctx: cancelling reaches a waiting operation, with the reason") {
