@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/hash_slots.h"
 
-#include <algorithm>
-#include <unordered_set>
+#include <utility>
 
 namespace m3 {
 namespace {
@@ -32,7 +31,7 @@ bool HashSlots::beats(Position position, std::uint64_t score, std::size_t slot) 
   return entries_[position].id < entries_[owner].id;
 }
 
-void HashSlots::add(const AppId& id) {
+HashSlots::Position HashSlots::place(const AppId& id) {
   Position position = 0;
   if (free_.empty()) {
     position = static_cast<Position>(entries_.size());
@@ -45,11 +44,24 @@ void HashSlots::add(const AppId& id) {
   entry.id = id;
   entry.hash = hash_of_id(id.to_string());
   by_id_.emplace(id, position);
+  return position;
+}
+
+/// Slot by slot, so that the best score so far stays in a register.
+void HashSlots::compete(const std::vector<Position>& positions) {
+  std::vector<std::uint64_t> hashes;
+  hashes.reserve(positions.size());
+  for (Position position : positions) hashes.push_back(entries_[position].hash);
   for (std::size_t slot = 0; slot < kHashSlots; ++slot) {
-    const std::uint64_t score = slot_score(entry.hash, static_cast<std::uint16_t>(slot));
-    if (!beats(position, score, slot)) continue;
-    owners_[slot] = position;
-    best_[slot] = score;
+    std::uint64_t best = best_[slot];  // 0 while nobody has it
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      const std::uint64_t score = slot_score(hashes[i], static_cast<std::uint16_t>(slot));
+      if (score < best) [[likely]]
+        continue;
+      if (!beats(positions[i], score, slot)) continue;
+      owners_[slot] = positions[i];
+      best = best_[slot] = score;
+    }
   }
 }
 
@@ -62,11 +74,10 @@ void HashSlots::remove(Position gone) {
     owners_[slot] = kNobody;
     best_[slot] = 0;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-      const auto position = static_cast<Position>(i);
       if (entries_[i].id.empty()) continue;
       const std::uint64_t score = slot_score(entries_[i].hash, static_cast<std::uint16_t>(slot));
-      if (!beats(position, score, slot)) continue;
-      owners_[slot] = position;
+      if (score < best_[slot] || !beats(static_cast<Position>(i), score, slot)) continue;
+      owners_[slot] = static_cast<Position>(i);
       best_[slot] = score;
     }
   }
@@ -77,22 +88,30 @@ void HashSlots::set(const std::vector<const AppId*>& ids) {
     owners_.assign(kHashSlots, kNobody);
     best_.assign(kHashSlots, 0);
   }
-  std::unordered_set<AppId> wanted;
-  for (const AppId* id : ids)
-    if (wanted.size() < kMostIds) wanted.insert(*id);
-  std::vector<Position> gone;
-  for (const auto& [id, position] : by_id_)
-    if (!wanted.contains(id)) gone.push_back(position);
-  // When nearly all go, it is cheaper to begin again.
-  if (gone.size() * 2 > by_id_.size()) {
+  std::vector<const AppId*> fresh;
+  std::size_t staying = 0;
+  for (const AppId* id : ids) {
+    const auto known = by_id_.find(*id);
+    if (known == by_id_.end())
+      fresh.push_back(id);
+    else if (!std::exchange(entries_[known->second].wanted, true))
+      ++staying;
+  }
+  if (staying * 2 < by_id_.size()) {
+    // When nearly all go, it is cheaper to begin again.
     *this = HashSlots();
     owners_.assign(kHashSlots, kNobody);
     best_.assign(kHashSlots, 0);
-    gone.clear();
+    fresh = ids;
+  } else if (staying < by_id_.size()) {
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+      if (!entries_[i].id.empty() && !entries_[i].wanted) remove(static_cast<Position>(i));
   }
-  for (Position position : gone) remove(position);
-  for (const AppId* id : ids)
-    if (wanted.contains(*id) && !by_id_.contains(*id)) add(*id);
+  for (Entry& entry : entries_) entry.wanted = false;
+  std::vector<Position> placed;
+  for (const AppId* id : fresh)
+    if (by_id_.size() < kMostIds && !by_id_.contains(*id)) placed.push_back(place(*id));
+  compete(placed);
 }
 
 }  // namespace m3

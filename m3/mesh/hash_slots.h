@@ -44,6 +44,7 @@ class HashSlots {
   const std::vector<Position>& owners() const noexcept { return owners_; }
   /// The id at a position; empty when it has none.
   const AppId& id_at(Position position) const noexcept { return entries_[position].id; }
+  std::uint64_t hash_at(Position position) const noexcept { return entries_[position].hash; }
   std::size_t positions() const noexcept { return entries_.size(); }
   std::size_t size() const noexcept { return by_id_.size(); }
 
@@ -51,8 +52,10 @@ class HashSlots {
   struct Entry {
     AppId id;  // empty: free
     std::uint64_t hash = 0;
+    bool wanted = false;  // while set() runs
   };
-  void add(const AppId& id);
+  Position place(const AppId& id);
+  void compete(const std::vector<Position>& positions);
   void remove(Position position);
   bool beats(Position position, std::uint64_t score, std::size_t slot) const noexcept;
 

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "m3/mesh/hash_slots.h"
+
 namespace m3 {
 
 std::uint32_t SlotPool::take() {
@@ -32,52 +34,86 @@ std::shared_ptr<const Instance> make_instance(const Member& member,
           }};
 }
 
-bool Membership::on_list(std::vector<Member> list) {
-  std::map<AppId, Member, InstanceLess> newest;
-  for (Member& member : list) {
-    auto [at, fresh] = newest.try_emplace(member.id, member);
-    if (!fresh && member.generation > at->second.generation) at->second = std::move(member);
-  }
+void Membership::set_instance(MeshEntry& entry, const Member& member) {
+  if (entry.instance) gone_.push_back(std::move(entry.instance));
+  entry.instance = make_instance(member, slots_);
+}
+
+/// Those that the list does not name go, or are doubted. True when one went.
+bool Membership::drop_missing(bool list_is_empty) {
   std::size_t known = 0;
   std::size_t missing = 0;
-  for (const auto& [id, entry] : entries_) {
-    if (!entry.listed) continue;
+  for (const auto& [id, one] : by_id_) {
+    if (!one.at->second.listed) continue;
     ++known;
-    if (!newest.contains(id)) ++missing;
+    if (!one.named) ++missing;
   }
-  const bool believed = missing * 2 <= known && !(newest.empty() && known > 0);
-  bool changed = !std::exchange(heard_, true);
-  for (auto at = entries_.begin(); at != entries_.end();) {
-    if (newest.contains(at->first) || !at->second.listed) {
+  const bool believed = missing * 2 <= known && !(list_is_empty && known > 0);
+  bool changed = false;
+  for (auto at = by_id_.begin(); missing > 0 && at != by_id_.end();) {
+    MeshEntry& entry = at->second.at->second;
+    if (at->second.named || !entry.listed) {
       ++at;
-    } else if (believed) {
-      at = entries_.erase(at);
-      changed = true;
-    } else {
-      at->second.listed = false;
-      ++at;
+      continue;
     }
-  }
-  for (auto& [id, member] : newest) {
-    MeshEntry& entry = entries_[id];
-    entry.listed = true;
-    if (entry.instance && entry.member == member) continue;
-    if (entry.instance && member.generation < entry.member.generation) continue;  // an old answer
-    const bool same = entry.instance && entry.member.generation == member.generation &&
-                      entry.member.address == member.address &&
-                      entry.member.weight == member.weight;
-    if (!same) entry.instance = make_instance(member, slots_);
-    entry.member = std::move(member);
+    --missing;
+    if (!believed) {
+      entry.listed = false;
+      ++at;
+      continue;
+    }
+    gone_.push_back(std::move(entry.instance));
+    entries_.erase(at->second.at);
+    at = by_id_.erase(at);
     changed = true;
   }
   return changed;
 }
 
+/// One that the list names; true when it is news.
+bool Membership::take(Member member) {
+  auto [found, fresh] = by_id_.try_emplace(member.id);
+  Known& known = found->second;
+  if (fresh) {
+    known.at = entries_.try_emplace(member.id).first;
+    known.at->second.id_hash = hash_of_id(member.id.to_string());
+  }
+  MeshEntry& entry = known.at->second;
+  const bool first = !std::exchange(known.taken, true);
+  entry.listed = true;
+  if (!fresh) {
+    // An old answer, or of two with one generation the later.
+    if (member.generation < entry.member.generation) return false;
+    if (!first && member.generation == entry.member.generation) return false;
+    if (entry.member == member) return false;
+  }
+  if (fresh || entry.member.generation != member.generation ||
+      entry.member.address != member.address || entry.member.weight != member.weight)
+    set_instance(entry, member);
+  entry.member = std::move(member);
+  return true;
+}
+
+bool Membership::on_list(std::vector<Member> list) {
+  bool changed = !std::exchange(heard_, true);
+  for (const Member& member : list) {
+    const auto found = by_id_.find(member.id);
+    if (found != by_id_.end()) found->second.named = true;
+  }
+  changed |= drop_missing(list.empty());
+  for (Member& member : list) changed |= take(std::move(member));
+  for (auto& [id, one] : by_id_) one.named = one.taken = false;
+  return changed;
+}
+
 bool Membership::on_probe(const Instance& instance, bool answered) {
-  const auto at = entries_.find(instance.id);
-  if (answered || at == entries_.end() || at->second.listed) return false;
-  if (at->second.instance.get() != &instance) return false;
-  entries_.erase(at);
+  const auto at = by_id_.find(instance.id);
+  if (answered || at == by_id_.end()) return false;
+  MeshEntry& entry = at->second.at->second;
+  if (entry.listed || entry.instance.get() != &instance) return false;
+  gone_.push_back(std::move(entry.instance));
+  entries_.erase(at->second.at);
+  by_id_.erase(at);
   return true;
 }
 

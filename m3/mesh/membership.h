@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "m3/plugin/router.h"
@@ -31,12 +34,13 @@ std::shared_ptr<const Instance> make_instance(const Member& member,
 struct MeshEntry {
   Member member;
   std::shared_ptr<const Instance> instance;
-  bool listed = true;  ///< false: its registry no longer names it, but it answered
+  std::uint64_t id_hash = 0;  ///< hash_of_id()
+  bool listed = true;         ///< false: its registry no longer names it, but it answered
 };
 
 /// Who belongs to one service. Judges what the registry says: an empty list, or one that lacks more
 /// than half of those known, is not believed until those missing were asked themselves. Pure: told
-/// of lists and of probes, never waits. Core 0.
+/// of lists and of probes, never waits. Used by one thread at a time.
 class Membership {
  public:
   using Entries = std::map<AppId, MeshEntry, InstanceLess>;
@@ -51,13 +55,28 @@ class Membership {
 
   /// In the order of instance_less.
   const Entries& entries() const noexcept { return entries_; }
+  /// Those that stood in entries() and do no more, since this was asked last.
+  std::vector<std::shared_ptr<const Instance>> take_gone() { return std::exchange(gone_, {}); }
   /// Those that must be asked whether they live, again and again until they are listed or gone.
   std::vector<std::shared_ptr<const Instance>> doubtful() const;
   bool heard() const noexcept { return heard_; }
 
  private:
+  /// Where an id stands in entries_, and what the list that is being read says of it.
+  struct Known {
+    Entries::iterator at;
+    bool named = false;
+    bool taken = false;
+  };
+  using ById = std::unordered_map<AppId, Known>;
+  bool drop_missing(bool list_is_empty);
+  bool take(Member member);
+  void set_instance(MeshEntry& entry, const Member& member);
+
   std::shared_ptr<SlotPool> slots_;
   Entries entries_;
+  ById by_id_;
+  std::vector<std::shared_ptr<const Instance>> gone_;
   bool heard_ = false;
 };
 

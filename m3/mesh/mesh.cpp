@@ -12,27 +12,10 @@
 namespace m3 {
 namespace {
 
-/// More scores than this are a helper thread's work: about 5 ms.
-constexpr std::size_t kScoresInline = 64 * kHashSlots;
+/// Of more instances than that the work is a helper thread's: about 0.3 ms.
+constexpr std::size_t kInstancesInline = 512;
 /// How long a probed instance has to say that it is leaving.
 constexpr Nanos kSayGoodbye = std::chrono::milliseconds(100);
-
-std::shared_ptr<const HashOwners> owners_of(const HashSlots& slots, const Snapshot& snapshot) {
-  auto out = std::make_shared<HashOwners>();
-  out->owners = slots.owners();
-  out->by_position.assign(slots.positions(), nullptr);
-  for (std::size_t i = 0; i < slots.positions(); ++i)
-    out->by_position[i] =
-        snapshot.named(slots.id_at(static_cast<HashSlots::Position>(i)).to_string());
-  return out;
-}
-
-std::vector<const AppId*> ids_of(const Snapshot& snapshot) {
-  std::vector<const AppId*> ids;
-  ids.reserve(snapshot.eligible().size());
-  for (const Instance* instance : snapshot.eligible()) ids.push_back(&instance->id);
-  return ids;
-}
 
 constexpr std::size_t kProbesAtOnce = 256;
 
@@ -53,15 +36,21 @@ struct Mesh::Wish final : async_detail::Runnable {
 
 /// From core 0 to a core: the service's instances have changed.
 struct Mesh::Install final : async_detail::Runnable {
-  Install(Mesh& owner, Core& where, std::shared_ptr<const Snapshot> made)
-      : Runnable(&Install::fire), mesh(owner), core(where), snapshot(std::move(made)) {}
+  Install(Mesh& owner, Core& where, std::shared_ptr<const Snapshot> made,
+          std::shared_ptr<const Gone> left)
+      : Runnable(&Install::fire),
+        mesh(owner),
+        core(where),
+        snapshot(std::move(made)),
+        gone(std::move(left)) {}
   static void fire(Runnable& work) {
     std::unique_ptr<Install> self(static_cast<Install*>(&work));
-    self->mesh.install(self->core, std::move(self->snapshot));
+    self->mesh.install(self->core, std::move(self->snapshot), *self->gone);
   }
   Mesh& mesh;
   Core& core;
   std::shared_ptr<const Snapshot> snapshot;
+  std::shared_ptr<const Gone> gone;
 };
 
 Mesh::Mesh(Runtime& runtime, Router& router, MeshConfig config, MetricRegistry& metrics)
@@ -99,15 +88,30 @@ Task<> Mesh::stop(Ctx& ctx) {
 // ---- on every core
 
 Mesh::View& Mesh::view(Core& core, const ServiceId& service) {
+  const auto at = reinterpret_cast<std::uintptr_t>(service.to_string().data());
+  auto& recent = views_[core.index()].recent;
+  CoreViews::Recent& last = recent[((at >> 4) ^ (at >> 12)) % recent.size()];
+  if (last.at != at || last.view->service != service) last = {at, &look_up(core, service)};
+  return *last.view;
+}
+
+Mesh::View& Mesh::look_up(Core& core, const ServiceId& service) {
   auto& views = views_[core.index()].by_service;
-  const auto found = views.find(service);
-  if (found != views.end()) return *found->second;
-  auto& made = views[service];
-  made = std::make_unique<View>();
-  made->service = service;
-  made->asked = core.now();
+  auto& found = views[service.to_string()];
+  if (found) return *found;
+  found = std::make_unique<View>();
+  found->service = service;
+  found->asked = core.now();
   ask(core, service, false);
-  return *made;
+  return *found;
+}
+
+/// Among those known on this core; null: not, or its service was never called.
+const Instance* Mesh::named(Core& core, std::string_view id) {
+  const auto& views = views_[core.index()].by_service;
+  const auto found = views.find(id.substr(0, std::min(id.rfind('.'), id.size())));
+  if (found == views.end() || !found->second->snapshot) return nullptr;
+  return found->second->snapshot->named(id);
 }
 
 void Mesh::ask(Core&, const ServiceId& service, bool hash) {
@@ -118,6 +122,7 @@ Pick Mesh::pick(const RouteQuery& query) {
   Core& core = query.peers.core();
   View* found = nullptr;
   if (query.mode == RouteMode::p2p) {
+    if (const Instance* instance = named(core, query.key)) return {instance, {}, {}, nullptr};
     auto id = AppId::parse(query.key);
     if (!id.is_ok()) return {nullptr, std::move(id).status(), {}, nullptr};
     found = &view(core, id->service_id());
@@ -173,7 +178,7 @@ std::vector<std::shared_ptr<const Instance>> Mesh::all(Core& core, const Service
 
 bool Mesh::may_eject(const Instance& instance, const Peers& peers) {
   const auto& views = views_[peers.core().index()].by_service;
-  const auto found = views.find(instance.id.service_id());
+  const auto found = views.find(instance.id.service_id().to_string());
   if (found == views.end() || !found->second->snapshot) return false;
   const auto& eligible = found->second->snapshot->eligible();
   std::size_t missing = 1;
@@ -186,13 +191,14 @@ std::shared_ptr<const Snapshot> Mesh::snapshot(Core& core, const ServiceId& serv
   return view(core, service).snapshot;
 }
 
-void Mesh::install(Core& core, std::shared_ptr<const Snapshot> snapshot) {
+void Mesh::install(Core& core, std::shared_ptr<const Snapshot> snapshot, const Gone& gone) {
   View& seen = view(core, snapshot->service());
-  const auto before = std::exchange(seen.snapshot, std::move(snapshot));
-  if (before && node_)
-    for (const MeshEntry& entry : before->entries())
-      if (seen.snapshot->named(entry.instance->id.to_string()) != entry.instance.get())
-        node_->caller().forget(*entry.instance);
+  auto before = std::exchange(seen.snapshot, std::move(snapshot));
+  if (node_)
+    for (const auto& instance : gone) node_->caller().forget(*instance);
+  // Whoever lets go of a large one last takes it apart: not a core.
+  if (before && before->entries().size() > kInstancesInline)
+    runtime_.submit_blocking([old = std::move(before)] {});
   seen.waiters.tell();
 }
 
@@ -202,12 +208,14 @@ void Mesh::watch(const ServiceId& service, bool hash) {
   if (stopped_) return;
   auto& watched = watched_[service];
   const bool fresh = !watched;
-  if (fresh) watched = std::make_unique<Watched>(slots_);
-  if (hash && !std::exchange(watched->wants_hash, true) && watched->membership.heard())
-    return publish(service, *watched);
+  if (fresh) watched = std::make_unique<Watched>(service, slots_);
+  if (hash && !std::exchange(watched->wants_hash, true)) {
+    watched->news.hash = true;
+    advance(service, *watched);
+  }
   if (fresh) return router_.watch(service, *this);
   // Another core begins to call it.
-  if (watched->membership.heard() && !watched->building) publish(service, *watched);
+  if (!hash && watched->shown) send(watched->shown, {});
 }
 
 void Mesh::on_members(const ServiceId& service, std::vector<Member> members) {
@@ -217,8 +225,9 @@ void Mesh::on_members(const ServiceId& service, std::vector<Member> members) {
   const auto found = watched_.find(service);
   if (found == watched_.end()) return;
   Watched& watched = *found->second;
-  if (watched.membership.on_list(std::move(members))) publish(service, watched);
-  probe_doubtful(service, watched);
+  watched.size = std::max(watched.size, members.size());
+  watched.news.list = std::move(members);
+  advance(service, watched);
 }
 
 void Mesh::on_unreachable(const ServiceId&, const Status& why) {
@@ -228,53 +237,57 @@ void Mesh::on_unreachable(const ServiceId&, const Status& why) {
   router_status_ = why;
 }
 
-void Mesh::publish(const ServiceId& service, Watched& watched) {
-  changes_.inc();
-  if (watched.building) {
-    watched.stale = true;
-    return;
+/// The news become what every core sees.
+void Mesh::advance(const ServiceId& service, Watched& watched) {
+  if (watched.busy || stopped_) return;
+  if (watched.size <= kInstancesInline) {
+    Roster::Edition edition = watched.roster->take(std::exchange(watched.news, {}));
+    const bool table_due = watched.roster->table_due();
+    watched.busy = table_due;  // before anybody hears of it
+    if (table_due) scope_.spawn("hash slots", advance_elsewhere(scope_.ctx(), service));
+    return show(service, watched, std::move(edition));
   }
-  auto snapshot = std::make_shared<Snapshot>(service, watched.membership.entries());
-  if (watched.wants_hash) {
-    const std::size_t size = snapshot->eligible().size();
-    const std::size_t had = watched.slots.size();
-    if ((size > had ? size - had : had - size) * kHashSlots > kScoresInline) {
-      watched.building = true;
-      scope_.spawn("hash slots", build(scope_.ctx(), service));
-      if (had > 0) return;  // the snapshot before is complete; this one follows soon
-    } else {
-      watched.slots.set(ids_of(*snapshot));
-      snapshot->set_hash(owners_of(watched.slots, *snapshot));
-    }
-  }
-  send(std::move(snapshot));
+  watched.busy = true;
+  scope_.spawn("instances", advance_elsewhere(scope_.ctx(), service));
 }
 
-void Mesh::send(std::shared_ptr<const Snapshot> snapshot) {
-  for (unsigned i = 1; i < runtime_.size(); ++i)
-    runtime_.core(i).post(*new Install(*this, runtime_.core(i), snapshot));
-  install(runtime_.core(0), std::move(snapshot));
-}
-
-/// A large table, on a helper thread, until it is up to date.
-Task<> Mesh::build(Ctx& ctx, ServiceId service) {
+/// On a helper thread, until there are no more news.
+Task<> Mesh::advance_elsewhere(Ctx& ctx, ServiceId service) {
   Watched& watched = *watched_.at(service);
-  do {
-    watched.stale = false;
-    auto snapshot = std::make_shared<Snapshot>(service, watched.membership.entries());
-    auto slots = std::make_shared<HashSlots>(std::move(watched.slots));
-    watched.slots = HashSlots();
-    co_await run_blocking(ctx, runtime_, [slots, snapshot] { slots->set(ids_of(*snapshot)); });
-    snapshot->set_hash(owners_of(*slots, *snapshot));
-    watched.slots = std::move(*slots);
-    send(std::move(snapshot));
-  } while (watched.stale);
-  watched.building = false;
+  while (!watched.news.empty() || watched.roster->table_due()) {
+    // A cancelled wait leaves the work behind: what it uses is its own.
+    auto news = std::make_shared<Roster::News>(std::exchange(watched.news, {}));
+    auto work = [roster = watched.roster, news] {
+      return news->empty() ? roster->build_table() : roster->take(std::move(*news));
+    };
+    Roster::Edition edition = co_await run_blocking(ctx, runtime_, std::move(work));
+    show(service, watched, std::move(edition));
+  }
+  watched.busy = false;
   co_return ok;
 }
 
+void Mesh::show(const ServiceId& service, Watched& watched, Roster::Edition edition) {
+  watched.size = edition.size;
+  if (watched.news.list) watched.size = std::max(watched.size, watched.news.list->size());
+  watched.doubtful = std::move(edition.doubtful);
+  if (edition.snapshot) {
+    changes_.inc();
+    watched.shown = edition.snapshot;
+    send(std::move(edition.snapshot), std::move(edition.gone));
+  }
+  probe_doubtful(service, watched);
+}
+
+void Mesh::send(std::shared_ptr<const Snapshot> snapshot, Gone gone) {
+  const auto shared = std::make_shared<const Gone>(std::move(gone));
+  for (unsigned i = 1; i < runtime_.size(); ++i)
+    runtime_.core(i).post(*new Install(*this, runtime_.core(i), snapshot, shared));
+  install(runtime_.core(0), std::move(snapshot), *shared);
+}
+
 void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
-  if (watched.probing || stopped_ || watched.membership.doubtful().empty()) return;
+  if (watched.probing || stopped_ || watched.doubtful.empty()) return;
   doubted_.inc();
   watched.probing = true;
   scope_.spawn("probe", probe(scope_.ctx(), service));
@@ -284,7 +297,7 @@ void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
 Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
   Watched& watched = *watched_.at(service);
   for (;;) {
-    const auto doubtful = watched.membership.doubtful();
+    const auto doubtful = watched.doubtful;
     if (doubtful.empty()) break;
     log::warn("{}: {} instances are no longer listed; asking them", service.to_string(),
               doubtful.size());
@@ -292,12 +305,11 @@ Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
       const std::size_t count = std::min(kProbesAtOnce, doubtful.size() - from);
       Task<std::vector<bool>> all = ask_all(ctx, std::span(doubtful).subspan(from, count));
       const std::vector<bool> there = co_await std::move(all);
-      bool changed = false;
       for (std::size_t i = 0; i < count; ++i)
-        changed |= watched.membership.on_probe(*doubtful[from + i], there[i]);
-      if (changed) publish(service, watched);
+        watched.news.probes.emplace_back(doubtful[from + i], there[i]);
+      advance(service, watched);
     }
-    if (watched.membership.doubtful().empty()) break;
+    if (watched.doubtful.empty()) break;
     co_await sleep(ctx, config_.probe_again);
   }
   watched.probing = false;

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "m3/async/runtime.h"
 #include "m3/async/scope.h"
-#include "m3/mesh/membership.h"
-#include "m3/mesh/snapshot.h"
+#include "m3/mesh/roster.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/router.h"
 #include "m3/rpc/resolver.h"
@@ -30,7 +33,8 @@ struct MeshConfig {
 /// calls, judges its lists (Membership) and hands every core the same Snapshot. Owned by the app;
 /// outlives its RpcNode.
 ///
-/// Core 0 watches, probes and builds; each core picks from its own view, without locks.
+/// Core 0 watches and probes; what grows with the number of instances is a helper thread's work
+/// when there are many. Each core picks from its own view, without locks or allocations.
 class Mesh final : public Resolver, Router::Watcher {
  public:
   Mesh(Runtime& runtime, Router& router, MeshConfig config, MetricRegistry& metrics);
@@ -64,19 +68,35 @@ class Mesh final : public Resolver, Router::Watcher {
     TimePoint asked{};
     bool wants_hash = false;
   };
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>()(text);
+    }
+  };
   struct CoreViews {
-    std::unordered_map<ServiceId, std::unique_ptr<View>> by_service;
+    std::unordered_map<std::string, std::unique_ptr<View>, TextHash, std::equal_to<>> by_service;
+    // A caller's id stands where it stood: looked up once, compared afterwards.
+    struct Recent {
+      std::uintptr_t at = 0;
+      View* view = nullptr;
+    };
+    std::array<Recent, 16> recent;
   };
   /// A service, as core 0 watches it.
   struct Watched {
-    explicit Watched(std::shared_ptr<SlotPool> slots) : membership(std::move(slots)) {}
-    Membership membership;
-    HashSlots slots;
+    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots)
+        : roster(std::make_shared<Roster>(service, slots)) {}
+    std::shared_ptr<Roster> roster;  // while `busy` a helper thread's
+    Roster::News news;
+    std::size_t size = 0;
+    std::shared_ptr<const Snapshot> shown;
+    std::vector<std::shared_ptr<const Instance>> doubtful;
     bool wants_hash = false;
-    bool building = false;  // a helper thread has `slots`
-    bool stale = false;     // changed while building
+    bool busy = false;
     bool probing = false;
   };
+  using Gone = std::vector<std::shared_ptr<const Instance>>;
   struct Wish;
   struct Install;
 
@@ -84,12 +104,15 @@ class Mesh final : public Resolver, Router::Watcher {
   void on_unreachable(const ServiceId& service, const Status& why) override;
 
   View& view(Core& core, const ServiceId& service);
+  View& look_up(Core& core, const ServiceId& service);
+  const Instance* named(Core& core, std::string_view id);
   void ask(Core& core, const ServiceId& service, bool hash);
   void watch(const ServiceId& service, bool hash);
-  void publish(const ServiceId& service, Watched& watched);
-  void send(std::shared_ptr<const Snapshot> snapshot);
-  void install(Core& core, std::shared_ptr<const Snapshot> snapshot);
-  Task<> build(Ctx& ctx, ServiceId service);
+  void advance(const ServiceId& service, Watched& watched);
+  Task<> advance_elsewhere(Ctx& ctx, ServiceId service);
+  void show(const ServiceId& service, Watched& watched, Roster::Edition edition);
+  void send(std::shared_ptr<const Snapshot> snapshot, Gone gone);
+  void install(Core& core, std::shared_ptr<const Snapshot> snapshot, const Gone& gone);
   void probe_doubtful(const ServiceId& service, Watched& watched);
   Task<> probe(Ctx& ctx, ServiceId service);
   Task<std::vector<bool>> ask_all(Ctx& ctx, std::span<const std::shared_ptr<const Instance>> list);

@@ -2,6 +2,7 @@
 #include "m3/mesh/snapshot.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace m3 {
 namespace {
@@ -25,10 +26,9 @@ Snapshot::Snapshot(ServiceId service, const Membership::Entries& entries)
   weights_upto_.reserve(entries_.size());
   for (const MeshEntry& entry : entries_) {
     const Instance& instance = *entry.instance;
-    by_id_.emplace(instance.id.to_string(), &instance);
     if (entry.member.state != MemberState::serving) continue;
     eligible_.push_back(&instance);
-    id_hashes_.push_back(hash_of_id(instance.id.to_string()));
+    id_hashes_.push_back(entry.id_hash);
     same = same && instance.weight == eligible_.front()->weight;
     if (instance.weight == 0) continue;
     total += instance.weight;
@@ -38,6 +38,18 @@ Snapshot::Snapshot(ServiceId service, const Membership::Entries& entries)
   if (same || total == 0) {
     weighty_.clear();
     weights_upto_.clear();
+  }
+  index();
+}
+
+/// At most half full, so that a look-up ends soon.
+void Snapshot::index() {
+  by_id_.assign(std::bit_ceil(entries_.size() * 2 + 1), 0);
+  const std::size_t mask = by_id_.size() - 1;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    std::size_t at = entries_[i].id_hash & mask;
+    while (by_id_[at] != 0) at = (at + 1) & mask;
+    by_id_[at] = static_cast<std::uint32_t>(i + 1);
   }
 }
 
@@ -110,9 +122,13 @@ const Instance* Snapshot::single(Peers& peers, std::uint32_t avoid) const {
   return eligible_.empty() ? nullptr : eligible_.front();
 }
 
-const Instance* Snapshot::named(std::string_view id) const {
-  const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : found->second;
+const Instance* Snapshot::named(std::uint64_t hash, std::string_view id) const {
+  const std::size_t mask = by_id_.size() - 1;
+  for (std::size_t at = hash & mask; by_id_[at] != 0; at = (at + 1) & mask) {
+    const MeshEntry& entry = entries_[by_id_[at] - 1];
+    if (entry.id_hash == hash && entry.instance->id.to_string() == id) return entry.instance.get();
+  }
+  return nullptr;
 }
 
 }  // namespace m3

@@ -3,8 +3,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "m3/mesh/hash_slots.h"
@@ -44,9 +43,11 @@ class Snapshot {
   const Instance* owner(std::string_view key) const;
   /// The lowest; when it cannot be reached, the next.
   const Instance* single(Peers& peers, std::uint32_t avoid) const;
-  const Instance* named(std::string_view id) const;
+  const Instance* named(std::string_view id) const { return named(hash_of_id(id), id); }
+  const Instance* named(std::uint64_t hash, std::string_view id) const;
 
  private:
+  void index();
   const Instance* weighted(std::uint64_t draw) const;
   const Instance* best_for(std::uint16_t slot, Peers* peers, std::uint32_t avoid) const;
 
@@ -56,7 +57,7 @@ class Snapshot {
   std::vector<std::uint64_t> id_hashes_;     // of eligible_
   std::vector<std::uint64_t> weights_upto_;  // empty: all weigh the same
   std::vector<const Instance*> weighty_;     // those with a weight; empty: as eligible_
-  std::unordered_map<std::string_view, const Instance*> by_id_;
+  std::vector<std::uint32_t> by_id_;  // open addressing by id_hash: position in entries_, 1 more
   std::shared_ptr<const HashOwners> hash_;
 };
 
