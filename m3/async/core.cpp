@@ -22,6 +22,10 @@ using async_detail::EdgeWatch;
 namespace {
 /// A turn hands control back to the sockets after so many passes over the ready queue.
 constexpr int kMaxPasses = 64;
+/// Events in one turn, so that the first of them does not wait long for its answer to be sent.
+constexpr int kMostEvents = 64;
+/// Passes of the loop with one event each before it looks for a second.
+constexpr unsigned kLookAfter = 16;
 }  // namespace
 
 /// The sockets' side. An eventfd wakes a sleeping core; it is edge-triggered and never read.
@@ -46,10 +50,23 @@ struct Core::Io {
   }
   void wake() const { eventfd_write(wake_fd, 1); }
 
+  /// Events that have come at the same time are one turn, so that what they want to send to one
+  /// peer leaves in one piece. Looking for more costs a system call: it is done while there were
+  /// some the last time, and now and then.
+  void gather(Core& core, bool surely) {
+    if (!surely && !crowded && ++calm_passes % kLookAfter != 0) return;
+    Turn turn(core);
+    int events = 0;
+    while (events < kMostEvents && context.poll_one()) ++events;
+    crowded = events > 0;
+  }
+
   asio::io_context context{1};
   asio::steady_timer timer{context};
   int wake_fd;
   std::unique_ptr<EdgeWatch> watch;
+  bool crowded = false;
+  unsigned calm_passes = 0;
 };
 
 asio::io_context& io_context(Core& core) { return core.io().context; }
@@ -155,10 +172,9 @@ void Core::run() {
       drain_inbox();
     }
     arm_timer();
-    if (ready_.empty())
-      sleep();
-    else
-      io_->context.poll();  // the turn ended with work left: sockets first, then on
+    const bool more = !ready_.empty();
+    if (!more) sleep();
+    io_->gather(*this, more);  // sockets first, then on with what a turn has left
   }
   {
     // What was sent before the end still comes: a message may be all that owns its record.

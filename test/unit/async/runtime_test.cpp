@@ -332,3 +332,35 @@ TEST_CASE("asio: an asio coroutine awaits a Task and gets its Result") {
   CHECK(value == 5);
   CHECK(code == static_cast<int>(Errc::aborted));
 }
+
+TEST_CASE("runtime: events that wait together are few turns") {
+  constexpr int kEvents = 200;
+  /// Counts the ends of turns in which an event asked for one.
+  struct Flush final : m3::async_detail::Runnable {
+    Flush()
+        : Runnable([](Runnable& r) {
+            ++static_cast<Flush&>(r).count, static_cast<Flush&>(r).due = false;
+          }) {}
+    int count = 0;
+    bool due = false;
+  };
+  Flush flush;
+  std::atomic<int> handled{0};
+  m3::RuntimeConfig config;
+  config.cores = 1;
+  m3::Runtime runtime(config);
+  m3::Core& core = runtime.core(0);
+  for (int i = 0; i < kEvents; ++i)
+    asio::post(m3::io_context(core), [&] {
+      m3::Turn turn(core);
+      if (!std::exchange(flush.due, true)) core.at_turn_end(flush);
+      ++handled;
+    });
+  runtime.start();
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (handled < kEvents && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(1ms);
+  runtime.stop();
+  CHECK(handled == kEvents);
+  CHECK(flush.count < kEvents / 4);
+}
