@@ -29,6 +29,13 @@ std::string encode_broadcast(const BroadcastMessage& message) {
 }
 
 Result<BroadcastMessage> decode_broadcast(std::string_view bytes) {
+  auto message = read_broadcast(bytes);
+  if (message.is_ok() && !AppId::parse(message->publisher).is_ok())
+    return Status(Errc::invalid_argument, "the publisher's name is no app id");
+  return message;
+}
+
+Result<BroadcastMessage> read_broadcast(std::string_view bytes) {
   const auto wrong = [](const char* why) { return Status(Errc::invalid_argument, why); };
   if (bytes.size() <= kNameAt) return wrong("too short for a broadcast");
   if (!bytes.starts_with(kMagic)) return wrong("not a broadcast of m3's");
@@ -38,7 +45,6 @@ Result<BroadcastMessage> decode_broadcast(std::string_view bytes) {
   const std::size_t name = static_cast<unsigned char>(bytes[kNameAt]);
   if (bytes.size() < kNameAt + 1 + name) return wrong("the publisher's name is cut off");
   out.publisher = bytes.substr(kNameAt + 1, name);
-  if (!AppId::parse(out.publisher).is_ok()) return wrong("the publisher's name is no app id");
   if (out.sequence == 0) return wrong("the sequence number is 0");
   out.frame = bytes.substr(kNameAt + 1 + name);
   return out;

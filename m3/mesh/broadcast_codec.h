@@ -22,6 +22,8 @@ struct BroadcastMessage {
 std::string encode_broadcast(const BroadcastMessage& message);
 /// The views point into `bytes`. invalid_argument: not one of ours.
 Result<BroadcastMessage> decode_broadcast(std::string_view bytes);
+/// The same, for who knows publishers: whether its name is an app id is not looked at.
+Result<BroadcastMessage> read_broadcast(std::string_view bytes);
 
 /// The broker's name of what every instance of a service hears.
 std::string broadcast_topic(const ServiceId& service);

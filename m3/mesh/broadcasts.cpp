@@ -163,21 +163,38 @@ Task<> Broadcasts::subscribe(Ctx& ctx, std::string topic, std::string) {
 
 Task<> Broadcasts::unsubscribe(Ctx&, std::string topic, std::string) {
   if (joined_.erase(topic) == 0) co_return ok;
+  last_heard_ = nullptr;
   heard_.erase(topic);
   if (node_) broker_->unsubscribe(topic, *this);
   co_return ok;
 }
 
-Core& Broadcasts::core_of(std::string_view topic) const {
-  const std::size_t hash = std::hash<std::string_view>()(topic);
-  return runtime_.core(static_cast<unsigned>(hash % runtime_.size()));
+Broadcasts::Topic& Broadcasts::heard_of(std::string_view topic) {
+  if (last_heard_ && last_heard_->first == topic) return last_heard_->second;
+  auto at = heard_.find(topic);
+  if (at == heard_.end()) {
+    at = heard_.try_emplace(std::string(topic)).first;
+    const std::size_t hash = std::hash<std::string_view>()(topic);
+    at->second.core = static_cast<unsigned>(hash % runtime_.size());
+  }
+  last_heard_ = &*at;
+  return at->second;
 }
 
-bool Broadcasts::is_new(std::string_view topic, const BroadcastMessage& message) {
-  auto& publishers = heard_[std::string(topic)];
-  if (publishers.size() >= kMostPublishers) publishers.clear();
-  auto [at, first] = publishers.try_emplace(std::string(message.publisher));
-  Heard& heard = at->second;
+Broadcasts::Heard* Broadcasts::heard_of(Topic& topic, std::string_view publisher, bool& first) {
+  if (topic.last && topic.last->first == publisher) return &topic.last->second;
+  auto at = topic.publishers.find(publisher);
+  if (at == topic.publishers.end()) {
+    if (!AppId::parse(publisher).is_ok()) return nullptr;
+    if (topic.publishers.size() >= kMostPublishers) topic.publishers.clear();
+    at = topic.publishers.try_emplace(std::string(publisher)).first;
+    first = true;
+  }
+  topic.last = &*at;
+  return &at->second;
+}
+
+bool Broadcasts::is_new(Heard& heard, bool first, const BroadcastMessage& message) {
   const bool older = message.generation < heard.generation;
   if (!first &&
       (older || (message.generation == heard.generation && message.sequence <= heard.sequence))) {
@@ -193,16 +210,20 @@ bool Broadcasts::is_new(std::string_view topic, const BroadcastMessage& message)
 void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   if (!node_) return;
   received_.inc();
-  auto message = decode_broadcast(payload);
-  if (!message.is_ok()) {
+  const auto bad = [&](std::string_view why) {
     bad_.inc();
-    return log::warn("topic {}: {}", topic, message.status().to_string());
-  }
-  if (!is_new(topic, *message)) return;
+    log::warn("topic {}: {}", topic, why);
+  };
+  auto message = read_broadcast(payload);
+  if (!message.is_ok()) return bad(message.status().to_string());
+  Topic& heard = heard_of(topic);
+  bool first = false;
+  Heard* publisher = heard_of(heard, message->publisher, first);
+  if (!publisher) return bad("the publisher's name is no app id");
+  if (!is_new(*publisher, first, *message)) return;
   const Deadline deadline(runtime_.core(0).now() + timeout_);
-  Core& core = core_of(topic);
-  if (core.index() == 0) return handle(*node_, message->frame, message->publisher, deadline);
-  core.post(*new Delivery(*this, *node_, *message, deadline));
+  if (heard.core == 0) return handle(*node_, message->frame, message->publisher, deadline);
+  runtime_.core(heard.core).post(*new Delivery(*this, *node_, *message, deadline));
 }
 
 void Broadcasts::handle(RpcNode& node, std::string_view frame, std::string_view publisher,

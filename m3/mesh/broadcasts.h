@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -43,10 +44,24 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Task<> leave(Ctx& ctx, const WorldId& world, std::string topic) override;
 
  private:
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  template <class T>
+  using ByName = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
   /// What came last of one publisher.
   struct Heard {
     std::uint64_t generation = 0;
     std::uint64_t sequence = 0;
+  };
+  /// Messages come in rows: what was looked up last is compared first.
+  struct Topic {
+    ByName<Heard> publishers;
+    ByName<Heard>::value_type* last = nullptr;
+    unsigned core = 0;  // its handlers'
   };
   struct Delivery;
 
@@ -59,9 +74,11 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Task<> publish(Ctx& ctx, std::string topic, std::string notify);
   Task<> subscribe(Ctx& ctx, std::string topic, std::string unused);
   Task<> unsubscribe(Ctx& ctx, std::string topic, std::string unused);
+  Topic& heard_of(std::string_view topic);
+  /// Null: the publisher's name is no app id.
+  Heard* heard_of(Topic& topic, std::string_view publisher, bool& first);
   /// Counts gaps; false: it was heard before.
-  bool is_new(std::string_view topic, const BroadcastMessage& message);
-  Core& core_of(std::string_view topic) const;
+  bool is_new(Heard& heard, bool first, const BroadcastMessage& message);
   void handle(RpcNode& node, std::string_view frame, std::string_view publisher, Deadline deadline);
 
   Runtime& runtime_;
@@ -72,7 +89,8 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   RpcNode* node_ = nullptr;  // while started
   std::set<std::string, std::less<>> joined_;
   std::unordered_map<std::string, std::uint64_t> sent_;  // the last number, by topic
-  std::unordered_map<std::string, std::unordered_map<std::string, Heard>> heard_;  // topic, id
+  ByName<Topic> heard_;
+  ByName<Topic>::value_type* last_heard_ = nullptr;
   Counter published_;
   Counter received_;
   Counter missing_;

@@ -149,11 +149,13 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
 Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_view peer) {
   /// Nobody waits for the answer. Keeps the peer's name for the handler.
   struct Nowhere final : CallSink, async_detail::Pooled {
-    explicit Nowhere(std::string_view from) : peer(from) {}
+    explicit Nowhere(std::string_view from) : size(from.copy(name.data(), name.size())) {}
     void answer(ServerCall&, Status) override {}
     void suspended(ServerCall&) override {}
     void expire() noexcept override { delete this; }
-    const std::string peer;
+    std::string_view peer() const { return {name.data(), size}; }
+    std::array<char, 4 * kMaxIdPart + 3> name;  // an app id: no other allocation
+    const std::size_t size;
   };
   const auto refuse = [](Counter& counter, Errc code, std::string why) {
     counter.inc();
@@ -174,7 +176,7 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
                   std::string(entry->binding.info->full_name) + " answers: it is no notify");
   auto* sink = new Nowhere(peer);
   const Ref<CallSink> keep(sink);
-  dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline, sink->peer);
+  dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline, sink->peer());
   return ok;
 }
 

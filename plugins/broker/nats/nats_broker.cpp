@@ -220,14 +220,17 @@ Status NatsBroker::publish(std::string_view topic, std::string_view payload) {
 void NatsBroker::on_message(std::uint64_t sid, std::string_view payload) {
   const auto named = by_sid_.find(sid);
   if (named == by_sid_.end()) return;  // unsubscribed meanwhile
-  const std::string topic = named->second;
-  const std::vector<Subscriber*> told = topics_.at(topic).subscribers;
-  for (Subscriber* subscriber : told) {
-    const auto now = topics_.find(topic);
-    if (now == topics_.end()) return;
-    const auto& all = now->second.subscribers;
-    if (std::find(all.begin(), all.end(), subscriber) != all.end())
-      subscriber->on_message(topic, payload);
+  // A subscriber may come or go, and the topic with it, while it is told.
+  told_topic_ = named->second;
+  told_ = topics_.find(told_topic_)->second.subscribers;
+  for (std::size_t i = 0; i < told_.size(); ++i) {
+    if (i > 0) {
+      const auto now = topics_.find(told_topic_);
+      if (now == topics_.end()) return;
+      const auto& all = now->second.subscribers;
+      if (std::find(all.begin(), all.end(), told_[i]) == all.end()) continue;
+    }
+    told_[i]->on_message(told_topic_, payload);
   }
 }
 

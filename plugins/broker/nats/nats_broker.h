@@ -70,6 +70,9 @@ class NatsBroker final : public Broker {
   std::uint64_t last_sid_ = 0;
   std::map<std::string, Topic, std::less<>> topics_;
   std::unordered_map<std::uint64_t, std::string> by_sid_;
+  // While a message is handed on; kept for their memory. One connection reads at a time.
+  std::string told_topic_;
+  std::vector<Subscriber*> told_;
   Status status_;  // OK while connected
   Backoff backoff_;
   Scope scope_;

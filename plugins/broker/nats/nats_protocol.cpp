@@ -24,15 +24,17 @@ std::string_view trimmed(std::string_view text) {
 
 /// The next word of `text`, which loses it.
 std::string_view take_word(std::string_view& text) {
-  text = trimmed(text);
-  std::size_t end = 0;
+  std::size_t begin = 0;
+  while (begin < text.size() && is_blank(text[begin])) ++begin;
+  std::size_t end = begin;
   while (end < text.size() && !is_blank(text[end])) ++end;
-  const std::string_view word = text.substr(0, end);
+  const std::string_view word = text.substr(begin, end - begin);
   text.remove_prefix(end);
   return word;
 }
 
 bool same_word(std::string_view word, std::string_view upper) {
+  if (word == upper) return true;  // as servers write it
   return std::equal(word.begin(), word.end(), upper.begin(), upper.end(), [](char a, char b) {
     return std::toupper(static_cast<unsigned char>(a)) == b;
   });

@@ -110,12 +110,15 @@ void RedisBroker::on_message(std::string_view topic, std::string_view payload) {
   const auto at = topics_.find(topic);
   if (at == topics_.end()) return;
   // A subscriber may come or go while it is told.
-  const std::vector<Subscriber*> told = at->second;
-  for (Subscriber* subscriber : told) {
-    const auto now = topics_.find(topic);
-    if (now == topics_.end()) return;
-    if (std::find(now->second.begin(), now->second.end(), subscriber) != now->second.end())
-      subscriber->on_message(topic, payload);
+  told_ = at->second;
+  for (std::size_t i = 0; i < told_.size(); ++i) {
+    if (i > 0) {
+      const auto now = topics_.find(topic);
+      if (now == topics_.end()) return;
+      const auto& all = now->second;
+      if (std::find(all.begin(), all.end(), told_[i]) == all.end()) continue;
+    }
+    told_[i]->on_message(topic, payload);
   }
 }
 

@@ -48,6 +48,7 @@ class RedisBroker final : public Broker {
   RedisClient speaks_;
   RedisClient hears_;
   std::map<std::string, std::vector<Subscriber*>, std::less<>> topics_;
+  std::vector<Subscriber*> told_;  // while a message is handed on; kept for its memory
 };
 
 }  // namespace m3
