@@ -7,7 +7,7 @@ import types
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import marks, programs  # noqa: E402
+from harness import broadcast, marks, processes, programs, routed  # noqa: E402
 
 KEYS = [key for key, _ in marks.RAW]
 
@@ -63,6 +63,42 @@ class Marks(unittest.TestCase):
     def test_a_server_that_does_not_come_up_is_an_error(self):
         with self.assertRaises(RuntimeError):
             programs.Server(["/bin/true"], programs.cpus()[0])
+
+
+class Mesh(unittest.TestCase):
+    def test_a_routed_call_is_held_against_a_fixed_one_of_its_round(self):
+        def calls(costs):
+            return [{"client_cpu_us": c, "server_cpu_us": 2 * c} for c in costs]
+
+        results = {(route, depth): calls([1.0, 4.0, 2.0]) for route in routed.ROUTES for depth in routed.DEPTHS}
+        results[("own-keys", 16)] = calls([1.2, 4.8, 2.4])
+        found = by_name(routed.call_figures(results))
+        self.assertAlmostEqual(found["100 x 1 calls, random / fixed: caller CPU"].value, 1.0)
+        self.assertIs(found["100 x 1 calls, random / fixed: caller CPU"].met(), True)
+        own = found["100 x 16 calls, hash, keys of one instance for each caller / fixed: CPU of both"]
+        self.assertAlmostEqual(own.value, 1.2)
+        self.assertIs(own.met(), False)
+
+    def test_broadcasts_that_are_slower_than_their_share_miss_the_goal(self):
+        def runs_of(rates):
+            return [{"per_second": r, "all_us": 1.0} for r in rates]
+
+        results = {"redis": {"m3": runs_of([50, 70]), "bare": runs_of([100, 100])},
+                   "nats": {"m3": runs_of([10, 20]), "bare": runs_of([100, 100])}}
+        title = "BroadCast to 8 processes over {}, messages/s, m3 / bare"
+        found = by_name(broadcast.figures(results, False))
+        self.assertIs(found[title.format("redis")].met(), True)
+        self.assertIs(found[title.format("nats")].met(), False)
+        self.assertIsNone(by_name(broadcast.figures(results, True))[title.format("nats")].met())
+
+    def test_a_program_that_ends_without_a_word_is_an_error(self):
+        with processes.Talker(["/bin/true"]) as silent, self.assertRaises(RuntimeError):
+            silent.wait_for("ready", 10)
+
+    def test_lines_that_are_no_events_are_passed_over(self):
+        command = ["/bin/sh", "-c", "echo hello; echo '[1]'; echo '{\"event\": \"ready\", \"x\": 7}'"]
+        with processes.Talker(command) as talker:
+            self.assertEqual(talker.wait_for("ready", 10)["x"], 7)
 
 
 if __name__ == "__main__":

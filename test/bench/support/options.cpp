@@ -65,12 +65,12 @@ void parse(int argc, char** argv, const Readers& readers) {
   }
 }
 
-void end_in_time(unsigned limit_seconds) {
+}  // namespace
+
+void end_with_parent(unsigned limit_seconds) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   alarm(limit_seconds);
 }
-
-}  // namespace
 
 ClientOptions parse_client(int argc, char** argv) {
   ClientOptions options;
@@ -84,10 +84,12 @@ ClientOptions parse_client(int argc, char** argv) {
          {"warmup", seconds(options.warmup_seconds)},
          {"server-pid", integer(options.server_pid, 1)},
          {"server-page", string(options.server_page)},
-         {"count-syscalls", integer(count_syscalls, 0)}});
+         {"count-syscalls", integer(count_syscalls, 0)},
+         {"ports", string(options.ports)},
+         {"route", string(options.route)}});
   if (options.port == 0) refuse(argv[0], "--port is needed: the server's ready line says it");
   options.count_syscalls = count_syscalls != 0;
-  end_in_time(static_cast<unsigned>(options.seconds + options.warmup_seconds) + 30);
+  end_with_parent(static_cast<unsigned>(options.seconds + options.warmup_seconds) + 30);
   return options;
 }
 
@@ -96,8 +98,9 @@ ServerOptions parse_server(int argc, char** argv) {
   parse(argc, argv,
         {{"port", integer(options.port, 0)},
          {"lifetime", integer(options.lifetime_seconds, 1)},
-         {"handler", string(options.handler)}});
-  end_in_time(static_cast<unsigned>(options.lifetime_seconds));
+         {"handler", string(options.handler)},
+         {"instances", integer(options.instances, 1)}});
+  end_with_parent(static_cast<unsigned>(options.lifetime_seconds));
   return options;
 }
 
