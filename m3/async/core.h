@@ -41,6 +41,8 @@ class Core {
   unsigned index() const noexcept { return options_.index; }
   /// Read once per turn.
   TimePoint now() const noexcept { return now_; }
+  /// Looks at the clock, to measure what happens within a turn.
+  TimePoint read_clock() const { return clock_.now(); }
   /// Seeded by the Runtime: the same seed gives the same run under a SimClock.
   std::mt19937_64& random() noexcept { return random_; }
   async_detail::TimerWheel& timers() noexcept { return timers_; }

@@ -231,11 +231,12 @@ Summary MetricRegistry::summary(std::string_view name, std::string_view help,
   return out;
 }
 
-void Histogram::observe(double value) noexcept {
+void Histogram::observe(double value, std::uint64_t times) noexcept {
   if (!bounds_ || std::isnan(value)) return;
   auto bucket = std::lower_bound(bounds_->begin(), bounds_->end(), value) - bounds_->begin();
-  buckets_.add_at(static_cast<std::uint32_t>(bucket), 1);
-  buckets_.add_double_at(static_cast<std::uint32_t>(bounds_->size()) + 1, value);
+  buckets_.add_at(static_cast<std::uint32_t>(bucket), times);
+  buckets_.add_double_at(static_cast<std::uint32_t>(bounds_->size()) + 1,
+                         value * static_cast<double>(times));
 }
 
 void Summary::observe(double value) noexcept {

@@ -77,7 +77,8 @@ class Gauge {
 class Histogram {
  public:
   Histogram() = default;
-  void observe(double value) noexcept;
+  /// `times` observations of that value.
+  void observe(double value, std::uint64_t times = 1) noexcept;
 
  private:
   friend class MetricRegistry;

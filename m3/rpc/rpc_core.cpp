@@ -60,6 +60,7 @@ RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> trans
       shared_(shared),
       transport_(std::move(transport)),
       metrics_(shared.metrics),
+      times_(core, shared.metrics, alive_),
       caller_(*this),
       scope_(core, shared.host) {}
 
@@ -101,6 +102,7 @@ ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadli
   call.method = entry.binding.info;
   call.sink = Ref<CallSink>(&sink);
   call.id = id;
+  call.began = ServerCall::kNotHandled;
   call.wants_answer = !entry.binding.info->notify;
   return call;
 }
@@ -182,6 +184,7 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
 
 void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   entry.requests.inc();
+  call.began = core_.now();
   running_.add();
   metrics_.running.inc();
   core_.set_task_name(call.ctx.name());
@@ -228,6 +231,7 @@ std::coroutine_handle<> ServerCall::ended(void* call) {
 
 void RpcCore::finish(ServerCall& call) {
   metrics_.running.dec();
+  if (call.began != ServerCall::kNotHandled) times_.ended(call.began);
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
   const auto code = static_cast<std::size_t>(outcome.code());

@@ -12,6 +12,7 @@
 #include "m3/obs/metric.h"
 #include "m3/rpc/caller.h"
 #include "m3/rpc/dispatcher.h"
+#include "m3/rpc/handler_times.h"
 #include "m3/rpc/interceptor.h"
 #include "m3/rpc/resolver.h"
 #include "m3/rpc/rpc_config.h"
@@ -136,12 +137,13 @@ class RpcCore {
   StreamBuffers buffers_;
   std::unique_ptr<Transport> transport_;
   RpcMetrics metrics_;
+  HandlerTimes times_;
   bool leaving_ = false;
   bool draining_ = false;
   Countdown running_;
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;
-  Countdown alive_;  // connections not yet deleted
+  Countdown alive_;  // connections not yet deleted, and what the turn's end still knows
   Caller caller_;
   Scope scope_;
 };

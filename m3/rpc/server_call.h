@@ -94,12 +94,15 @@ class ServerCall {
   /// Back to the pool.
   virtual void recycle() = 0;
 
+  static constexpr TimePoint kNotHandled = TimePoint::min();
+
   Ctx ctx;
   Metadata metadata;  // of the request
   RpcCore* home = nullptr;
   const MethodInfo* method = nullptr;
   Ref<CallSink> sink;
   std::uint64_t id = 0;
+  TimePoint began = kNotHandled;  // Core::now() when it came to its handler
   std::uint32_t request_bytes = 0;
   bool wants_answer = true;
   ServerCall* bucket_next = nullptr;  // the sink's table of suspended calls

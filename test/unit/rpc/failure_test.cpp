@@ -361,3 +361,40 @@ CO_TEST("rpc: every call's outcome is counted once, however it ended") {
   CHECK(counted(app.metrics, "m3_rpc_outcomes_total", "ok") == 2);
   co_await net.stop(ctx);
 }
+
+CO_TEST("rpc: how long calls took is counted for each of them, at once or later") {
+  Net net(sim);
+  auto& app = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient remote(caller.node);
+  EchoClient local(app.node);
+  struct Calls {
+    static Task<> one(Ctx& ctx, EchoClient& client, unsigned wait_ms) {
+      EchoReq req;
+      req.set_wait_ms(wait_ms);
+      co_await client.echo(ctx, req);
+      co_return m3::ok;
+    }
+  };
+  std::vector<Task<>> calls;
+  for (const unsigned wait_ms : {0u, 0u, 0u, 20u, 20u, 2000u})
+    calls.push_back(Calls::one(ctx, remote, wait_ms));
+  calls.push_back(Calls::one(ctx, local, 0));
+  calls.push_back(Calls::one(ctx, local, 20));
+  co_await m3::when_all(ctx.core(), std::move(calls));
+  co_await m3::sleep(ctx, 1ms);
+  const auto up_to = [&](double seconds) {
+    for (const m3::MetricFamily& family : app.metrics.collect())
+      for (const m3::MetricSeries& series : family.series)
+        for (const auto& [bound, count] : series.buckets)
+          if (family.name == "m3_rpc_handler_seconds" && bound >= seconds) return count;
+    return std::uint64_t{0};
+  };
+  CHECK(up_to(0) == 4);
+  CHECK(up_to(0.01) == 4);
+  CHECK(up_to(0.025) == 7);
+  CHECK(up_to(1) == 7);
+  CHECK(up_to(2.5) == 8);
+  CHECK(counted(app.metrics, "m3_rpc_requests_total") == 8);
+  co_await net.stop(ctx);
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "m3/async/core.h"
+#include "m3/async/countdown.h"
+#include "m3/obs/metric.h"
+
+namespace m3::rpc_detail {
+
+/// How long calls take here, every one of them: from the turn that read the call to the end of the
+/// turn in which its handler ended, when the answer leaves. So a call costs no look at the clock,
+/// but a turn in which calls end costs one. Core-local.
+class HandlerTimes {
+ public:
+  /// `alive` counts this while the core's queue knows it.
+  HandlerTimes(Core& core, MetricRegistry& registry, Countdown& alive);
+  HandlerTimes(const HandlerTimes&) = delete;
+  HandlerTimes& operator=(const HandlerTimes&) = delete;
+
+  /// `began`: Core::now() of the turn that read the call.
+  void ended(TimePoint began) {
+    if (began == core_.now())
+      ++of_this_turn_;
+    else
+      earlier_.push_back(began);
+    if (armed_) return;
+    armed_ = true;
+    alive_.add();
+    core_.at_turn_end(flush_);
+  }
+
+ private:
+  struct Flush final : async_detail::Runnable {
+    explicit Flush(HandlerTimes& times)
+        : Runnable([](Runnable& work) { static_cast<Flush&>(work).owner.flush(); }), owner(times) {}
+    HandlerTimes& owner;
+  };
+  void flush();
+
+  Core& core_;
+  Countdown& alive_;
+  Histogram seconds_;
+  std::uint64_t of_this_turn_ = 0;
+  std::vector<TimePoint> earlier_;
+  bool armed_ = false;
+  Flush flush_{*this};
+};
+
+}  // namespace m3::rpc_detail
