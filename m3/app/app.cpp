@@ -72,6 +72,10 @@ App& App::health(Hook hook) {
   impl_->health_hooks.push_back(std::move(hook));
   return *this;
 }
+App& App::page(std::string path, HttpHandler handler) {
+  impl_->extra_pages.emplace_back(std::move(path), std::move(handler));
+  return *this;
+}
 
 int App::run(int argc, char** argv) {
   const std::string program = argc > 0 ? argv[0] : func();
@@ -145,6 +149,7 @@ RpcNode& App::node() { return *impl_->node; }
 Runtime& App::runtime() { return *impl_->runtime; }
 MetricRegistry& App::metrics() { return *impl_->metrics; }
 HostPort App::address() const { return impl_->address; }
+HostPort App::admin_address() const { return impl_->admin_address; }
 
 std::vector<std::string> App::service_names() const {
   std::vector<std::string> names;

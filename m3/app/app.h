@@ -12,6 +12,7 @@
 #include "m3/app/service_hooks.h"
 #include "m3/async/runtime.h"
 #include "m3/base/app_id.h"
+#include "m3/net/http_message.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/config_type.h"
 #include "m3/plugin/registry.h"
@@ -101,8 +102,13 @@ class App final : public Host {
   App& on_stop(Hook hook);
   /// After the configuration was read again and is good.
   App& on_reload(Hook hook);
-  /// An error says why this app should get no calls. Asked before it is announced, and by tools.
+  /// An error says why this app should get no calls. Asked before it is announced, and while it is
+  /// ready by those who check its health, also beside a reload; never twice at once. It has
+  /// `admin.health_timeout`.
   App& health(Hook hook);
+  /// A page of the admin port, with any method; its handler runs on core 0. What the port needs to
+  /// know of who asks (a token) is asked for before.
+  App& page(std::string path, HttpHandler handler);
 
   // ---- the program
 
@@ -147,6 +153,8 @@ class App final : public Host {
   MetricRegistry& metrics();
   /// Where it listens; port 0 when it does not.
   HostPort address() const;
+  /// Where its admin port listens; port 0 when it has none.
+  HostPort admin_address() const;
   std::vector<std::string> service_names() const;
   /// OK when it is ready and health() has nothing against it. On core 0.
   Task<> check_health(Ctx& ctx);

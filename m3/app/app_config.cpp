@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/app/app_config.h"
 
+#include <algorithm>
+
 namespace m3 {
 
 using namespace std::chrono_literals;
@@ -13,6 +15,28 @@ Status good_address(const std::string& text) {
 
 bool is_any_host(const std::string& host) {
   return host.empty() || host == "0.0.0.0" || host == "::" || host == "*";
+}
+
+bool is_loopback(const std::string& host) {
+  if (host == "localhost" || host == "::1") return true;
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+}
+
+Status good_header_word(const std::string& text) {
+  const bool good =
+      std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
+  return good ? Status() : Status(Errc::invalid_argument, "only visible ASCII, without blanks");
+}
+
+/// Whoever reaches the port can read all but the health pages.
+Status good_admin(const AppConfig::Admin& admin) {
+  if (admin.listen.empty() || !admin.token.empty()) return ok;
+  auto address = HostPort::parse(admin.listen);
+  if (!address.is_ok() || is_loopback(address->host)) return ok;
+  return Status(Errc::invalid_argument,
+                "listen = \"" + admin.listen +
+                    "\" can be reached from other machines: write token = "
+                    "\"${M3_ADMIN_TOKEN}\" beside it, or listen on 127.0.0.1");
 }
 
 Status good_advertise(const std::string& text) {
@@ -58,6 +82,25 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
       .range(0s, 1h);
 }
 
+void AppConfig::Admin::describe(Schema<Admin>& s) {
+  s.add("listen", &Admin::listen)
+      .doc(
+          "host:port of the pages for health checks, metrics and people; port 0 takes a free one; "
+          "empty: none")
+      .check(good_address);
+  s.add("token", &Admin::token)
+      .doc(
+          "what Authorization: Bearer must say, but for /health/…: \"${M3_ADMIN_TOKEN}\", without "
+          "blanks; "
+          "needed when listen is not this machine's own 127.0.0.1 or ::1")
+      .secret()
+      .check(good_header_word);
+  s.add("health_timeout", &Admin::health_timeout)
+      .doc("what health() may take, before the app counts as not healthy")
+      .range(1ms, 1min);
+  s.check(good_admin);
+}
+
 void AppConfig::describe(Schema<AppConfig>& s) {
   s.add("id", &AppConfig::id).doc("env.world.func.ins, unless --id says it");
   s.add("listen", &AppConfig::listen)
@@ -100,6 +143,7 @@ void AppConfig::describe(Schema<AppConfig>& s) {
       .doc("how long a handler may take for a notify that a broker brought")
       .range(1ms, 1h);
   s.add("rpc", &AppConfig::rpc);
+  s.add("admin", &AppConfig::admin);
 }
 
 Result<HostPort> AppConfig::advertised(std::uint16_t port) const {

@@ -34,6 +34,14 @@ struct AppConfig {
     static void describe(Schema<Rpc>& s);
   };
 
+  /// `[admin]`: the port for health checks, metrics and people.
+  struct Admin {
+    std::string listen;
+    std::string token;
+    Duration health_timeout = std::chrono::seconds(1);
+    static void describe(Schema<Admin>& s);
+  };
+
   std::optional<AppId> id;
   std::string listen;
   std::string advertise;
@@ -50,6 +58,7 @@ struct AppConfig {
   Duration broadcast_timeout = std::chrono::seconds(5);
   Duration drain_wait = std::chrono::seconds(2);
   Rpc rpc;
+  Admin admin;
 
   static void describe(Schema<AppConfig>& s);
 

@@ -44,6 +44,7 @@ Status App::Impl::make_parts() {
   Status made = make_plugins();
   if (made) made = make_node();
   if (made) made = make_services();
+  if (made) made = make_admin();
   if (made) add_stages();
   return made;
 }
@@ -57,7 +58,7 @@ void App::Impl::make_runtime() {
   }
   MetricOptions metric_options;
   metric_options.constant_labels = {{"app", id.to_string()}};
-  metrics = std::make_unique<MetricRegistry>(std::move(metric_options));
+  metrics = std::make_shared<MetricRegistry>(std::move(metric_options));
 }
 
 Status App::Impl::make_node() {
@@ -128,6 +129,9 @@ void App::Impl::add_stages() {
     return [this, what](Ctx& ctx) { return (this->*what)(ctx); };
   };
   if (own_runtime) life.add(Lifecycle::obs, "log", step(&Impl::name_cores), nullptr);
+  if (admin)
+    life.add(Lifecycle::obs, "admin", step(&Impl::listen_admin),
+             [this](Ctx& ctx) { return admin->stop(ctx); });
   life.add(Lifecycle::mesh, "connections", nullptr, [this](Ctx&) { return stop_node(); });
   life.add(Lifecycle::mesh, "mesh", nullptr, [this](Ctx&) { return stop_mesh(); });
   for (ServiceSlot& slot : services) {
@@ -144,6 +148,7 @@ void App::Impl::add_stages() {
   life.add(
       Lifecycle::app, "app", [this](Ctx& ctx) { return run_hooks(ctx, start_hooks); },
       [this](Ctx& ctx) { return run_hooks(ctx, stop_hooks); });
+  life.add(Lifecycle::listen, "health", nullptr, [this](Ctx&) { return stop_probe(); });
   life.add(Lifecycle::listen, "listen", step(&Impl::listen), step(&Impl::finish_calls));
   life.add(
       Lifecycle::listen, "broadcasts", [this](Ctx& ctx) { return broadcasts->start(ctx, *node); },
@@ -161,7 +166,10 @@ Task<> App::Impl::bring_up(Ctx& ctx) {
     std::string names;
     for (const std::string& name : app.service_names()) names += (names.empty() ? "" : ",") + name;
     const std::string where = config.listen.empty() ? "none" : address.to_string();
-    log::info_p({{"id", id.to_string()}, {"address", where}, {"services", names}}, "ready");
+    const std::string admin_where = admin ? admin_address.to_string() : "none";
+    log::info_p(
+        {{"id", id.to_string()}, {"address", where}, {"admin", admin_where}, {"services", names}},
+        "ready");
     co_return ok;
   }
   Ctx undo(core(), Deadline::never(), ctx.host());
@@ -183,6 +191,9 @@ Task<> App::Impl::take_down(Ctx& ctx) {
 
 void App::Impl::let_go() {
   if (own_runtime) own_runtime->stop();
+  admin.reset();
+  pages.reset();
+  probe.reset();
   broadcasts.reset();
   node.reset();
   mesh.reset();
@@ -254,9 +265,16 @@ Task<> App::Impl::stop_broadcasts() {
   co_return ok;
 }
 
+Task<> App::Impl::stop_probe() {
+  Ctx patient(core());
+  Task<> stopped = probe->stop(patient);
+  co_await std::move(stopped);
+  co_return ok;
+}
+
 Task<> App::Impl::wait_for_health(Ctx& ctx) {
   for (bool told = false;;) {
-    Task<> asked = run_hooks(ctx, health_hooks);
+    Task<> asked = probe->check(ctx);
     Status health = (co_await as_result(std::move(asked))).status();
     if (health) co_return ok;
     if (!std::exchange(told, true)) log::warn("not healthy yet: {}", health.to_string());
@@ -323,6 +341,7 @@ Task<> App::Impl::tell_router(Ctx& ctx) {
   self.weight = config.weight;
   self.state = state;
   self.version = version;
+  self.admin_port = admin ? admin->port() : 0;
   auto where = config.advertised(address.port);
   if (!where.is_ok()) {
     if (router->reaches_other_processes()) co_return std::move(where).status();
@@ -350,7 +369,7 @@ Task<> App::Impl::check_health(Ctx& ctx) {
   if (now == Phase::stopping || now == Phase::stopped)
     co_return Status(Errc::unavailable, "stopping");
   if (now != Phase::ready) co_return Status(Errc::unavailable, "starting");
-  Task<> asked = run_hooks(ctx, health_hooks);
+  Task<> asked = probe->check(ctx);
   co_await std::move(asked);
   co_return ok;
 }

@@ -7,14 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "m3/app/admin_pages.h"
 #include "m3/app/app.h"
 #include "m3/app/app_config.h"
 #include "m3/app/command_line.h"
+#include "m3/app/health_probe.h"
 #include "m3/app/lifecycle.h"
 #include "m3/async/channel.h"
 #include "m3/async/scope.h"
 #include "m3/mesh/broadcasts.h"
 #include "m3/mesh/mesh.h"
+#include "m3/net/http_server.h"
 #include "m3/plugin/plugin_set.h"
 #include "m3/plugin/router.h"
 
@@ -61,6 +64,7 @@ struct App::Impl {
   Task<> stop_node();
   Task<> stop_mesh();
   Task<> stop_broadcasts();
+  Task<> stop_probe();
   Task<> wait_for_health(Ctx& ctx);
   Task<> refuse_second(Ctx& ctx);
   Task<> announce(Ctx& ctx);
@@ -71,6 +75,13 @@ struct App::Impl {
   Task<> check_health(Ctx& ctx);
   static Task<> run_hooks(Ctx& ctx, const std::vector<Hook>& hooks);
   Core& core() { return runtime->core(0); }
+
+  // ---- the admin port: admin.cpp
+  Status make_admin();
+  Task<> listen_admin(Ctx& ctx);
+  /// Whether this app should get calls, as a registry asks it.
+  Task<> check_ready(Ctx& ctx);
+  std::string state_name() const;
 
   // ---- the program: run.cpp
   int run(const std::vector<std::string>& words, const std::string& program);
@@ -88,6 +99,7 @@ struct App::Impl {
   Interceptors request_interceptors;
   Interceptors call_interceptors;
   std::vector<Hook> start_hooks, stop_hooks, reload_hooks, health_hooks;
+  std::vector<std::pair<std::string, HttpHandler>> extra_pages;
 
   Registry registry;
   const ConfigType* section_type = nullptr;
@@ -100,7 +112,7 @@ struct App::Impl {
   std::atomic<Phase> phase{Phase::idle};
   std::unique_ptr<Runtime> own_runtime;
   Runtime* runtime = nullptr;
-  std::unique_ptr<MetricRegistry> metrics;
+  std::shared_ptr<MetricRegistry> metrics;
   std::optional<Env> env;
   std::vector<PluginChoice> choices;  // of the configuration in effect
   PluginSet plugins;
@@ -111,8 +123,12 @@ struct App::Impl {
   std::unique_ptr<Mesh> mesh;
   std::unique_ptr<Broadcasts> broadcasts;
   std::unique_ptr<RpcNode> node;
+  std::unique_ptr<HealthProbe> probe;
+  std::unique_ptr<AdminPages> pages;
+  std::unique_ptr<HttpServer> admin;
   Lifecycle life;
   HostPort address;
+  HostPort admin_address;
   std::uint64_t generation = 0;
   MemberState state = MemberState::serving;
   bool announced = false;
