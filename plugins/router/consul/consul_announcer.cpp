@@ -40,6 +40,17 @@ bool same(const ConsulService& service, const Member& seen, Member said) {
   return seen == said;
 }
 
+/// Or it would be looked for in vain.
+Status can_be_said(const Member& self, const ConsulCheckTimes& times) {
+  auto back = parse_consul_service(consul_registration_json(consul_registration(self, times)));
+  auto read = back.is_ok() ? consul_member(*back) : Result<Member>(std::move(back).status());
+  if (read.is_ok() && *read == self) return ok;
+  return Status(
+      Errc::invalid_argument,
+      "Consul cannot hold " + self.id.to_string() + ": " +
+          (read.is_ok() ? "version, lane and placement must be UTF-8" : read.status().text()));
+}
+
 bool is_over(const Ctx& ctx) { return ctx.cancelled() || ctx.remaining() <= Nanos(0); }
 
 }  // namespace
@@ -77,6 +88,7 @@ Task<> ConsulAnnouncer::stop(Ctx& ctx) { return scope_.close(ctx); }
 // ---- announce
 
 Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
+  if (Status good = can_be_said(self, times_); !good) co_return good;
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
   const auto before = std::exchange(wanted_, self);
@@ -172,10 +184,10 @@ Task<> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
 /// With a limit of its own: an app that ends at once still says good-bye.
 Task<> ConsulAnnouncer::withdraw() {
   if (!said_) co_return ok;
+  wanted_.reset();
   Ctx ctx(core_, Deadline(core_.now() + withdraw_limit_));
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
-  wanted_.reset();
   const Member self = *std::exchange(said_, std::nullopt);
   for (const std::size_t agent : std::exchange(told_, {})) {
     Task<> removing = remove(ctx, agent, self);

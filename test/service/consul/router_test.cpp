@@ -45,6 +45,12 @@ TEST_CASE("consul: what is announced comes whole to a watcher, and goes with the
   CHECK(soon([&] { return ear.ids(kService).empty(); }));
   CHECK(Clock::now() - withdrawn < mark(1s));
   REQUIRE(teller->withdraw().is_ok());  // nothing is there: nothing to do
+
+  self.version = "\xff";  // JSON has no such text: it would never be seen as it was said
+  CHECK(teller->announce(self) == Errc::invalid_argument);
+  self.version = std::string(1000, 'x');  // Consul takes 512
+  CHECK(teller->announce(self) == Errc::invalid_argument);
+  CHECK(teller->members(kService).empty());
 }
 
 TEST_CASE("consul: an instance that announces another state or weight is seen so at once") {
