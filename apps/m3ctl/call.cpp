@@ -97,13 +97,14 @@ void print_plain(const Outcome& outcome, const Message* response, bool verbose) 
 /// The call itself; an error of the user's, before anything was sent, is the Result's.
 Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schema,
                           std::unique_ptr<Message>& response) {
-  auto target = find_target(options.words[0], options);
-  if (!target.is_ok()) return std::move(target).status();
-  if (options.route.mode() != m3::RouteMode::none && target->service.empty())
+  auto opened = Session::open(options.words[0], options);
+  if (!opened.is_ok()) return std::move(opened).status();
+  Session& session = **opened;
+  const Target& target = session.target();
+  if (options.route.mode() != m3::RouteMode::none && target.is_address())
     return Status(Errc::invalid_argument,
-                  "--route chooses among the instances of a service, and " + target->text +
+                  "--route chooses among the instances of a service, and " + target.text +
                       " is one address: name a service, and --config FILE with its instances");
-  Session session(*std::move(target));
   auto described =
       session.describe(session.route(options.route), false,
                        std::max(options.deadline, m3::Duration(std::chrono::seconds(2))));

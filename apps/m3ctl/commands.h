@@ -30,6 +30,13 @@ m3::Status run_call(const Options& options);
 m3::Status run_methods(const Options& options);
 m3::Status run_ping(const Options& options);
 m3::Status run_new(const Options& options);
+m3::Status run_up(const Options& options);
+m3::Status run_ps(const Options& options);
+m3::Status run_down(const Options& options);
+m3::Status run_routes(const Options& options);
+m3::Status run_drain(const Options& options);
+m3::Status run_cordon(const Options& options);
+m3::Status run_uncordon(const Options& options);
 
 /// The page of one command, or of m3ctl itself. invalid_argument: there is no such command.
 m3::Status print_help(std::string_view command);

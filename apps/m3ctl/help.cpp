@@ -11,8 +11,10 @@ constexpr std::string_view kTargets = R"(
 TARGET is one of
   127.0.0.1:20051       an address: whoever answers there (":20051" is this machine)
   dev.world1.hello.1    an app, and
-  dev.world1.hello      all instances of a service: their addresses stand in --config FILE, an app's own
-                        configuration file (its peers, itself, and its token)
+  dev.world1.hello      all instances of a service. They are found as apps find each other:
+    --config FILE       by the [router.NAME] of an app's own configuration file, with its token
+    --cluster NAME      by that of a cluster which m3ctl up runs here; also its file
+                        Without both: the only cluster that runs here
 )";
 
 constexpr std::string_view kExitCodes = R"(
@@ -29,7 +31,8 @@ constexpr std::string_view kCall = R"(
   m3ctl call 127.0.0.1:20051 SimpleSer/HelloWorld '{"Req": "x"}'
   m3ctl call :20051 HelloWorld '{"Req": "x"}'                   any end of the name that only one method has
   echo '{"Req": "x"}' | m3ctl call :20051 HelloWorld -          JSON from stdin; without any: {}
-  m3ctl call dev.world1.simple HelloWorld --config configs/simple.toml --route hash:ann
+  m3ctl call local.world1.simple HelloWorld --route hash:ann              of the cluster that m3ctl up runs here
+  m3ctl call dev.world1.simple HelloWorld --config configs/simple.toml --route single
   m3ctl call :20051 HelloWorld --meta lane=blue --deadline 500ms -v
 
   --route R       random, hash:KEY, single (the least instance), p2p:ID; for a notify also all.
@@ -66,6 +69,65 @@ constexpr std::string_view kNew = R"(
 It builds against the installed m3 with meson and answers; shop/README.md has the commands.
 )";
 
+constexpr std::string_view kUp = R"(
+  m3ctl up configs/local/cluster.toml              starts the apps of the file and shows them; Ctrl-C stops all in order
+  m3ctl up configs/local/cluster.toml --logs       their logs instead of the table
+  m3ctl up configs/local/cluster.toml --check      says what is wrong with the file and the apps' configurations
+  m3ctl up --reference                             every key of the file
+
+consul, redis-server and nats-server are started where an app needs them. What dies is started again, ever more slowly.
+A second Ctrl-C kills what still runs; so does the end of m3ctl itself, whatever its reason.
+
+  --for T           stops by itself after that long (90 or 90s); an error when not all are ready then
+  --ready-file F    JSON with every instance's id, pid, addresses and log, written once all are ready
+  --state F         where m3ctl ps and others find the same, always up to date; default: ~/.cache/m3/run/NAME.json
+)";
+
+constexpr std::string_view kPs = R"(
+  m3ctl ps                                         every cluster that m3ctl up runs here
+  m3ctl ps configs/local/cluster.toml              one of them; also by its name, or its state file
+  m3ctl ps --json | jq -r '.instances[].log'       for programs
+
+The exit code is 3 when it does not run. m3ctl routes shows what the instances know of each other.
+)";
+
+constexpr std::string_view kDown = R"(
+  m3ctl down                                       ends the only cluster that m3ctl up runs here, as Ctrl-C would
+  m3ctl down configs/local/cluster.toml            this one; also by its name, or its state file
+
+Returns when everything has stopped. A second one, meanwhile, kills what still runs.
+)";
+
+constexpr std::string_view kRoutes = R"(
+  m3ctl routes                                     all instances that the cluster which runs here knows of
+  m3ctl routes local.world1.multi                  those of a service, or one by its id
+  m3ctl routes --config configs/my.toml            as the app of that file finds others
+
+STATE     what the instance said of itself: serving, cordoned (only calls that name it), draining (no new calls)
+ANSWERS   whether it can be reached now; "another start": not the process that is listed, it has been started again
+UPTIME    since when it runs      WEIGHT   its share of random calls      VERSION   its own word
+
+The exit code is 3 when nobody is known, 4 when the router does not know the id, 2 when a list in a file does not.
+)";
+
+constexpr std::string_view kDrain = R"(
+  m3ctl drain local.world1.multi.2                 no new calls; its callers go elsewhere; what runs goes on
+  m3ctl uncordon local.world1.multi.2              takes calls again
+
+It stays up: stop it when m3ctl routes says draining and its work is done. A P2P call still reaches it.
+)";
+
+constexpr std::string_view kCordon = R"(
+  m3ctl cordon local.world1.multi.2                no new calls but those that name it (P2P)
+  m3ctl uncordon local.world1.multi.2              takes calls again
+
+Needs a router that tells others (consul): with a list in a file nobody would hear of it, and drain is the way.
+)";
+
+constexpr std::string_view kUncordon = R"(
+  m3ctl uncordon local.world1.multi.2              a drained or cordoned instance takes calls again
+)";
+
 constexpr std::string_view kHelp = R"(
   m3ctl help call
 )";
@@ -92,7 +154,7 @@ std::span<const Command> commands() {
        "call TARGET METHOD ['{json}' | -]",
        "calls a method and prints the answer",
        kCall,
-       {"config", "token", "meta", "deadline", "route", "json", "verbose"},
+       {"config", "cluster", "token", "meta", "deadline", "route", "json", "verbose"},
        2,
        3,
        &run_call},
@@ -100,7 +162,7 @@ std::span<const Command> commands() {
        "methods TARGET [METHOD]",
        "what an app can be asked",
        kMethods,
-       {"config", "token", "deadline", "json"},
+       {"config", "cluster", "token", "deadline", "json"},
        1,
        2,
        &run_methods},
@@ -108,7 +170,7 @@ std::span<const Command> commands() {
        "ping TARGET [-n N]",
        "whether it answers, and how fast",
        kPing,
-       {"config", "token", "deadline", "count", "json"},
+       {"config", "cluster", "token", "deadline", "count", "json"},
        1,
        1,
        &run_ping},
@@ -120,6 +182,55 @@ std::span<const Command> commands() {
        1,
        2,
        &run_new},
+      {"up",
+       "up CLUSTER.toml [--logs | --check]",
+       "runs the apps of a cluster on this machine",
+       kUp,
+       {"check", "reference", "logs", "for", "ready-file", "state"},
+       0,
+       1,
+       &run_up},
+      {"ps",
+       "ps [CLUSTER]",
+       "the processes of clusters that run here",
+       kPs,
+       {"json"},
+       0,
+       1,
+       &run_ps},
+      {"down", "down [CLUSTER]", "ends a cluster that runs here", kDown, {}, 0, 1, &run_down},
+      {"routes",
+       "routes [TARGET]",
+       "which instances are known, and whether they answer",
+       kRoutes,
+       {"config", "cluster", "token", "deadline", "json"},
+       0,
+       1,
+       &run_routes},
+      {"drain",
+       "drain TARGET",
+       "sends an instance's callers elsewhere",
+       kDrain,
+       {"config", "cluster", "token", "deadline"},
+       1,
+       1,
+       &run_drain},
+      {"cordon",
+       "cordon TARGET",
+       "keeps calls that name nobody from an instance",
+       kCordon,
+       {"config", "cluster", "token", "deadline"},
+       1,
+       1,
+       &run_cordon},
+      {"uncordon",
+       "uncordon TARGET",
+       "lets a drained or cordoned instance take calls again",
+       kUncordon,
+       {"config", "cluster", "token", "deadline"},
+       1,
+       1,
+       &run_uncordon},
       {"help", "help [COMMAND]", "this page, or a command's", kHelp, {}, 0, 1, &run_help},
   };
   return all;

@@ -77,6 +77,7 @@ std::string one_text(const Schema& schema, const DescribedMethod& method, const 
   if (!request) return out;
   out += "\nm3ctl call " + options.words[0];
   if (!options.config.empty()) out += " --config " + options.config;
+  if (!options.cluster.empty()) out += " --cluster " + options.cluster;
   const std::string& name = method.name();
   const std::size_t service = name.rfind('.') == std::string::npos ? 1 : name.rfind('.') + 1;
   return out + " " + name.substr(service) + " '" + example_json(*request) + "'\n";
@@ -85,9 +86,9 @@ std::string one_text(const Schema& schema, const DescribedMethod& method, const 
 }  // namespace
 
 Status run_methods(const Options& options) {
-  auto target = find_target(options.words[0], options);
-  if (!target.is_ok()) return std::move(target).status();
-  Session session(*std::move(target));
+  auto opened = Session::open(options.words[0], options);
+  if (!opened.is_ok()) return std::move(opened).status();
+  Session& session = **opened;
   auto described = session.describe(session.route({}), false, options.deadline);
   if (!described.is_ok()) return std::move(described).status();
   auto schema = Schema::make(*std::move(described));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/options.h"
 
+#include <array>
 #include <charconv>
 #include <cstdlib>
 
@@ -47,12 +48,26 @@ Status add_meta(Options& options, const std::string& value) {
   return m3::ok;
 }
 
+/// "90" are seconds.
+Status set_run_for(Options& options, const std::string& value) {
+  const bool plain = value.find_first_not_of("0123456789") == std::string::npos;
+  auto parsed = m3::parse_duration(plain ? value + "s" : value);
+  if (!parsed.is_ok()) return std::move(parsed).status().add_context("--for");
+  if (*parsed <= m3::Duration::zero()) return wrong("--for " + value + ": write --for 10s");
+  options.run_for = *parsed;
+  return m3::ok;
+}
+
 Status set_value(Options& options, std::string_view name, const std::string& value) {
   if (name == "config") return options.config = value, m3::ok;
+  if (name == "cluster") return options.cluster = value, m3::ok;
   if (name == "token") return options.token = value, m3::ok;
   if (name == "dir") return options.dir = value, m3::ok;
   if (name == "meta") return add_meta(options, value);
   if (name == "route") return set_route(options, value);
+  if (name == "state") return options.state = value, m3::ok;
+  if (name == "ready-file") return options.ready_file = value, m3::ok;
+  if (name == "for") return set_run_for(options, value);
   if (name == "deadline") {
     auto parsed = m3::parse_duration(value);
     if (!parsed.is_ok()) return std::move(parsed).status().add_context("--deadline");
@@ -69,12 +84,27 @@ Status set_value(Options& options, std::string_view name, const std::string& val
   return m3::ok;
 }
 
-bool is_flag(std::string_view name) {
-  return name == "json" || name == "verbose" || name == "help";
-}
+struct Flag {
+  std::string_view name;
+  bool Options::* flag;
+};
+constexpr auto kFlags = std::to_array<Flag>({
+    {"json", &Options::json},
+    {"verbose", &Options::verbose},
+    {"help", &Options::help},
+    {"check", &Options::check},
+    {"reference", &Options::reference},
+    {"logs", &Options::logs},
+});
 
-void set_flag(Options& options, std::string_view name) {
-  (name == "json" ? options.json : name == "verbose" ? options.verbose : options.help) = true;
+/// Whether `name` is a flag; `set`: it is true now.
+bool set_flag(Options& options, std::string_view name, bool set) {
+  for (const Flag& flag : kFlags) {
+    if (flag.name != name) continue;
+    if (set) options.*flag.flag = true;
+    return true;
+  }
+  return false;
 }
 
 /// "--deadline" -> "deadline", "-v" -> "verbose"; "" when it is none of the allowed ones.
@@ -122,9 +152,8 @@ Result<Options> parse_options(std::span<const std::string> arguments,
     const std::size_t equals = word.find('=');
     const std::string_view name = option_name(word.substr(0, equals), allowed);
     if (name.empty()) return unknown(word.substr(0, equals), allowed);
-    if (is_flag(name)) {
+    if (set_flag(options, name, equals == std::string::npos)) {
       if (equals != std::string::npos) return wrong("--" + std::string(name) + " takes no value");
-      set_flag(options, name);
       continue;
     }
     if (equals == std::string::npos && i + 1 == arguments.size())

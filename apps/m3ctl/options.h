@@ -17,8 +17,9 @@ namespace m3ctl {
 /// What one command was told: its words, and its options.
 struct Options {
   std::vector<std::string> words;
-  std::string config;  ///< --config: an app's configuration file, for its peers
-  std::string token;   ///< --token, else $M3_TOKEN
+  std::string config;   ///< --config: an app's configuration file, for how it finds others
+  std::string cluster;  ///< --cluster: one that runs here: its name, its file or its state file
+  std::string token;    ///< --token, else $M3_TOKEN
   std::vector<std::pair<std::string, std::string>> meta;
   m3::Duration deadline = std::chrono::seconds(5);
   m3::NotifyRoute route;  ///< default: as the .proto says
@@ -26,6 +27,12 @@ struct Options {
   int count = 5;
   bool json = false;
   bool verbose = false;
+  bool check = false;       ///< of up: judge the file, start nothing
+  bool reference = false;   ///< of up: print the file's keys
+  bool logs = false;        ///< of up: follow the logs instead of showing the table
+  m3::Duration run_for{0};  ///< of up, --for; 0: until a signal
+  std::string ready_file;   ///< of up
+  std::string state;        ///< of up: the state file; empty: the cluster's own
   bool help = false;
 };
 

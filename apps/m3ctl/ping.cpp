@@ -23,13 +23,13 @@ struct Pings {
   Status failure;
 };
 
-Pings ping_one(Session& session, const m3::Instance& instance, const Options& options) {
+Pings ping_one(Session& session, const m3::Member& member, const Options& options) {
   Pings out;
-  out.address = instance.address.to_string();
-  out.app = instance.id.to_string();
+  out.address = member.address.to_string();
+  out.app = member.id.to_string();
   for (int i = 0; i <= options.count; ++i) {  // the first connects
     Nanos took{0};
-    auto answer = session.describe(m3::to::app(key_of(instance)), true, options.deadline, &took);
+    auto answer = session.describe(m3::to::app(key_of(member)), true, options.deadline, &took);
     if (!answer.is_ok()) {
       out.failure = std::move(answer).status();
       return out;
@@ -88,12 +88,12 @@ std::string as_json(const std::vector<Pings>& all, int count) {
 }  // namespace
 
 Status run_ping(const Options& options) {
-  auto target = find_target(options.words[0], options);
-  if (!target.is_ok()) return std::move(target).status();
-  Session session(*std::move(target));
+  auto opened = Session::open(options.words[0], options);
+  if (!opened.is_ok()) return std::move(opened).status();
+  Session& session = **opened;
   std::vector<Pings> all;
-  for (const m3::Instance* instance : session.directory().targets())
-    all.push_back(ping_one(session, *instance, options));
+  for (const m3::Member& member : session.members())
+    all.push_back(ping_one(session, member, options));
   const std::string out = options.json ? as_json(all, options.count) : as_text(all, options.count);
   std::fputs(out.c_str(), stdout);
   std::fflush(stdout);

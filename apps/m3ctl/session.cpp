@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/session.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <utility>
 
 #include "m3/async/when.h"
+#include "m3/base/near_names.h"
 
 namespace m3ctl {
 namespace {
 
 using m3::Ctx;
 using m3::Deadline;
+using m3::Errc;
+using m3::Member;
+using m3::Result;
 using m3::Status;
 using m3::Task;
 
@@ -30,37 +36,177 @@ m3::MethodInfo describe_method() {
 }
 
 Status say_deadline(Status status, m3::Duration deadline) {
-  if (status.code() != m3::Errc::deadline_exceeded) return status;
+  if (status.code() != Errc::deadline_exceeded) return status;
   return std::move(status).add_context("after " + m3::format_duration(deadline));
+}
+
+Status no_source(const Target& target) {
+  return Status(Errc::invalid_argument,
+                (target.text.empty() ? "nothing says whose instances to list"
+                                     : target.text + " is an id, and nothing says where it runs") +
+                    ": no cluster runs here (m3ctl up starts one), so add --config FILE with an "
+                    "app's configuration" +
+                    (target.text.empty() ? "" : ", or give the address, as 127.0.0.1:20051"));
+}
+
+Task<std::uint64_t> generation_at(Ctx& ctx, m3::Mesh& mesh, Member member) {
+  Task<std::uint64_t> asked = mesh.generation_at(ctx, std::move(member));
+  auto answer = co_await m3::as_result(std::move(asked));
+  co_return answer.is_ok() ? *answer : 0;
 }
 
 }  // namespace
 
-Session::Session(Target target)
-    : target_(std::move(target)), directory_(target_), runtime_(one_core()) {
-  m3::RpcNode::Options options;  // without an id: a tool that only dials
-  options.config = target_.rpc;
-  node_.emplace(runtime_, std::move(options), directory_, metrics_);
+std::string key_of(const Member& member) {
+  return member.id.empty() ? member.address.to_string() : member.id.to_string();
+}
+
+m3::Pick Session::Directory::pick(const m3::RouteQuery& query) {
+  m3::Pick picked = resolver->pick(query);
+  if (picked.instance) {
+    last.id = picked.instance->id;
+    last.address = picked.instance->address;
+  }
+  return picked;
+}
+
+// -------------------------------------------------------------------------------- open and close
+
+Result<std::unique_ptr<Session>> Session::open(const std::string& text, const Options& options) {
+  Target target;
+  if (!text.empty()) {
+    auto parsed = Target::parse(text);
+    if (!parsed.is_ok()) return std::move(parsed).status();
+    target = *std::move(parsed);
+  }
+  RouteSource source;
+  if (!target.is_address() || text.empty() || !options.config.empty() || !options.cluster.empty()) {
+    auto found = RouteSource::find(options);
+    if (!found.is_ok()) return std::move(found).status();
+    source = *std::move(found);
+    if (source.title.empty()) return no_source(target);
+  }
+  if (!options.token.empty()) source.config.rpc.token = options.token;
+  std::unique_ptr<Session> out(new Session(std::move(target), std::move(source)));
+  if (Status status = out->start(options); !status) return status;
+  return out;
+}
+
+Session::Session(Target target, RouteSource source)
+    : target_(std::move(target)), source_(std::move(source)), runtime_(one_core()) {}
+
+/// Of the target's environment, so that a router that asks for one asks for this.
+m3::AppId Session::own_id() const {
+  std::string world = target_.service.empty() ? "" : target_.service.world_id().to_string();
+  if (world.empty() && source_.config.id) world = source_.config.id->world_id().to_string();
+  if (world.empty()) world = "tool.world1";
+  return *m3::AppId::parse(world + ".m3ctl." + std::to_string(getpid()));
+}
+
+Status Session::start(const Options& options) {
+  const bool by_address = target_.is_address() && !target_.text.empty();
+  if (by_address) {
+    Member member;
+    member.address = *m3::HostPort::parse(target_.key);
+    (void)address_.add_address(member.address).is_ok();  // it is the only one
+    members_.push_back(std::move(member));
+    directory_.resolver = &address_;
+  } else {
+    auto made = Routing::make(source_, own_id(), runtime_, metrics_);
+    if (!made.is_ok()) return std::move(made).status();
+    routing_ = *std::move(made);
+    directory_.resolver = &routing_->mesh();
+  }
+  m3::RpcNode::Options node;  // without an id: a tool that only dials
+  node.config = source_.config.rpc_config();
+  node_.emplace(runtime_, std::move(node), directory_, metrics_);
   runtime_.start();
+  return by_address ? Status() : find_members(options);
+}
+
+Status Session::find_members(const Options& options) {
+  std::vector<Member> known;
+  const auto ask = [&](Ctx& ctx) -> Task<> {
+    Task<> started = routing_->start(ctx, *node_);
+    co_await std::move(started);
+    Task<std::vector<Member>> asked = routing_->members(ctx, m3::ServiceId());
+    known = co_await std::move(asked);
+    co_return m3::ok;
+  };
+  Status status = run(options, ask).status;
+  if (!status) return std::move(status).add_context(routing_->title());
+  for (const Member& member : known)
+    if (target_.text.empty() || (target_.is_service() ? member.id.service_id() == target_.service
+                                                      : member.id.to_string() == target_.text))
+      members_.push_back(member);
+  return members_.empty() ? nowhere(known) : Status();
+}
+
+/// A list in a file does not change by waiting; what a discovery knows does.
+Status Session::nowhere(const std::vector<Member>& known) const {
+  const Errc code = routing_->is_discovery() ? Errc::unavailable : Errc::invalid_argument;
+  std::vector<std::string> ids;
+  for (const Member& member : known) ids.push_back(member.id.to_string());
+  if (target_.text.empty()) return Status(Errc::not_found, routing_->title() + " knows nobody");
+  std::string text = target_.text + " is not among the " + std::to_string(ids.size()) +
+                     " instances of " + routing_->title();
+  const std::vector<std::string_view> views(ids.begin(), ids.end());
+  const std::string hint = m3::did_you_mean(target_.text, views);
+  if (!hint.empty()) return Status(code, text + ", " + hint).not_executed();
+  for (std::size_t i = 0; i < ids.size() && i < 8; ++i) text += (i ? ", " : ": ") + ids[i];
+  return Status(code, text).not_executed();
 }
 
 Session::~Session() {
+  if (!node_) return;  // it never started
   auto stopped = runtime_.block_on(runtime_.core(0), [this](Ctx& ctx) -> Task<> {
-    co_await node_->stop(ctx);
+    if (routing_) {
+      Task<> mesh = routing_->stop_mesh(ctx);
+      (void)co_await m3::as_result(std::move(mesh));
+    }
+    Task<> node = node_->stop(ctx);
+    (void)co_await m3::as_result(std::move(node));
+    if (routing_) {
+      Task<> router = routing_->stop_router(ctx);
+      (void)co_await m3::as_result(std::move(router));
+    }
     co_return m3::ok;
   });
   (void)stopped.is_ok();  // the process ends anyway
   node_.reset();
+  routing_.reset();
   runtime_.stop();
 }
+
+// ------------------------------------------------------------------------------------------ calls
 
 m3::NotifyRoute Session::route(const m3::NotifyRoute& wanted) const {
   if (wanted.mode() != m3::RouteMode::none || target_.is_service()) return wanted;
   return m3::to::app(target_.key);
 }
 
-m3::Result<m3::wire::DescribeRsp> Session::describe(const m3::Route& route, bool brief,
-                                                    m3::Duration deadline, m3::Nanos* took) {
+/// `work` within the deadline; its time, its error and whom it went to.
+Outcome Session::run(const Options& options, const std::function<Task<>(Ctx&)>& work) {
+  Outcome out;
+  directory_.last = Member();
+  auto done = runtime_.block_on(runtime_.core(0), [&](Ctx& root) -> Task<> {
+    const m3::TimePoint began = root.core().now();
+    Ctx ctx(root, Deadline(began + options.deadline));
+    for (const auto& [key, value] : options.meta)
+      if (Status set = ctx.set_outgoing_meta(key, value); !set) co_return set;
+    Task<> working = work(ctx);
+    auto result = co_await m3::as_result(std::move(working));
+    out.took = std::chrono::steady_clock::now() - began;
+    if (ctx.last_reply()) out.reply = *ctx.last_reply();
+    co_return std::move(result).status();
+  });
+  out.status = say_deadline(std::move(done).status(), options.deadline);
+  if (directory_.last.address.port != 0) out.address = directory_.last.address.to_string();
+  return out;
+}
+
+Result<m3::wire::DescribeRsp> Session::describe(const m3::Route& route, bool brief,
+                                                m3::Duration deadline, m3::Nanos* took) {
   static const m3::MethodInfo kMethod = describe_method();
   m3::wire::DescribeReq request;
   request.set_brief(brief);
@@ -73,7 +219,7 @@ m3::Result<m3::wire::DescribeRsp> Session::describe(const m3::Route& route, bool
   Outcome outcome = call(kMethod, request, response, keyless ? m3::to::random() : route, options);
   if (took) *took = outcome.took;
   if (outcome.status.is_ok()) return response;
-  if (outcome.status.code() == m3::Errc::unimplemented)
+  if (outcome.status.code() == Errc::unimplemented)
     return std::move(outcome.status)
         .add_context(outcome.address + " answers, but does not describe itself");
   return std::move(outcome.status);
@@ -82,48 +228,51 @@ m3::Result<m3::wire::DescribeRsp> Session::describe(const m3::Route& route, bool
 Outcome Session::call(const m3::MethodInfo& method, const google::protobuf::MessageLite& request,
                       google::protobuf::MessageLite& response, const m3::Route& route,
                       const Options& options) {
-  Outcome out;
-  auto done = runtime_.block_on(runtime_.core(0), [&](Ctx& root) -> Task<> {
-    const m3::TimePoint began = root.core().now();
-    Ctx ctx(root, Deadline(began + options.deadline));
-    for (const auto& [key, value] : options.meta)
-      if (Status set = ctx.set_outgoing_meta(key, value); !set) co_return set;
-    auto result = co_await m3::as_result(
-        m3::CallOp(node_->caller(), ctx, target_.service, method, request, &response, route));
-    out.took = std::chrono::steady_clock::now() - began;
-    if (ctx.last_reply()) out.reply = *ctx.last_reply();
-    co_return std::move(result).status();
+  return run(options, [&](Ctx& ctx) -> Task<> {
+    co_await m3::CallOp(node_->caller(), ctx, target_.service, method, request, &response, route);
+    co_return m3::ok;
   });
-  out.status = say_deadline(std::move(done).status(), options.deadline);
-  if (const m3::Instance* to = directory_.last()) out.address = to->address.to_string();
-  return out;
 }
 
 Outcome Session::notify(const m3::MethodInfo& method, const google::protobuf::MessageLite& request,
                         const m3::NotifyRoute& route, const Options& options) {
-  Outcome out;
-  auto done = runtime_.block_on(runtime_.core(0), [&](Ctx& root) -> Task<> {
-    const m3::TimePoint began = root.core().now();
-    Ctx ctx(root, Deadline(began + options.deadline));
-    for (const auto& [key, value] : options.meta)
-      if (Status set = ctx.set_outgoing_meta(key, value); !set) co_return set;
-    Task<> sent = node_->caller().notify(ctx, target_.service, method, request, route);
-    co_await std::move(sent);
-    out.took = std::chrono::steady_clock::now() - began;
-    co_return m3::ok;
+  Outcome out = run(options, [&](Ctx& ctx) -> Task<> {
+    return node_->caller().notify(ctx, target_.service, method, request, route);
   });
-  out.status = say_deadline(std::move(done).status(), options.deadline);
   if (!out.status.is_ok()) return out;
   // A connection keeps the order of frames: once a ping behind the notify is answered, it was read.
   const bool all = route.mode() == m3::RouteMode::broadcast;
-  const auto receivers =
-      all ? directory_.targets() : std::vector<const m3::Instance*>{directory_.last()};
-  for (const m3::Instance* receiver : receivers) {
-    if (receiver == nullptr) continue;
-    out.address += (out.address.empty() ? "" : ", ") + receiver->address.to_string();
-    auto read = describe(m3::to::app(key_of(*receiver)), true, options.deadline);
+  const std::vector<Member> receivers = all ? members_ : std::vector<Member>{directory_.last};
+  out.address.clear();
+  for (const Member& receiver : receivers) {
+    out.address += (out.address.empty() ? "" : ", ") + receiver.address.to_string();
+    auto read = describe(m3::to::app(key_of(receiver)), true, options.deadline);
     if (!read.is_ok() && out.status.is_ok())
       out.status = std::move(read).status().add_context("sent, but not known to be read");
+  }
+  return out;
+}
+
+std::vector<Session::Reached> Session::reach() {
+  std::vector<std::uint64_t> found;
+  Options options;
+  (void)run(options, [&](Ctx& ctx) -> Task<> {
+    std::vector<Task<std::uint64_t>> asked;
+    asked.reserve(members_.size());
+    for (const Member& member : members_)
+      asked.push_back(generation_at(ctx, routing_->mesh(), member));
+    auto all = m3::when_all(ctx.core(), std::move(asked));
+    found = co_await std::move(all);
+    co_return m3::ok;
+  });
+  found.resize(members_.size());
+  std::vector<Reached> out;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    out.push_back({found[i] != 0, found[i]});
+    // One that drains sends whoever connects away, and serves those who call nevertheless.
+    if (found[i] == 0 && members_[i].state == m3::MemberState::draining)
+      out.back().answers =
+          describe(m3::to::app(key_of(members_[i])), true, std::chrono::seconds(1)).is_ok();
   }
   return out;
 }

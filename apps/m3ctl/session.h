@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "apps/m3ctl/routing.h"
 #include "apps/m3ctl/target.h"
 #include "m3/async/runtime.h"
 #include "m3/obs/metric.h"
@@ -21,16 +24,25 @@ struct Outcome {
   std::string address;  ///< of whom it went to last; empty: nobody
 };
 
-/// One core of its own that dials a target. Blocks; used by the main thread only.
+/// The key of a P2P route to the instance.
+std::string key_of(const m3::Member& member);
+
+/// One core of its own that finds and dials a target. Blocks; used by the main thread only.
 class Session {
  public:
-  explicit Session(Target target);
+  /// invalid_argument: `target` is none, or no list names it. unavailable: no instance of it is
+  /// known to the router. An empty target is the whole environment of the configuration.
+  static m3::Result<std::unique_ptr<Session>> open(const std::string& target,
+                                                   const Options& options);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();  ///< ends the connections
 
   const Target& target() const { return target_; }
-  Directory& directory() { return directory_; }
+  /// Those that the target means; of an address nothing else is known.
+  const std::vector<m3::Member>& members() const { return members_; }
+  /// By what they were found: "router.consul of configs/town.toml".
+  const std::string& source() const { return routing_->title(); }
   /// Where a call goes whose user said nothing, or said `wanted`.
   m3::NotifyRoute route(const m3::NotifyRoute& wanted) const;
 
@@ -42,13 +54,42 @@ class Session {
   /// Ends when the instances have read it.
   Outcome notify(const m3::MethodInfo& method, const google::protobuf::MessageLite& request,
                  const m3::NotifyRoute& route, const Options& options);
+  struct Reached {
+    bool answers = false;
+    std::uint64_t generation = 0;  ///< of whoever answers; 0: it does not say
+  };
+  /// Whoever is at each member's address.
+  std::vector<Reached> reach();
 
  private:
+  /// The resolver, and whom the last call went to.
+  class Directory final : public m3::Resolver {
+   public:
+    m3::Pick pick(const m3::RouteQuery& query) override;
+    std::vector<std::shared_ptr<const m3::Instance>> all(m3::Core& core,
+                                                         const m3::ServiceId& service) override {
+      return resolver->all(core, service);
+    }
+    m3::Resolver* resolver = nullptr;
+    m3::Member last;  ///< no address: the last call found nobody
+  };
+
+  Session(Target target, RouteSource source);
+  m3::Status start(const Options& options);
+  m3::Status find_members(const Options& options);
+  m3::Status nowhere(const std::vector<m3::Member>& known) const;
+  m3::AppId own_id() const;
+  Outcome run(const Options& options, const std::function<m3::Task<>(m3::Ctx&)>& work);
+
   Target target_;
-  Directory directory_;
+  RouteSource source_;
   m3::Runtime runtime_;
   m3::MetricRegistry metrics_;
+  m3::StaticResolver address_;        // of a target that is one
+  std::unique_ptr<Routing> routing_;  // of others
+  Directory directory_;
   std::optional<m3::RpcNode> node_;
+  std::vector<m3::Member> members_;
 };
 
 }  // namespace m3ctl

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/target.h"
 
-#include <algorithm>
-#include <array>
-
-#include "m3/app/app_config.h"
-#include "m3/base/near_names.h"
-#include "m3/config/document.h"
+#include "apps/m3ctl/cluster/running.h"
+#include "m3/base/host_port.h"
 #include "m3/config/errors.h"
-#include "plugins/router/static/static_router.h"
 
 namespace m3ctl {
 namespace {
@@ -17,42 +12,7 @@ using m3::Errc;
 using m3::Result;
 using m3::Status;
 
-/// An app's own file: its peers and itself, and how it connects.
-Status read_config(const std::string& path, Target& target) {
-  static constexpr std::array<std::string_view, 11> kOthers{"app",   "router", "broker", "database",
-                                                            "lease", "log",    "metric", "trace",
-                                                            "shape", "gate",   "admin"};
-  m3::ErrorList errors;
-  const m3::Document document = m3::Document::load(path, errors);
-  auto config = document.root().decode<m3::AppConfig>(errors, kOthers);
-  if (!errors.empty()) return errors.to_status();
-  if (!config.is_ok()) return std::move(config).status();
-  for (const m3::Section& section : document.sections("router", errors)) {
-    if (section.name() != m3::StaticRouter::kName) continue;
-    auto listed = section.decode<m3::StaticRouter::Config>(errors);
-    if (!errors.empty()) return errors.to_status();
-    target.peers = listed->peers;
-  }
-  target.rpc = config->rpc_config();
-  if (!config->id || config->listen.empty()) return m3::ok;
-  const std::string own = config->id->to_string() + "@";
-  const auto listed = [&](const std::string& peer) { return peer.starts_with(own); };
-  if (std::none_of(target.peers.begin(), target.peers.end(), listed))
-    target.peers.push_back(own + config->listen);
-  return m3::ok;
-}
-
-Status nowhere(const Target& target, const std::string& config) {
-  std::vector<std::string> ids;
-  for (const std::string& peer : target.peers) ids.push_back(peer.substr(0, peer.find('@')));
-  std::string text =
-      target.text + " is not among the " + std::to_string(ids.size()) + " instances of " + config;
-  const std::vector<std::string_view> views(ids.begin(), ids.end());
-  const std::string hint = m3::did_you_mean(target.text, views);
-  if (!hint.empty()) return Status(Errc::invalid_argument, text + ", " + hint);
-  for (std::size_t i = 0; i < ids.size() && i < 8; ++i) text += (i ? ", " : ": ") + ids[i];
-  return Status(Errc::invalid_argument, text);
-}
+Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
 
 Result<Target> address_target(Target target) {
   std::string text = target.text;
@@ -63,57 +23,54 @@ Result<Target> address_target(Target target) {
   return target;
 }
 
+Result<RouteSource> load(const std::string& path, std::string title) {
+  RouteSource out;
+  m3::ErrorList errors;
+  out.document = m3::Document::load(path, errors);
+  // Sections belong to the app's services and plugins, which m3ctl need not know.
+  std::vector<std::string_view> sections;
+  const m3::ConfigValue& file = out.document.value();
+  for (std::size_t i = 0; i < file.items.size(); ++i)
+    if (file.items[i].kind == m3::ConfigValue::Kind::table && file.names[i] != "rpc")
+      sections.push_back(file.names[i]);
+  auto config = out.document.root().decode<m3::AppConfig>(errors, sections);
+  if (!errors.empty()) return errors.to_status();
+  out.config = *std::move(config);
+  out.title = std::move(title);
+  return out;
+}
+
+Result<RouteSource> of_cluster(Result<RunningCluster> cluster) {
+  if (!cluster.is_ok()) return std::move(cluster).status();
+  return load(cluster->config, "cluster " + cluster->name);
+}
+
 }  // namespace
 
-Result<Target> find_target(const std::string& text, const Options& options) {
+Result<Target> Target::parse(const std::string& text) {
   Target target;
   target.text = text;
-  if (!options.config.empty())
-    if (Status status = read_config(options.config, target); !status) return status;
-  if (!options.token.empty()) target.rpc.token = options.token;
   if (text.find(':') != std::string::npos) return address_target(std::move(target));
   auto app = m3::AppId::parse(text);
   auto service =
       app.is_ok() ? Result<m3::ServiceId>(app->service_id()) : m3::ServiceId::parse(text);
   if (!service.is_ok())
-    return Status(Errc::invalid_argument,
-                  "\"" + text +
-                      "\" is neither an address (127.0.0.1:20051) nor the id of an app "
-                      "(dev.world1.hello.1) or of a service (dev.world1.hello)");
-  if (options.config.empty())
-    return Status(Errc::invalid_argument,
-                  text +
-                      " is an id, and no list says where it runs: add --config FILE with an app's "
-                      "configuration, or give the address, as 127.0.0.1:20051");
+    return wrong("\"" + text +
+                 "\" is neither an address (127.0.0.1:20051) nor the id of an app "
+                 "(dev.world1.hello.1) or of a service (dev.world1.hello)");
   target.service = *service;
   if (app.is_ok()) target.key = text;
-  if (Directory(target).targets().empty()) return nowhere(target, options.config);
   return target;
 }
 
-Directory::Directory(const Target& target) {
-  for (const std::string& peer : target.peers)
-    (void)list_.add(peer).is_ok();  // good: the configuration was checked
-  if (target.service.empty()) {
-    auto address = m3::HostPort::parse(target.key);
-    if (address.is_ok()) (void)list_.add_address(*address).is_ok();
-    targets_.push_back(list_.instances().back().get());
-    return;
-  }
-  for (const auto& instance : list_.instances())
-    if (target.is_service() ? instance->id.service_id() == target.service
-                            : instance->id.to_string() == target.key)
-      targets_.push_back(instance.get());
-}
-
-m3::Pick Directory::pick(const m3::RouteQuery& query) {
-  m3::Pick picked = list_.pick(query);
-  if (picked.instance) last_ = picked.instance;
-  return picked;
-}
-
-std::string key_of(const m3::Instance& instance) {
-  return instance.id.empty() ? instance.address.to_string() : instance.id.to_string();
+Result<RouteSource> RouteSource::find(const Options& options) {
+  if (!options.config.empty() && !options.cluster.empty())
+    return wrong("--config and --cluster both say where instances are found: give one of them");
+  if (!options.config.empty()) return load(options.config, options.config);
+  if (!options.cluster.empty()) return of_cluster(find_running(options.cluster));
+  auto only = only_running();
+  if (only.status().code() == Errc::not_found) return RouteSource();
+  return of_cluster(std::move(only));
 }
 
 }  // namespace m3ctl

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
-// The mesh in one process: instances of multi in two worlds, and every way to route. Nothing is
-// installed, nothing listens but on loopback. Exits with 0 when all went as it says.
+// Every way to route, among instances of multi in two worlds. Exits with 0 when all went as it
+// says.
+//
+//   multi-town            all of them in this process: nothing is installed, nothing listens but on
+//                         loopback
+//   multi-town CONFIG     those of configs/local/town.toml, found by the router of CONFIG
 #include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "client.h"
 #include "m3/async/timer.h"
@@ -19,6 +26,17 @@ using m3::Task;
 using multi::Client;
 
 int wrong = 0;
+
+/// Who is there in demo.world1, the lowest first, and a topic that some of them joined.
+struct Cast {
+  std::vector<std::string> multis;
+  std::string topic;
+  int joined;
+};
+const Cast kEmbedded{{"2", "9", "10"}, "news", 2};
+const Cast kCluster{{"1", "2", "3"}, "news.2", 1};
+
+std::string multi_id(const std::string& ins) { return "demo.world1.multi." + ins; }
 
 void show(bool good, const std::string& text) {
   std::printf("  %s %s\n", good ? "✓" : "✗", text.c_str());
@@ -48,7 +66,13 @@ class Town {
     houses_.erase(id);
     show(status.is_ok(), id + " has left");
   }
-  bool open() { return caller_.start(with("demo.world1.town.1", "cores = 1\n")).is_ok(); }
+  bool open() { return open(with("demo.world1.town.1", "cores = 1\n")); }
+  bool open_by(const std::string& config_file) {
+    m3::App::Embedding out;
+    out.id = *m3::AppId::parse("demo.world1.town.1");
+    out.config_file = config_file;
+    return open(std::move(out));
+  }
   /// Runs play(Ctx&, App&) on the caller's core.
   template <class Play>
   void run(Play play) {
@@ -63,6 +87,11 @@ class Town {
   }
 
  private:
+  bool open(m3::App::Embedding embedding) {
+    const m3::Status status = caller_.start(std::move(embedding));
+    if (!status.is_ok()) show(false, "the caller: " + status.to_string());
+    return status.is_ok();
+  }
   m3::App::Embedding with(const std::string& id, std::string config) {
     m3::App::Embedding out;
     out.id = *m3::AppId::parse(id);
@@ -92,7 +121,7 @@ Task<std::map<std::string, int>> greet(Ctx& ctx, m3::App& app, int times, m3::Ro
   co_return by;
 }
 
-Task<> play_single_calls(Ctx& ctx, m3::App& app) {
+Task<> play_single_calls(Ctx& ctx, m3::App& app, const Cast& cast) {
   Client client(app);
   auto random = co_await greet(ctx, app, 60, m3::to::random());
   show(random.size() == 3, "Random: 60 calls, " + counts(random));
@@ -103,10 +132,12 @@ Task<> play_single_calls(Ctx& ctx, m3::App& app) {
     owners.insert((co_await client.hello(ctx, "x", m3::to::hash(std::to_string(i)))).by);
   show(owners.size() == 3, "Hash by 50 keys: all three instances own some");
   auto single = co_await greet(ctx, app, 20, m3::to::single());
-  show(single.size() == 1 && single.begin()->first == "demo.world1.multi.2",
-       "Single: 20 calls, " + counts(single) + ", the lowest of 2, 9 and 10");
-  const auto nine = co_await client.hello(ctx, "Ann", m3::to::app("demo.world1.multi.9"));
-  show(nine.by == "demo.world1.multi.9", "P2P to multi.9: \"" + nine.text + "\"");
+  const auto& [lowest, second, third] = std::tie(cast.multis[0], cast.multis[1], cast.multis[2]);
+  show(single.size() == 1 && single.begin()->first == multi_id(lowest),
+       "Single: 20 calls, " + counts(single) + ", the lowest of " + lowest + ", " + second +
+           " and " + third);
+  const auto named = co_await client.hello(ctx, "Ann", m3::to::app(multi_id(second)));
+  show(named.by == multi_id(second), "P2P to multi." + second + ": \"" + named.text + "\"");
   Client far(app, m3::world("world2"));
   const auto there = co_await far.hello(ctx, "Ann");
   show(there.by == "demo.world2.multi.1", "Another world: answered by " + short_name(there.by));
@@ -116,12 +147,12 @@ Task<> play_single_calls(Ctx& ctx, m3::App& app) {
 }
 
 /// How many of the world's instances have heard the text; asked until it is `wanted`.
-Task<int> heard_by(Ctx& ctx, m3::App& app, const char* text, int wanted) {
+Task<int> heard_by(Ctx& ctx, m3::App& app, const Cast& cast, const char* text, int wanted) {
   Client client(app);
   for (int tries = 0;; ++tries) {
     int count = 0;
-    for (const char* ins : {"2", "9", "10"}) {
-      const auto id = *m3::AppId::parse(std::string("demo.world1.multi.") + ins);
+    for (const std::string& ins : cast.multis) {
+      const auto id = *m3::AppId::parse(multi_id(ins));
       const auto lines = co_await client.heard(ctx, id);
       count += static_cast<int>(std::count_if(lines.begin(), lines.end(), [&](const auto& line) {
         return line.find(text) != std::string::npos;
@@ -132,14 +163,15 @@ Task<int> heard_by(Ctx& ctx, m3::App& app, const char* text, int wanted) {
   }
 }
 
-Task<> play_many(Ctx& ctx, m3::App& app) {
+Task<> play_many(Ctx& ctx, m3::App& app, const Cast& cast) {
   Client client(app);
   co_await client.shout(ctx, "good morning");
-  const int all = co_await heard_by(ctx, app, "good morning", 3);
+  const int all = co_await heard_by(ctx, app, cast, "good morning", 3);
   show(all == 3, "BroadCast: heard by " + std::to_string(all) + " of 3");
-  co_await client.tell(ctx, "news", "it rains");
-  const int some = co_await heard_by(ctx, app, "it rains", 2);
-  show(some == 2, "MultiCast to \"news\": heard by the " + std::to_string(some) + " who joined");
+  co_await client.tell(ctx, cast.topic, "it rains");
+  const int some = co_await heard_by(ctx, app, cast, "it rains", cast.joined);
+  show(some == cast.joined,
+       "MultiCast to \"" + cast.topic + "\": heard by the " + std::to_string(some) + " who joined");
   co_return m3::ok;
 }
 
@@ -151,19 +183,31 @@ Task<> play_after_leaving(Ctx& ctx, m3::App& app) {
   co_return m3::ok;
 }
 
+void play(Town& town, const Cast& cast) {
+  std::printf("\nOne call, one instance: the route picks it\n");
+  town.run([&](Ctx& ctx, m3::App& app) { return play_single_calls(ctx, app, cast); });
+  std::printf("\nOne notify, many instances\n");
+  town.run([&](Ctx& ctx, m3::App& app) { return play_many(ctx, app, cast); });
+}
+
+int with_the_cluster(const std::string& config_file) {
+  Town town;
+  if (!town.open_by(config_file)) return 1;
+  play(town, kCluster);
+  return wrong ? 1 : 0;
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1) return with_the_cluster(argv[1]);
   Town town;
   std::printf("\nFour instances of apps/multi in this process, in two worlds\n");
   const std::string news = "[app]\ntopics = [\"news\"]\n";
   bool up = town.start("demo.world1.multi.10") && town.start("demo.world1.multi.9", news) &&
             town.start("demo.world1.multi.2", news) && town.start("demo.world2.multi.1");
   if (!up || !town.open()) return 1;
-  std::printf("\nOne call, one instance: the route picks it\n");
-  town.run(play_single_calls);
-  std::printf("\nOne notify, many instances\n");
-  town.run(play_many);
+  play(town, kEmbedded);
   std::printf("\nAn instance leaves\n");
   town.stop("demo.world1.multi.2");
   town.run(play_after_leaving);

@@ -73,7 +73,7 @@ class Apps:
 
     def run(self, *words, stdin=None, env=None):
         done = subprocess.run([self.m3ctl, *map(str, words)], capture_output=True, text=True, check=False, input=stdin,
-                              timeout=60, env={**os.environ, **(env or {})})
+                              timeout=60, env={**os.environ, "XDG_CACHE_HOME": str(self.folder), **(env or {})})
         return done.returncode, done.stdout, done.stderr
 
     def peer(self, *words, **more):
@@ -266,7 +266,7 @@ def the_token_is_asked_for(apps):
 
 @case
 def help_teaches_and_wrong_words_are_answered(apps):
-    for command in ("call", "methods", "ping", "new", "help"):
+    for command in ("call", "methods", "ping", "new", "up", "ps", "down", "routes", "drain", "cordon", "uncordon", "help"):
         expect(apps.run("help", command), 0, f"m3ctl {command}")
         expect(apps.run(command, "--help"), 0, f"m3ctl {command}")
     expect(apps.run("help"), 0, "EXIT CODES")

@@ -57,7 +57,8 @@ class TempFile {
 std::string read_file(const std::string& path);
 std::string env(const char* name);
 std::string simple_program();
-std::string multi_program();                  ///< the program
+std::string multi_program();
+std::string m3ctl_program();
 std::string source(const std::string& path);  ///< a file of the source tree
 
 /// A running apps/simple that said it is ready, on a free port.

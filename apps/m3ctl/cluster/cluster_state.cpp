@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "apps/m3ctl/cluster/cluster_state.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "apps/m3ctl/print.h"
+
+namespace m3ctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json describe(const MemberState& member) {
+  Json out;
+  out["id"] = member.plan.name;
+  out["state"] = member.phase_name();
+  out["pid"] = member.process.pid();
+  out["address"] = member.plan.address.to_string();
+  if (member.plan.is_app())
+    out["admin"] = member.plan.admin ? Json(member.plan.admin->to_string()) : Json(nullptr);
+  out["log"] = member.plan.log;
+  out["restarts"] = member.restarts;
+  out["started_unix_ms"] = member.started_unix_ms;
+  return out;
+}
+
+std::vector<std::string> row_of(const Json& member, std::int64_t now_ms) {
+  const auto pid = member.at("pid").get<int>();
+  const std::chrono::milliseconds up(now_ms - member.at("started_unix_ms").get<std::int64_t>());
+  const Json admin = member.value("admin", Json(nullptr));
+  return {member.at("id").get<std::string>(),
+          pid > 0 ? std::to_string(pid) : "-",
+          member.at("state").get<std::string>(),
+          std::to_string(member.at("restarts").get<unsigned>()),
+          pid > 0 ? show_uptime(up) : "-",
+          member.at("address").get<std::string>(),
+          admin.is_string() ? admin.get<std::string>() : "-",
+          member.at("log").get<std::string>()};
+}
+
+m3::Status no_state(const nlohmann::json::exception& error) {
+  return m3::Status(m3::Errc::data_loss,
+                    fmt::format("this is no state of a cluster: {}", error.what()));
+}
+
+std::string show(const Json& state) {
+  const std::int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                  std::chrono::system_clock::now().time_since_epoch())
+                                  .count();
+  std::vector<std::vector<std::string>> rows{
+      {"INSTANCE", "PID", "STATE", "RESTARTS", "UPTIME", "ADDRESS", "ADMIN", "LOG"}};
+  for (const Json& service : state.at("services")) rows.push_back(row_of(service, now_ms));
+  for (const Json& instance : state.at("instances")) rows.push_back(row_of(instance, now_ms));
+  return fmt::format("cluster {} of {} (pid {})\n{}", state.at("name").get<std::string>(),
+                     state.at("file").get<std::string>(), state.at("pid").get<int>(), table(rows));
+}
+
+}  // namespace
+
+std::string cluster_state_json(const ClusterPlan& plan, const std::vector<MemberState>& members) {
+  Json out;
+  out["name"] = plan.name;
+  out["file"] = plan.file;
+  out["pid"] = getpid();
+  out["folder"] = plan.folder;
+  out["config"] = plan.tool_config;
+  out["services"] = Json::object();
+  out["instances"] = Json::array();
+  for (const MemberState& member : members) {
+    if (member.plan.is_app())
+      out["instances"].push_back(describe(member));
+    else
+      out["services"][member.plan.name] = describe(member);
+  }
+  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+m3::Result<RunningCluster> parse_cluster_state(const std::string& json) {
+  try {
+    const Json state = Json::parse(json);
+    RunningCluster out;
+    state.at("name").get_to(out.name);
+    state.at("file").get_to(out.file);
+    state.at("config").get_to(out.config);
+    state.at("pid").get_to(out.pid);
+    return out;
+  } catch (const nlohmann::json::exception& error) {
+    return no_state(error);
+  }
+}
+
+m3::Result<std::string> show_cluster_state(const std::string& json) {
+  try {
+    return show(Json::parse(json));
+  } catch (const nlohmann::json::exception& error) {
+    return no_state(error);
+  }
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "apps/m3ctl/cluster/member.h"
+#include "apps/m3ctl/cluster/metrics.h"
+#include "apps/m3ctl/cluster/process.h"
+
+namespace m3ctl {
+
+/// Where a member's life is.
+enum class Phase : std::uint8_t {
+  waiting,   ///< for the services to answer
+  starting,  ///< its process runs and is not ready yet
+  ready,
+  not_ready,  ///< it was, and now says no or nothing
+  backoff,    ///< it died, and is started again at `next_start`
+  stopping,
+  stopped,
+};
+
+/// A member and what became of it.
+struct MemberState {
+  using Clock = std::chrono::steady_clock;
+
+  Member plan;
+  Process process;
+  Phase phase = Phase::waiting;
+  unsigned restarts = 0;
+  unsigned deaths_in_a_row = 0;  ///< each before it had run for a while
+  Clock::time_point started;
+  std::int64_t started_unix_ms = 0;
+  Clock::time_point next_start;
+  std::size_t log_begin = 0;  ///< where its log stood when it started
+  bool told_slow = false;     ///< that it takes long to get ready
+  std::string last_end;       ///< "was killed by signal 9 (Killed)"
+  PaceMeter meter;
+  Pace pace;
+
+  explicit MemberState(Member member) : plan(std::move(member)) {}
+  bool crash_loop() const { return deaths_in_a_row >= 3; }
+  /// "ready", "crash loop".
+  std::string phase_name() const;
+  /// The same with when it is started again: "crash loop: again in 3.2s".
+  std::string phase_text(Clock::time_point now) const;
+};
+
+/// "3s", "2m05s", "1h02m".
+std::string show_uptime(std::chrono::steady_clock::duration time);
+
+/// The live table: INSTANCE PID STATE CALLS/S P99 RESTARTS UPTIME.
+std::vector<std::vector<std::string>> table_rows(const std::vector<MemberState>& members,
+                                                 MemberState::Clock::time_point now);
+
+}  // namespace m3ctl

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "apps/m3ctl/cluster/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "apps/m3ctl/cluster/instance_config.h"
+#include "apps/m3ctl/cluster/local_service.h"
+#include "apps/m3ctl/cluster/ports.h"
+#include "apps/m3ctl/cluster/process.h"
+#include "apps/m3ctl/cluster/run_folder.h"
+#include "m3/app/app_config.h"
+#include "m3/base/app_id.h"
+#include "m3/config/print.h"
+
+namespace m3ctl {
+namespace {
+
+namespace fs = std::filesystem;
+using m3::ConfigValue;
+using m3::HostPort;
+using m3::Status;
+
+constexpr const char* kHost = "127.0.0.1";
+constexpr std::chrono::seconds kCheckTimeout{20};
+
+/// Empty when it is not there.
+std::string find_binary(const ClusterFile& file, const std::string& name) {
+  if (name.find('/') != std::string::npos) {
+    const std::string path = fs::absolute(file.beside(name));
+    return is_executable(path) ? path : "";
+  }
+  std::error_code error;
+  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const fs::path& path : {here / name, here.parent_path() / name / name})
+    if (is_executable(path)) return path;
+  return find_in_path(name);
+}
+
+std::string id_of(const ClusterFile::App& app, const std::string& func, unsigned number) {
+  return fmt::format("{}.{}.{}.{}", app.env, app.world, func, number);
+}
+
+/// Whether apps have an admin port that tells their health and metrics.
+bool has_admin_port() {
+  static const bool has =
+      m3::config_reference<m3::AppConfig>("", "").find("`admin.listen`") != std::string::npos;
+  return has;
+}
+
+/// Makes one plan; its functions are called in the order of their definition.
+class Planner {
+ public:
+  Planner(const ClusterFile& file, const std::string& folder, bool to_start, m3::ErrorList& errors)
+      : file_(file), to_start_(to_start), errors_(errors) {
+    plan_.name = file.name;
+    plan_.file = fs::absolute(file.path).lexically_normal();
+    plan_.folder = folder;
+    plan_.tool_config = folder + "/m3ctl.toml";
+    plan_.stop_timeout = file.stop_timeout;
+  }
+
+  ClusterPlan make() {
+    const std::size_t before = errors_.size();
+    reserve_ports();
+    services();
+    for (std::size_t i = 0; i < file_.apps.size(); ++i) instances(i);
+    for (std::size_t i = 0; i < file_.apps.size(); ++i) configure(i);
+    write_tool_config();
+    if (errors_.size() == before)
+      for (std::size_t i = 0; i < file_.apps.size(); ++i) check(i);
+    return std::move(plan_);
+  }
+
+ private:
+  void error(int line, std::string key, std::string what) {
+    errors_.add({file_.path, line, std::move(key), std::move(what)});
+  }
+
+  /// What the file asks for is not for those who take any port.
+  void reserve_ports() {
+    const ClusterFile::Services& services = file_.services;
+    const std::uint16_t consul = services.consul.port;
+    for (unsigned i = 0; consul != 0 && i < 3; ++i)
+      reserve(static_cast<std::uint16_t>(consul + i), 0, "services.consul.port");
+    reserve(services.redis.port, 0, "services.redis.port");
+    reserve(services.nats.port, 0, "services.nats.port");
+    for (const ClusterFile::App& app : file_.apps)
+      for (std::uint16_t port : app.ports.list)
+        reserve(port, app.binary.line, file_.key(app, "ports"));
+  }
+
+  void reserve(std::uint16_t port, int line, const std::string& key) {
+    if (port == 0) return;
+    ports_.take(port);
+    if (!reserved_.insert(port).second)
+      error(line, key, fmt::format("port {} stands there twice", port));
+    else if (to_start_ && !is_free(port))
+      error(line, key,
+            fmt::format("port {} is in use: end the program that listens there, or choose another",
+                        port));
+  }
+
+  void services() {
+    for (Service service : {Service::consul, Service::redis, Service::nats}) {
+      const auto needs = [&](const ClusterFile::App& app) {
+        return std::find(app.needs.begin(), app.needs.end(), service) != app.needs.end();
+      };
+      const auto first = std::find_if(file_.apps.begin(), file_.apps.end(), needs);
+      if (first == file_.apps.end()) continue;
+      const std::string name(name_of(service));
+      if (find_service(service).empty()) {
+        error(first->binary.line, file_.key(*first, "needs"), how_to_get(service));
+        places_[name] = "127.0.0.1:1";  // so that the rest is judged as well
+        continue;
+      }
+      auto member = plan_service(service, file_, plan_.folder, ports_);
+      if (!member.is_ok()) {
+        error(0, "services." + name, member.status().text());
+        continue;
+      }
+      places_[name] = member->address.to_string();
+      plan_.members.push_back(*std::move(member));
+    }
+  }
+
+  void instances(std::size_t index) {
+    const ClusterFile::App& app = file_.apps[index];
+    const std::string binary = find_binary(file_, app.binary.text);
+    if (binary.empty() && !app.binary.empty())
+      error(app.binary.line, file_.key(app, "binary"),
+            app.binary.text + ": there is no such program; build it, or write its path");
+    const std::string func =
+        app.func.empty() ? fs::path(app.binary.text).filename().string() : app.func;
+    firsts_.push_back(plan_.members.size());
+    for (unsigned number = 1; number <= app.instances; ++number) {
+      const std::string id = id_of(app, func, number);
+      auto parsed = m3::AppId::parse(id);
+      if (!parsed.is_ok())
+        return error(app.binary.line, file_.key(app, "func"), parsed.status().text());
+      if (!ids_.insert(id).second)
+        return error(app.binary.line, file_.key(app, ""),
+                     id + " is there twice: put the instances together, or give one another func "
+                          "or world");
+      Member member = instance(app, id, number);
+      member.group = index + 1;
+      member.argv = {binary, "--id", id, "--config", plan_.folder + "/" + id + ".toml"};
+      plan_.members.push_back(std::move(member));
+    }
+  }
+
+  Member instance(const ClusterFile::App& app, const std::string& id, unsigned number) {
+    Member out;
+    out.name = id;
+    out.log = plan_.folder + "/" + id + ".log";
+    out.address = {kHost, app.ports.list.empty() ? free_port() : app.ports.list[number - 1]};
+    ask_for_health(out);
+    peers_.push_back(id + "@" + out.address.to_string());
+    return out;
+  }
+
+  void ask_for_health(Member& member) {
+    if (!has_admin_port()) {
+      member.ready = {member.address, "", 0, true};
+      member.is_ready = [](const Answer& answer) { return answer.connected; };
+      return;
+    }
+    member.admin = HostPort{kHost, free_port()};
+    member.ready = http_get(*member.admin, "/health/ready");
+    member.is_ready = [](const Answer& answer) { return is_http_ok(answer.text); };
+  }
+
+  std::uint16_t free_port() {
+    auto port = ports_.next();
+    if (port.is_ok()) return *port;
+    error(0, "", port.status().text());
+    return 1;
+  }
+
+  /// What m3ctl finds the instances by: the first discovery that an app has, with that app's token;
+  /// else the list of all.
+  void write_tool_config() {
+    ConfigValue out = ConfigValue::table();
+    for (const ConfigValue& config : configs_)
+      if (out.items.empty() && discovery_of(config)) take_discovery(config, out);
+    if (out.items.empty()) {
+      (void)merge(out, "router.static.peers", ConfigValue::array());
+      ConfigValue& peers = *out.find("router")->find("static")->find("peers");
+      for (const std::string& peer : peers_) peers.items.push_back(ConfigValue::of(peer));
+      for (const ConfigValue& config : configs_) take_token(config, out);
+    }
+    if (!plan_.members.empty() && plan_.members.back().is_app())
+      if (auto id = m3::AppId::parse(plan_.members.back().name); id.is_ok())
+        out.add("id", ConfigValue::of(id->world_id().to_string() + ".m3ctl.1"));
+    write(plan_.tool_config, out);
+  }
+
+  /// [router.NAME], unless that knows only what its own file says.
+  static const ConfigValue* discovery_of(const ConfigValue& config) {
+    const ConfigValue* router = config.find("router");
+    if (!router || router->names.empty()) return nullptr;
+    const std::string& name = router->names.front();
+    return name == "static" || name == "local" ? nullptr : router;
+  }
+
+  static void take_discovery(const ConfigValue& config, ConfigValue& out) {
+    out.add("router", *discovery_of(config));
+    take_token(config, out);
+  }
+
+  static void take_token(const ConfigValue& config, ConfigValue& out) {
+    const ConfigValue* rpc = config.find("rpc");
+    const ConfigValue* token = rpc ? rpc->find("token") : nullptr;
+    if (token && !out.find("rpc")) (void)merge(out, "rpc.token", *token);
+  }
+
+  void write(const std::string& path, const ConfigValue& table) {
+    if (Status status = write_whole(path, m3::print_file(table)); !status)
+      error(0, "", status.text());
+  }
+
+  void configure(std::size_t index) {
+    const ClusterFile::App& app = file_.apps[index];
+    const ConfigValue own = load_app_config(file_, app, errors_);
+    for (std::size_t i = firsts_[index]; i < plan_.members.size(); ++i) {
+      const Member& member = plan_.members[i];
+      if (member.group != index + 1) break;
+      m3::ErrorList errors;
+      const ConfigValue whole = config(app, own, member, errors);
+      write(config_of(member), whole);
+      if (i == firsts_[index]) configs_.push_back(whole);
+      for (const m3::ConfigError& one : errors.sorted()) errors_.add(one);
+      if (!errors.empty()) return;  // the others have the same
+    }
+  }
+
+  ConfigValue config(const ClusterFile::App& app, const ConfigValue& own, const Member& member,
+                     m3::ErrorList& errors) {
+    Places places;
+    for (Service service : app.needs) {
+      const std::string name(name_of(service));
+      places[name] = places_[name];
+    }
+    places["instance"] = member.name.substr(member.name.rfind('.') + 1);
+    places["port"] = std::to_string(member.address.port);
+    ConfigValue out = own;
+    for (const auto& [key, any] : fill(file_, app, places, peers_, errors))
+      if (Status status = merge(out, key, any.value); !status)
+        errors.add({file_.path, any.value.line, file_.key(app, "set." + key), status.text()});
+    (void)merge(out, "listen", ConfigValue::of(member.address.to_string()));
+    if (member.admin) {
+      Status status = merge(out, "admin.listen", ConfigValue::of(member.admin->to_string()));
+      if (!status)
+        errors.add({file_.path, app.binary.line, file_.key(app, "config"), status.text()});
+    }
+    return out;
+  }
+
+  static const std::string& config_of(const Member& member) { return member.argv.back(); }
+
+  /// The app's own opinion of the first instance's file; the others differ in numbers only.
+  void check(std::size_t index) {
+    const ClusterFile::App& app = file_.apps[index];
+    const Member& member = plan_.members[firsts_[index]];
+    std::vector<std::string> argv = member.argv;
+    argv.emplace_back("--check-config");
+    const std::string said = plan_.folder + "/" + member.name + ".check";
+    auto ended = run_to_end(argv, said, kCheckTimeout);
+    if (ended.is_ok() && ended->clean()) return;
+    if (!ended.is_ok())
+      return error(app.binary.line, file_.key(app, "binary"), ended.status().text());
+    const std::string text = read_whole(said).value_or("");
+    if (text.empty())
+      return error(app.binary.line, file_.key(app, "binary"),
+                   fmt::format("{} --check-config {} and said nothing: is it an app of m3?",
+                               app.binary.text, ended->to_string()));
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);)
+      error(app.binary.line, file_.key(app, ""),
+            member.name + ": " + without_place(line, config_of(member)));
+  }
+
+  /// "FILE:3: listen: …" without what nobody wrote: the line of the written file.
+  static std::string without_place(const std::string& line, const std::string& config) {
+    if (!line.starts_with(config)) return line;
+    const std::size_t key = line.find(": ", config.size());
+    return key == std::string::npos ? line : line.substr(key + 2);
+  }
+
+  const ClusterFile& file_;
+  const bool to_start_;
+  m3::ErrorList& errors_;
+  ClusterPlan plan_;
+  PortFinder ports_;
+  Places places_;
+  std::set<std::uint16_t> reserved_;
+  std::set<std::string> ids_;
+  std::vector<std::string> peers_;
+  std::vector<std::size_t> firsts_;   // of each app: its first member
+  std::vector<ConfigValue> configs_;  // of each app: its first member's
+};
+
+}  // namespace
+
+ClusterPlan make_plan(const ClusterFile& file, const std::string& folder, bool to_start,
+                      m3::ErrorList& errors) {
+  return Planner(file, folder, to_start, errors).make();
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/m3ctl/cluster/cluster_file.h"
+#include "apps/m3ctl/cluster/member.h"
+
+namespace m3ctl {
+
+/// Everything that is decided before the first process starts.
+struct ClusterPlan {
+  std::string name;
+  std::string file;
+  std::string folder;       ///< of configurations, logs and data
+  std::string tool_config;  ///< a file for --config of m3ctl: how the instances are found
+  m3::Duration stop_timeout;
+  std::vector<Member> members;  ///< services, then instances in the file's order
+
+  std::size_t groups() const { return members.empty() ? 0 : members.back().group + 1; }
+};
+
+/// Finds the programs and free ports, writes the instances' configurations into `folder`, and asks
+/// each app whether it likes its own. `to_start`: the ports that the file names must be free, too,
+/// or whoever has one would be taken for the cluster's own. Everything that is wrong goes to
+/// `errors`.
+ClusterPlan make_plan(const ClusterFile& file, const std::string& folder, bool to_start,
+                      m3::ErrorList& errors);
+
+}  // namespace m3ctl

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "apps/m3ctl/cluster/running.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/m3ctl/cluster/cluster_file.h"
+#include "apps/m3ctl/cluster/cluster_state.h"
+#include "apps/m3ctl/cluster/run_folder.h"
+
+namespace m3ctl {
+namespace {
+
+namespace fs = std::filesystem;
+using m3::Errc;
+using m3::Result;
+using m3::Status;
+
+Result<std::string> state_of(const std::string& which) {
+  if (which.ends_with(".json")) return which;
+  if (!which.ends_with(".toml")) return state_file(which);
+  m3::ErrorList errors;
+  const ClusterFile file = ClusterFile::load(which, errors);
+  if (!errors.empty()) return errors.to_status();
+  return state_file(file.name);
+}
+
+Result<RunningCluster> read(const std::string& state) {
+  if (!ClusterLock::is_taken(state))
+    return Status(Errc::not_found, "this cluster does not run (nobody holds " + state +
+                                       "): m3ctl up CLUSTER.toml starts it");
+  auto text = read_whole(state);
+  if (!text.is_ok())
+    return Status(Errc::not_found, "this cluster is only starting: " + text.status().text());
+  auto out = parse_cluster_state(*text);
+  if (out.is_ok()) out->state = state;
+  return out;
+}
+
+}  // namespace
+
+std::vector<RunningCluster> running_clusters() {
+  std::vector<RunningCluster> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(cache_folder() + "/run", error)) {
+    if (entry.path().extension() != ".json") continue;
+    if (auto cluster = read(entry.path()); cluster.is_ok()) out.push_back(*std::move(cluster));
+  }
+  std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.name < b.name; });
+  return out;
+}
+
+Result<RunningCluster> find_running(const std::string& which) {
+  auto state = state_of(which);
+  if (!state.is_ok()) return std::move(state).status();
+  return read(*state);
+}
+
+Result<RunningCluster> only_running() {
+  std::vector<RunningCluster> all = running_clusters();
+  if (all.size() == 1) return std::move(all.front());
+  if (all.empty())
+    return Status(Errc::not_found, "no cluster runs here: m3ctl up CLUSTER.toml starts one");
+  std::string names;
+  for (const RunningCluster& one : all) names += (names.empty() ? "" : ", ") + one.name;
+  return Status(Errc::failed_precondition,
+                "several clusters run here (" + names + "): say which one");
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "m3/base/result.h"
+
+namespace m3ctl {
+
+/// A cluster that `m3ctl up` runs on this machine.
+struct RunningCluster {
+  std::string name;
+  std::string file;    ///< its cluster file
+  std::string state;   ///< its state file
+  std::string config;  ///< for --config: how its instances are found
+  pid_t pid = 0;       ///< of its m3ctl up
+};
+
+/// All that this user runs, by their default state files, in the order of their names.
+std::vector<RunningCluster> running_clusters();
+/// By its name, its cluster file (.toml) or its state file (.json). not_found: it does not run.
+m3::Result<RunningCluster> find_running(const std::string& which);
+/// The only one. not_found: none runs. failed_precondition: several do.
+m3::Result<RunningCluster> only_running();
+
+}  // namespace m3ctl

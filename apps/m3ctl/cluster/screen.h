@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace m3ctl {
+
+enum class Tint { none, head, good, busy, bad };
+
+/// A line of the block, and how it looks where there are colours.
+struct ScreenLine {
+  std::string text;
+  Tint tint = Tint::none;
+};
+
+/// Standard output while a cluster runs. On a terminal a block of lines stays at its end and is
+/// drawn anew in place; elsewhere there are only the lines of what happened.
+class Screen {
+ public:
+  /// `block`: whether draw() shows anything, if this is a terminal.
+  explicit Screen(bool block);
+  ~Screen() { settle(); }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  bool colours() const { return colours_; }
+  bool shows_block() const { return block_; }
+  /// One line that stays.
+  void say(const std::string& line);
+  /// Replaces the block; lines that are too many or too long for the terminal are cut.
+  void draw(std::vector<ScreenLine> lines);
+  /// The block stays as it is; what comes goes below it.
+  void settle() { block_lines_ = 0; }
+
+ private:
+  void erase();
+  bool block_;
+  bool colours_;
+  std::size_t block_lines_ = 0;
+  std::vector<ScreenLine> last_;  // the block, drawn again below what was said
+};
+
+/// `text` in the n-th of a few colours that differ.
+std::string coloured(const std::string& text, std::size_t n);
+
+}  // namespace m3ctl

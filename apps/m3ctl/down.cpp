@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "apps/m3ctl/cluster/run_folder.h"
+#include "apps/m3ctl/cluster/running.h"
+#include "apps/m3ctl/commands.h"
+
+namespace m3ctl {
+
+using m3::Errc;
+using m3::Status;
+
+Status run_down(const Options& options) {
+  auto cluster = options.words.empty() ? only_running() : find_running(options.words[0]);
+  if (!cluster.is_ok()) return std::move(cluster).status();
+  if (kill(cluster->pid, SIGTERM) != 0)
+    return Status(Errc::permission_denied, "its m3ctl up (pid " + std::to_string(cluster->pid) +
+                                               ") is another user's: ask them");
+  // It ends: what does not leave within the file's stop_timeout is killed.
+  while (ClusterLock::is_taken(cluster->state))
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  std::printf("cluster %s has stopped\n", cluster->name.c_str());
+  return m3::ok;
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "apps/m3ctl/cluster/member_state.h"
+#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/json.h"
+#include "apps/m3ctl/print.h"
+#include "apps/m3ctl/session.h"
+
+namespace m3ctl {
+namespace {
+
+using m3::Member;
+using m3::Status;
+
+/// An instance as the router lists it, and who is there when it is asked.
+struct Row {
+  const Member* member;
+  Session::Reached there;
+
+  /// Generations are the nanoseconds since 1970 of the start.
+  std::uint64_t generation() const {
+    return member->generation ? member->generation : there.generation;
+  }
+  std::string_view answers() const {
+    if (!there.answers) return "no";
+    const bool other = member->generation != 0 && there.generation != 0 &&
+                       member->generation != there.generation;
+    return other ? "another start" : "yes";
+  }
+};
+
+std::string uptime(std::uint64_t generation) {
+  if (generation == 0) return "-";
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto up = now - std::chrono::nanoseconds(static_cast<std::int64_t>(generation));
+  return show_uptime(std::max(up, std::chrono::nanoseconds::zero()));
+}
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+std::string as_text(const std::vector<Row>& rows, const std::string& source) {
+  std::vector<std::vector<std::string>> cells{
+      {"INSTANCE", "ADDRESS", "STATE", "ANSWERS", "UPTIME", "WEIGHT", "VERSION"}};
+  for (const Row& row : rows)
+    cells.push_back({row.member->id.to_string(), row.member->address.to_string(),
+                     std::string(m3::member_state_name(row.member->state)),
+                     std::string(row.answers()), uptime(row.generation()),
+                     std::to_string(row.member->weight), or_dash(row.member->version)});
+  return fmt::format("{} instance{}, says {}\n\n{}", rows.size(), rows.size() == 1 ? "" : "s",
+                     source, table(cells));
+}
+
+std::string as_json(const std::vector<Row>& rows, const std::string& source) {
+  std::string out = R"({"source":)" + json_string(source) + R"(,"instances":[)";
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Member& member = *rows[i].member;
+    out += fmt::format(
+        R"({}{{"id":{},"address":{},"state":{},"answers":{},"generation":{},"weight":{},)"
+        R"("version":{},"lane":{},"placement":{}}})",
+        i ? "," : "", json_string(member.id.to_string()), json_string(member.address.to_string()),
+        json_string(m3::member_state_name(member.state)), json_string(rows[i].answers()),
+        rows[i].generation(), member.weight, json_string(member.version), json_string(member.lane),
+        json_string(member.placement));
+  }
+  return out + "]}\n";
+}
+
+}  // namespace
+
+Status run_routes(const Options& options) {
+  const std::string target = options.words.empty() ? "" : options.words[0];
+  auto session = Session::open(target, options);
+  if (!session.is_ok()) return std::move(session).status();
+  if ((*session)->members().front().id.empty())
+    return Status(m3::Errc::invalid_argument,
+                  target + " is an address; routes shows what is known of ids: m3ctl ping " +
+                      target + " tells who is there");
+  const std::vector<Session::Reached> reached = (*session)->reach();
+  std::vector<Row> rows;
+  for (std::size_t i = 0; i < reached.size(); ++i)
+    rows.push_back({&(*session)->members()[i], reached[i]});
+  const std::string& source = (*session)->source();
+  std::fputs((options.json ? as_json(rows, source) : as_text(rows, source)).c_str(), stdout);
+  return m3::ok;
+}
+
+}  // namespace m3ctl

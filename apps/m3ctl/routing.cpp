@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "apps/m3ctl/routing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "m3/config/errors.h"
+#include "m3/plugin/builtin.h"
+
+namespace m3ctl {
+
+using m3::Ctx;
+using m3::Errc;
+using m3::Member;
+using m3::Result;
+using m3::Status;
+using m3::Task;
+
+Result<std::unique_ptr<Routing>> Routing::make(const RouteSource& source, m3::AppId self,
+                                               m3::Runtime& runtime, m3::MetricRegistry& metrics) {
+  std::unique_ptr<Routing> out(new Routing(source, std::move(self)));
+  m3::Registry all;
+  m3::add_builtin(all);
+  for (const auto& type : all.types())
+    if (type->kind == m3::Router::kKind) out->registry_.add(*type);
+  out->registry_.set_default(m3::Router::kKind, "local");
+  m3::ErrorList errors;
+  const std::vector<m3::PluginChoice> choices = out->registry_.choose(source.document, errors);
+  if (!errors.empty()) return errors.to_status();
+  out->title_ = choices.front().type->title() + " of " + source.title;
+  Routing& routing = *out;
+  out->env_.emplace(out->self_, runtime, metrics, std::make_shared<m3::SharedParts>(),
+                    [&routing](std::string_view kind) { return routing.plugins_.find(kind); });
+  if (Status made = out->plugins_.make(*out->env_, choices); !made) return made;
+  out->router_ = dynamic_cast<m3::Router*>(out->plugins_.find(m3::Router::kKind));
+  out->mesh_.emplace(runtime, *out->router_, m3::MeshConfig(), metrics);
+  return out;
+}
+
+bool Routing::is_discovery() const {
+  return router_->reaches_other_processes() && router_->tells_others();
+}
+
+Task<> Routing::start(Ctx& ctx, m3::RpcNode& node) {
+  mesh_->start(node);
+  Task<> up = router_->start(ctx);
+  co_await std::move(up);
+  started_ = true;
+  // The file of an app that others have in theirs: it is one of those that can be called.
+  if (is_discovery() || !config_.id || config_.listen.empty()) co_return m3::ok;
+  auto address =
+      m3::HostPort::parse(config_.advertise.empty() ? config_.listen : config_.advertise);
+  if (!address.is_ok()) co_return std::move(address).status();
+  Member app;
+  app.id = *config_.id;
+  app.address = *std::move(address);
+  Task<> told = router_->announce(ctx, std::move(app));
+  co_await std::move(told);
+  co_return m3::ok;
+}
+
+Task<> Routing::stop_mesh(Ctx& ctx) { return mesh_->stop(ctx); }
+
+Task<> Routing::stop_router(Ctx& ctx) {
+  if (!std::exchange(started_, false)) co_return m3::ok;
+  Task<> down = router_->stop(ctx);
+  co_await std::move(down);
+  co_return m3::ok;
+}
+
+Task<std::vector<Member>> Routing::members(Ctx& ctx, m3::ServiceId service) {
+  Task<std::vector<Member>> asked = router_->members(ctx, std::move(service));
+  std::vector<Member> out = co_await std::move(asked);
+  std::sort(out.begin(), out.end(),
+            [](const Member& a, const Member& b) { return m3::instance_less(a.id, b.id); });
+  co_return out;
+}
+
+}  // namespace m3ctl

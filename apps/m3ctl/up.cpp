@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/m3ctl/cluster/cluster_file.h"
+#include "apps/m3ctl/cluster/plan.h"
+#include "apps/m3ctl/cluster/process.h"
+#include "apps/m3ctl/cluster/run_folder.h"
+#include "apps/m3ctl/cluster/supervisor.h"
+#include "apps/m3ctl/commands.h"
+#include "m3/config/print.h"
+
+namespace m3ctl {
+namespace {
+
+using m3::Errc;
+using m3::Result;
+using m3::Status;
+
+Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
+
+void print_reference() {
+  std::fputs(
+      m3::config_reference<ClusterFile>(
+          "", "`app[].x` is the key x of each `[[app]]`; there is no reload: stop and start.")
+          .c_str(),
+      stdout);
+}
+
+/// All errors of a file, one line each, below each other.
+Status as_status(const m3::ErrorList& errors) {
+  std::string text = errors.to_string();
+  text.pop_back();
+  return wrong((errors.size() == 1 ? "" : fmt::format("{} errors\n", errors.size())) + text);
+}
+
+std::string summary(const ClusterPlan& plan) {
+  std::string services;
+  std::size_t instances = 0;
+  for (const Member& member : plan.members) {
+    if (member.is_app())
+      ++instances;
+    else
+      services += (services.empty() ? ", with " : ", ") + member.name;
+  }
+  return fmt::format("{} instance{}{}", instances, instances == 1 ? "" : "s", services);
+}
+
+Status supervise(ClusterPlan plan, RunFolder& folder, const Options& options,
+                 const std::string& state, const SignalWaiter& signals) {
+  Screen screen(!options.logs);
+  screen.say(fmt::format("cluster {}: {}; logs and configurations in {}", plan.name, summary(plan),
+                         plan.folder));
+  SupervisorOptions how;
+  how.logs = options.logs;
+  how.run_for = options.run_for;
+  how.ready_file = options.ready_file;
+  how.state_file = state;
+  Supervisor supervisor(std::move(plan), std::move(how), screen);
+  Status outcome = supervisor.run(signals);
+  if (supervisor.had_trouble()) {
+    folder.keep();
+    screen.say("the logs stay in " + folder.path());
+  }
+  return outcome;
+}
+
+Status check_file(const ClusterFile& file, const RunFolder& folder) {
+  m3::ErrorList errors;
+  const ClusterPlan plan = make_plan(file, folder.path(), false, errors);
+  if (!errors.empty()) return as_status(errors);
+  std::printf("%s is good: %s\n", file.path.c_str(), summary(plan).c_str());
+  return m3::ok;
+}
+
+Status start_file(const ClusterFile& file, RunFolder& folder, const Options& options,
+                  const SignalWaiter& signals) {
+  const std::string state = options.state.empty() ? state_file(file.name) : options.state;
+  auto lock = ClusterLock::take(state);
+  if (!lock.is_ok()) return std::move(lock).status();
+  std::error_code ignored;
+  // Whoever waits for the file must not see the one of the last time.
+  if (!options.ready_file.empty()) std::filesystem::remove(options.ready_file, ignored);
+  m3::ErrorList errors;
+  ClusterPlan plan = make_plan(file, folder.path(), true, errors);
+  if (!errors.empty()) return as_status(errors);
+  Status outcome = supervise(std::move(plan), folder, options, state, signals);
+  std::filesystem::remove(state, ignored);
+  return outcome;
+}
+
+Status run_file(const std::string& path, const Options& options) {
+  m3::ErrorList errors;
+  const ClusterFile file = ClusterFile::load(path, errors);
+  if (!errors.empty()) return as_status(errors);
+  const SignalWaiter signals;  // from here on, so that a Ctrl-C leaves no folder behind
+  auto folder = RunFolder::make(file.name);
+  if (!folder.is_ok()) return std::move(folder).status();
+  return options.check ? check_file(file, *folder) : start_file(file, *folder, options, signals);
+}
+
+}  // namespace
+
+Status run_up(const Options& options) {
+  if (options.reference) return print_reference(), m3::ok;
+  if (options.words.empty())
+    return wrong("which cluster? m3ctl up CLUSTER.toml, for example configs/local/cluster.toml");
+  return run_file(options.words[0], options);
+}
+
+}  // namespace m3ctl

@@ -1,0 +1,556 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""m3ctl up, ps, routes, drain and the others, with real processes: cluster_test.py M3CTL SIMPLE PEER. One line a case."""
+import contextlib
+import json
+import os
+import pathlib
+import pty
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+CASES = []
+M3CTL, SIMPLE, PEER = map(os.path.abspath, sys.argv[1:4])
+PATIENCE = 60  # seconds; what is waited for is expected at once, but the machine may be busy
+
+
+class Skip(Exception):
+    pass
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def eventually(what, condition):
+    until = time.monotonic() + PATIENCE
+    while True:
+        if found := condition():
+            return found
+        assert time.monotonic() < until, f"{what}: not within {PATIENCE} s"
+        time.sleep(0.01)
+
+
+def lives(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Folder:
+    """A home of its own for one case: cluster files, state files and data."""
+
+    def __init__(self, path):
+        self.path = path
+        self.temp = path / "tmp"
+        self.temp.mkdir()
+        self.env = {**os.environ, "XDG_CACHE_HOME": str(path / "cache"), "TMPDIR": str(self.temp)}
+        self.env.pop("M3_TOKEN", None)
+
+    def write(self, name, text):
+        (self.path / name).write_text(text)
+        return self.path / name
+
+    def script(self, name, text):
+        file = self.write(name, "#!/bin/sh\n" + text)
+        file.chmod(0o755)
+        return file
+
+    def run(self, *words):
+        done = subprocess.run([M3CTL, *map(str, words)], capture_output=True, text=True, check=False, timeout=2 * PATIENCE,
+                              env=self.env, cwd=self.path)
+        return done.returncode, done.stdout, done.stderr
+
+    @contextlib.contextmanager
+    def up(self, text, *words, name="town", stdout=None):
+        cluster = Cluster(self, self.write(f"{name}.toml", text), words, stdout)
+        try:
+            yield cluster
+        finally:
+            if cluster.process.poll() is None:
+                cluster.process.kill()
+                cluster.process.wait()
+            cluster.file.close()
+
+
+class Cluster:
+    def __init__(self, folder, toml, words, stdout):
+        self.folder, self.toml = folder, toml
+        self.ready_file = folder.path / "ready.json"
+        self.ready_file.unlink(missing_ok=True)
+        self.output = folder.path / f"{toml.stem}.out"
+        self.file = open(self.output, "wb")
+        self.process = subprocess.Popen([M3CTL, "up", toml, "--ready-file", self.ready_file, *words], env=folder.env,
+                                        stdin=subprocess.DEVNULL, stdout=stdout or self.file, stderr=self.file)
+
+    def said(self):
+        return self.output.read_text(errors="replace")
+
+    def says(self, words):
+        def look():
+            ended = self.process.poll() is not None  # before the text is read
+            if words in self.said():
+                return True
+            assert not ended, f"m3ctl up ended without '{words}':\n{self.said()}"
+            return False
+        eventually(words, look)
+
+    def ready(self):
+        def look():
+            assert self.process.poll() is None, f"m3ctl up ended:\n{self.said()}"
+            return self.ready_file.exists()
+        eventually("the ready file", look)
+        return json.loads(self.ready_file.read_text())
+
+    def state(self):
+        return json.loads(expect(self.folder.run("ps", "--json"), 0))
+
+    def ends(self, code, *words):
+        try:
+            ended = self.process.wait(2 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            ended = None
+        assert ended == code, f"m3ctl up gave {ended}, expected {code}:\n{self.said()}"
+        for word in words:
+            assert word in self.said(), f"'{word}' is not in:\n{self.said()}"
+
+    def stop(self, code=0, number=signal.SIGINT):
+        self.process.send_signal(number)
+        self.ends(code)
+
+
+def expect(result, code, *words):
+    """The exit code, and words that stand in what was printed."""
+    said = result[1] + result[2]
+    assert result[0] == code, f"exit code {result[0]}, expected {code}: {said}"
+    for word in words:
+        assert word in said, f"'{word}' is not in: {said}"
+    return result[1]
+
+
+def pids(state):
+    return [one["pid"] for one in list(state["services"].values()) + state["instances"]]
+
+
+def app(binary, more="", settings=""):
+    return (f'[[app]]\nbinary = "{binary}"\n{more}'
+            f'set = {{ cores = 1, drain_wait = "0s", "router.static.peers" = ["{{peers}}"]{settings} }}\n')
+
+
+def peers(count, settings=""):
+    return app(PEER, f'func = "peer"\ninstances = {count}\n', settings)
+
+
+# --------------------------------------------------------------------------------------------------- what is wrong
+
+SIMPLE_APP = '[[app]]\nbinary = "simple"\n'
+# The file's text, and every line that is said of it. FILE and FOLDER are where it is.
+BAD = [
+    ("", ["FILE: app: missing: started in this order, stopped in the reverse one, each [[app]] as a whole"]),
+    ("[[app]\n", ["FILE:1: Error while parsing table header: expected ']', saw '\\n'"]),
+    ("[[app]]\nbinary = \"nothere\"\ninstances = 0\nporst = \"auto\"\n",
+     ["FILE:3: app[0].instances: 0 is out of range; allowed: 1 to 1000 (how many; their ids end in 1, 2, 3, …)",
+      'FILE:4: app[0].porst: unknown key (did you mean "ports"?)']),
+    ("[[app]]\nbinary = \"nothere\"\n[[app]]\nbinary = \"./neither\"\nconfig = \"none.toml\"\n",
+     ["FILE:2: app[0].binary: nothere: there is no such program; build it, or write its path",
+      "FILE:4: app[1].binary: ./neither: there is no such program; build it, or write its path",
+      "FILE:5: app[1].config: there is no file FOLDER/none.toml"]),
+    (SIMPLE_APP + "ports = [1, 2]\n", ['FILE:1: app[0]: 2 ports for 1 instances: list one for each, or write "auto"']),
+    (SIMPLE_APP + 'ports = "some"\nneeds = ["mysql"]\nfunc = "a b"\n',
+     ['FILE:3: app[0].ports: expected "auto" or a list of ports from 1 to 65535, one for each instance',
+      'FILE:4: app[0].needs[0]: "mysql" is none of consul, redis, nats',
+      'FILE:5: app[0].func: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (third part of the ids; '
+      "default: the program's name)"]),
+    (SIMPLE_APP + 'instances = 2\nports = [61998, 61998]\n[services.redis]\nport = 61998\n',
+     ["FILE:2: app[0].ports: port 61998 stands there twice"] * 2),
+    (SIMPLE_APP + SIMPLE_APP,
+     ["FILE:4: app[1]: local.world1.simple.1 is there twice: put the instances together, or give one another func or world"]),
+    (SIMPLE_APP + 'set = { "router.static.peers" = ["{pers}"], listen = "x", "a..b" = 1, log_level = "{redis}", token = "{" }\n',
+     ['FILE:3: app[0].set.a..b: "a..b" is no key: write it as "router.consul.addresses"',
+      "FILE:3: app[0].set.listen: say where the instances listen in ports",
+      'FILE:3: app[0].set.log_level: {redis} is not there: add "redis" to needs',
+      'FILE:3: app[0].set.router.static.peers: there is no {pers}, did you mean "peers"?; write {{ for a brace',
+      "FILE:3: app[0].set.token: a { is not closed; write {{ for a brace"]),
+    (SIMPLE_APP + 'set = { "app.a" = "{peers}", "app.b" = ["x{peers}"] }\n',
+     ['FILE:3: app[0].set.app.a: {peers} is a whole item of a list: ["{peers}"]',
+      'FILE:3: app[0].set.app.b: {peers} is a whole item of a list: ["{peers}"]']),
+    (SIMPLE_APP + 'set = { listem = "x", cores = "many" }\n',
+     ['FILE:2: app[0]: local.world1.simple.1: cores: expected an integer, found the string "many"',
+      'FILE:2: app[0]: local.world1.simple.1: listem: unknown key (did you mean "listen"?)']),
+    (SIMPLE_APP + 'func = "other"\n',
+     ['FILE:2: app[0]: local.world1.other.1: --id: id: local.world1.other.1 has the func "other", but this program is '
+      '"simple": write local.world1.simple.1']),
+    ('[[app]]\nbinary = "/bin/false"\n',
+     ["FILE:2: app[0].binary: /bin/false --check-config left with exit code 1 and said nothing: is it an app of m3?"]),
+    ('name = "a b"\nstop_timeout = "1x"\n' + SIMPLE_APP + "[services.consul]\nkeep_data = true\n",
+     ['FILE:1: name: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (of the cluster, for m3ctl ps; '
+      "default: the file's name without .toml)",
+      'FILE:2: stop_timeout: "1x" is not a duration: "x" is no unit; use ns, us, ms, s, m, h or d',
+      "FILE:5: services.consul: keep_data wants a port: what consul keeps names its own addresses"]),
+]
+
+
+@case
+def everything_that_is_wrong_is_told_with_its_line(folder):
+    for text, lines in BAD:
+        file = folder.write("bad.toml", text.replace('"simple"', f'"{SIMPLE}"'))
+        wanted = "\n".join(([] if len(lines) == 1 else [f"{len(lines)} errors"]) + lines)
+        wanted = wanted.replace("FILE", str(file)).replace("FOLDER", str(folder.path))
+        for mode in (["--check"], []):
+            code, out, err = folder.run("up", file, *mode)
+            assert (code, out, err) == (2, "", f"error: invalid_argument: {wanted}\n"), f"{text}\n{err}\nexpected:\n{wanted}"
+    assert not list(folder.temp.iterdir()), "a folder stays behind"
+    expect(folder.run("up", folder.path / "none.toml"), 2, "none.toml: there is no such file")
+    expect(folder.run("up"), 2, "which cluster?")
+
+
+@case
+def a_service_that_is_not_installed_is_named(folder):
+    file = folder.write("a.toml", app(SIMPLE).replace("set =", 'needs = ["nats", "redis", "consul"]\nset ='))
+    folder.env.update(PATH=str(folder.path), M3_CONSUL="/nothing/consul")
+    (folder.path / "redis-server").symlink_to("/bin/true")
+    (folder.path / "nats-server").symlink_to("/bin/true")
+    expect(folder.run("up", file, "--check"), 2, "a.toml:2: app[0].needs: there is no consul: put it into $PATH")
+
+
+@case
+def a_good_file_is_called_good(folder):
+    file = folder.write("good.toml", app(SIMPLE) + peers(3))
+    assert expect(folder.run("up", file, "--check"), 0) == f"{file} is good: 4 instances\n"
+
+
+@case
+def the_guide_has_every_key_of_the_file(folder):
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs/guide/cluster.md"
+    head, mark, told = page.read_text(encoding="utf-8").partition("## Top of the file")
+    declared = expect(folder.run("up", "--reference"), 0)
+    if os.environ.get("M3_UPDATE"):
+        page.write_text(head + declared, encoding="utf-8")
+    assert mark + told == declared, f"{page} is not what is declared; make it again: M3_UPDATE=1 {' '.join(sys.argv)} guide"
+
+
+# ------------------------------------------------------------------------------------------------------- what runs
+
+@case
+def a_cluster_comes_up_survives_a_kill_and_stops(folder):
+    with folder.up(app(SIMPLE) + peers(2)) as cluster:
+        state = cluster.ready()
+        assert [one["id"] for one in state["instances"]] == ["local.world1.simple.1", "local.world1.peer.1", "local.world1.peer.2"]
+        assert state["services"] == {} and all(one["state"] == "ready" for one in state["instances"]), state
+        assert all(map(lives, pids(state))), state
+        assert cluster.state()["pid"] == cluster.process.pid
+        expect(folder.run("ps"), 0, "local.world1.peer.2", "ready", "cluster town")
+        expect(folder.run("call", "local.world1.simple", "HelloWorld", '{"Req": "x"}'), 0, "HelloWorld , x")
+
+        victim = state["instances"][1]
+        os.kill(victim["pid"], signal.SIGKILL)
+
+        def again():
+            now = cluster.state()["instances"][1]
+            return now["state"] == "ready" and now["restarts"] == 1 and now
+        after = eventually("the restart", again)
+        assert after["pid"] != victim["pid"] and after["address"] == victim["address"], (victim, after)
+        cluster.says("was killed by signal 9 (Killed) after")
+        expect(folder.run("call", "local.world1.peer.1", "Peer/Echo"), 0, '"local.world1.peer.1"')
+
+        last = cluster.state()
+        cluster.stop()
+        cluster.says("all stopped")
+        assert not any(map(lives, pids(last))), last
+        expect(folder.run("ps"), 3, "no cluster runs here")
+        assert pathlib.Path(last["instances"][0]["log"]).exists(), "after trouble the logs stay"
+        assert re.search(r"(?s)peer.1 +is asked to stop.*peer.2 +left.*simple.1 +is asked to stop.*simple.1 +left", cluster.said())
+
+
+@case
+def a_peaceful_run_leaves_nothing_behind(folder):
+    with folder.up(app(SIMPLE), "--for", "300ms") as cluster:
+        cluster.ready()
+        cluster.ends(0, "all ready after", "all stopped")
+    assert not list(folder.temp.iterdir()), list(folder.temp.iterdir())
+    assert "\x1b" not in cluster.said(), "control codes, and it is no terminal"
+
+
+@case
+def a_file_that_waited_is_of_this_run(folder):
+    old = folder.write("old.json", "of the run before")
+    loop = folder.script("never", 'case "$*" in *--check-config*) exit 0;; esac\nsleep 1000\n')
+    with folder.up(app(loop), "--ready-file", old) as cluster:
+        cluster.says("starts (pid")
+        assert not old.exists()
+        cluster.stop(6)  # a script that SIGTERM kills did not leave in peace
+
+
+@case
+def a_crash_loop_is_called_one_and_slows_down(folder):
+    crasher = folder.script("crasher", 'case "$*" in *--check-config*) exit 0;; esac\necho "cannot find the moon"\nexit 3\n')
+    with folder.up(app(SIMPLE) + app(crasher)) as cluster:
+        cluster.says("local.world1.crasher.1  left with exit code 3 after 0s; again in 0.2s; its log ends with\n"
+                     "    cannot find the moon")
+        cluster.says("; a crash loop, again in 0.8s")
+        state = eventually("the word for it", lambda: "crash loop" in cluster.state()["instances"][1]["state"] and cluster.state())
+        assert state["instances"][1]["restarts"] >= 2 and state["instances"][0]["state"] in ("ready", "starting"), state
+        expect(folder.run("ps"), 0, "crash loop")
+        cluster.stop()
+    with folder.up(app(crasher), "--for", "1s") as cluster:
+        cluster.ends(6, "the time is up, and local.world1.crasher.1 is not ready", "left with exit code 3")
+
+
+@case
+def a_port_that_others_have_is_told_before_anything_starts(folder):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        text = app(SIMPLE, f"ports = [{port}]\n")
+        with folder.up(text) as cluster:
+            cluster.ends(2, f"town.toml:2: app[0].ports: port {port} is in use")
+            assert "starts" not in cluster.said()
+        expect(folder.run("up", cluster.toml, "--check"), 0, "is good: 1 instance")
+    with folder.up(text) as cluster:
+        assert cluster.ready()["instances"][0]["address"] == f"127.0.0.1:{port}"
+        cluster.stop()
+
+
+@case
+def the_end_of_m3ctl_is_the_end_of_all(folder):
+    with folder.up(app(SIMPLE) + peers(2)) as cluster:
+        state = cluster.ready()
+        cluster.process.kill()
+        cluster.process.wait()
+        eventually("the end of all", lambda: not any(map(lives, pids(state))))
+        expect(folder.run("ps"), 3)
+    with folder.up(app(SIMPLE)) as cluster:  # and the next one starts
+        cluster.ready()
+        cluster.stop(number=signal.SIGTERM)
+
+
+@case
+def the_second_signal_kills(folder):
+    with folder.up(peers(1).replace('"0s"', '"10m"')) as cluster:
+        state = cluster.ready()
+        cluster.process.send_signal(signal.SIGINT)
+        cluster.says("is asked to stop")
+        cluster.process.send_signal(signal.SIGINT)
+        cluster.ends(6, "is killed", "the second signal")
+        assert not any(map(lives, pids(state)))
+
+
+@case
+def who_does_not_stop_in_time_is_killed(folder):
+    with folder.up('stop_timeout = "300ms"\n' + peers(1).replace('"0s"', '"10m"')) as cluster:
+        state = cluster.ready()
+        cluster.stop(6)
+        cluster.says("has not stopped in time, and is killed")
+        cluster.says("these did not stop in peace: local.world1.peer.1 was killed by signal 9")
+        assert not any(map(lives, pids(state)))
+
+
+@case
+def a_name_is_taken_once_and_down_ends_it(folder):
+    with folder.up(app(SIMPLE)) as cluster:
+        cluster.ready()
+        expect(folder.run("up", cluster.toml), 3, "a cluster of this name runs")
+        assert cluster.process.poll() is None
+        with folder.up(app(SIMPLE), name="village") as other:
+            eventually("both", lambda: len(json_lines(folder.run("ps", "--json"))) == 2)
+            expect(folder.run("down"), 2, "several clusters run here (town, village): say which one")
+            expect(folder.run("routes"), 2, "say which one")
+            expect(folder.run("routes", "--cluster", "village"), 0, "router.static of cluster village")
+            expect(folder.run("down", "village"), 0, "cluster village has stopped")
+            other.ends(0)
+        expect(folder.run("down", "village"), 3, "does not run")
+        expect(folder.run("down", cluster.toml), 0)
+        cluster.ends(0)
+        expect(folder.run("down"), 3, "no cluster runs here")
+
+
+def json_lines(result):
+    decoder, text, out = json.JSONDecoder(), expect(result, 0).strip(), []
+    while text:
+        one, end = decoder.raw_decode(text)
+        out.append(one)
+        text = text[end:].strip()
+    return out
+
+
+@case
+def the_logs_may_be_shown_instead(folder):
+    with folder.up(app(SIMPLE), "--logs") as cluster:
+        cluster.says("services=proto.SimpleSer")
+        assert any(line.startswith("local.world1.simple.1  ") and "ready" in line for line in cluster.said().splitlines())
+        cluster.stop()
+
+
+@case
+def a_terminal_sees_a_table_that_stays_in_place(folder):
+    ours, theirs = pty.openpty()
+    with folder.up(app(SIMPLE) + peers(1), stdout=theirs) as cluster:
+        os.close(theirs)
+        seen = b""
+
+        def look(what):
+            nonlocal seen
+            until = time.monotonic() + PATIENCE
+            while what not in seen:
+                assert time.monotonic() < until, seen
+                seen += os.read(ours, 65536)
+        look(b"INSTANCE")
+        look(b"all ready after")
+        seen = b""
+        look(b"\x1b[4A\r\x1b[J")  # the block again: an empty line, the head, two rows
+        look(b"local.world1.peer.1")
+        cluster.process.send_signal(signal.SIGINT)
+        look(b"all stopped")
+        cluster.ends(0)
+    os.close(ours)
+
+
+# -------------------------------------------------------------------------------------------------- services
+
+def redis_says(address, words):
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as one:
+        one.sendall(words.encode() + b"\r\n")
+        return one.recv(4096).decode()
+
+
+@case
+def redis_is_started_where_it_is_needed(folder):
+    if not shutil.which("redis-server"):
+        raise Skip("no redis-server")
+    broker = ', "broker.redis.address" = "{redis}"'
+    with folder.up(app(SIMPLE) + peers(2, broker).replace("set =", 'needs = ["redis"]\nset =')) as cluster:
+        state = cluster.ready()
+        redis = state["services"]["redis"]
+        assert redis_says(redis["address"], "PING").startswith("+PONG")
+        config = pathlib.Path(state["folder"], "local.world1.peer.2.toml").read_text()
+        assert redis["address"] in config, config
+        assert "redis" not in pathlib.Path(state["folder"], "local.world1.simple.1.toml").read_text()
+        channels = redis_says(redis["address"], "PUBSUB CHANNELS *")
+        assert "*0" not in channels.split("\r\n")[0], channels  # the peers are subscribed to it
+        os.kill(redis["pid"], signal.SIGKILL)
+        eventually("redis again", lambda: cluster.state()["services"]["redis"]["restarts"] == 1)
+        eventually("redis ready", lambda: cluster.state()["services"]["redis"]["state"] == "ready")
+        assert redis_says(redis["address"], "PING").startswith("+PONG")
+        last = cluster.state()
+        cluster.stop()
+        assert not any(map(lives, pids(last))), last
+        assert re.search(r"(?s)redis +is ready.*simple.1 +starts.*simple.1 +left.*redis +is asked to stop", cluster.said())
+
+
+@case
+def what_redis_keeps_is_there_the_next_time(folder):
+    if not shutil.which("redis-server"):
+        raise Skip("no redis-server")
+    text = "[services.redis]\nkeep_data = true\n" + app(SIMPLE).replace("set =", 'needs = ["redis"]\nset =')
+    with folder.up(text) as cluster:
+        redis_says(cluster.ready()["services"]["redis"]["address"], "SET moon full")
+        cluster.stop()
+    with folder.up(text) as cluster:
+        assert "full" in redis_says(cluster.ready()["services"]["redis"]["address"], "GET moon")
+        cluster.stop()
+
+
+# -------------------------------------------------------------------------------------------------- the operator
+
+@case
+def routes_shows_who_is_known_and_who_answers(folder):
+    with folder.up(app(SIMPLE) + peers(2)) as cluster:
+        state = cluster.ready()
+        out = expect(folder.run("routes"), 0, "3 instances, says router.static of cluster town")
+        rows = [line.split() for line in out.splitlines()[3:]]
+        assert [row[0] for row in rows] == ["local.world1.peer.1", "local.world1.peer.2", "local.world1.simple.1"], out
+        assert all(row[2:4] == ["serving", "yes"] and row[4].endswith("s") for row in rows), out
+        expect(folder.run("routes", "local.world1.peer"), 0, "2 instances")
+        one = json.loads(expect(folder.run("routes", "local.world1.peer.2", "--json"), 0))
+        assert one["source"] == "router.static of cluster town", one
+        [instance] = one["instances"]
+        assert instance["address"] == state["instances"][2]["address"] and instance["answers"] == "yes", instance
+        assert abs(instance["generation"] / 1e9 - time.time()) < 600, instance
+        expect(folder.run("routes", "local.world1.pear"), 2, 'did you mean "local.world1.peer.1"')
+        expect(folder.run("routes", "127.0.0.1:1"), 2, "m3ctl ping")
+        expect(folder.run("routes", "--cluster", "town", "--config", "x.toml"), 2, "give one of them")
+        config = pathlib.Path(state["folder"], "local.world1.simple.1.toml")
+        expect(folder.run("routes", "--config", config), 0, f"3 instances, says router.static of {config}")
+        cluster.stop()
+    expect(folder.run("routes"), 2, "nothing says whose instances")
+
+
+@case
+def routes_tells_who_does_not_answer(folder):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        config = folder.write("a.toml", f'[router.static]\npeers = ["dev.world1.peer.1@127.0.0.1:{port}"]\n')
+        out = json.loads(expect(folder.run("routes", "--config", config, "--json"), 0))
+        assert out["instances"][0]["answers"] == "no" and out["instances"][0]["generation"] == 0, out
+
+
+@case
+def an_instance_is_drained_and_called_back(folder):
+    def by(*more):
+        return json.loads(expect(folder.run("call", "local.world1.peer", "Peer/Echo", *more), 0))["answered_by"]
+    with folder.up(peers(2)) as cluster:
+        cluster.ready()
+        expect(folder.run("drain", "local.world1.peer.1"), 0, "local.world1.peer.1: draining (was serving)")
+        expect(folder.run("drain", "local.world1.peer.1"), 0, "draining (was draining)")
+        assert by("--route", "p2p:local.world1.peer.1") == "local.world1.peer.1"
+        expect(folder.run("uncordon", "local.world1.peer.1"), 0, "serving (was draining)")
+        expect(folder.run("cordon", "local.world1.peer.1"), 2, "only draining it keeps callers away")
+        expect(folder.run("drain", "local.world1.peer"), 2, "name one of its instances: local.world1.peer.1 local.world1.peer.2")
+        expect(folder.run("drain", "local.world1.peer.9"), 2, "did you mean")
+        expect(folder.run("drain"), 2, "write: m3ctl drain TARGET")
+        cluster.stop()
+
+
+@case
+def a_cluster_with_a_token_is_called_with_it(folder):
+    with folder.up(peers(1, ', "rpc.token" = "s3cret"')) as cluster:
+        state = cluster.ready()
+        expect(folder.run("call", "local.world1.peer.1", "Peer/Echo"), 0)
+        expect(folder.run("call", state["instances"][0]["address"], "Peer/Echo"), 2, "unauthenticated")
+        assert os.stat(state["config"]).st_mode & 0o077 == 0, "others may read the token"
+        cluster.stop()
+
+
+def note(fate, name):
+    print(f"{fate} {name}", flush=True)
+    if path := os.environ.get("M3_TEST_RESULTS"):
+        with open(path, "a", encoding="utf-8") as out:
+            out.write(f"{fate} {name}\n")
+
+
+def main():
+    failed = 0
+    wanted = sys.argv[4:]
+    for function in CASES:
+        name = function.__name__.replace("_", " ")
+        if wanted and not any(word in name for word in wanted):
+            continue
+        with tempfile.TemporaryDirectory(prefix="m3-cluster-") as path:
+            try:
+                function(Folder(pathlib.Path(path)))
+                note("pass", f"cluster: {name}")
+            except Skip as why:
+                note("skip", f"cluster: {name}")
+                print(f"  {why}")
+            except Exception:  # pylint: disable=broad-except
+                traceback.print_exc(file=sys.stdout)
+                note("fail", f"cluster: {name}")
+                failed += 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
