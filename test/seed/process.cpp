@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ Process::Process(std::vector<std::string> command) : output_file_(new_file()) {
   pid_ = ::fork();
   if (pid_ < 0) throw std::runtime_error("cannot fork");
   if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int out = ::open(output_file_.c_str(), O_WRONLY | O_APPEND);
     ::dup2(out, 1);
     ::dup2(out, 2);

@@ -8,7 +8,8 @@
 
 namespace seed {
 
-/// A program that runs beside the test. Killed when this goes.
+/// A program that runs beside the test. Killed when this goes, and when the test's main thread
+/// dies.
 class Process {
  public:
   explicit Process(std::vector<std::string> command);
@@ -22,6 +23,7 @@ class Process {
   /// when it ended without.
   bool says(const std::string& text, std::size_t skip = 0) const;
   void signal(int number) const;
+  pid_t pid() const { return pid_; }  ///< -1: it has ended
   /// Waits for its end: the exit code; -signal when one ended it; -1000 after 20 s.
   int wait();
 
