@@ -34,6 +34,7 @@ struct Rules {
   std::size_t slice = 0;
   bool stalled = false;
   bool black_hole = false;
+  std::optional<std::uint64_t> black_hole_at;
   std::optional<std::uint64_t> corrupt_at;
   std::optional<std::uint64_t> cut_at;
 };
@@ -198,10 +199,14 @@ struct ChaosProxy::Impl {
       if (rules.corrupt_at && *rules.corrupt_at >= lane.read &&
           *rules.corrupt_at < lane.read + size)
         buffer[*rules.corrupt_at - lane.read] ^= 1;
+      std::size_t kept = rules.black_hole ? 0 : size;
+      if (rules.black_hole_at)
+        kept = std::min<std::uint64_t>(
+            kept, *rules.black_hole_at - std::min(*rules.black_hole_at, lane.read));
       lane.read += size;
-      if (rules.black_hole) continue;
-      lane.pieces.push_back({now() + rules.delay, std::string(buffer, size)});
-      lane.held += size;
+      if (kept == 0) continue;
+      lane.pieces.push_back({now() + rules.delay, std::string(buffer, kept)});
+      lane.held += kept;
     }
     return true;
   }
@@ -282,6 +287,9 @@ void ChaosProxy::stall(bool stalled, Way way) {
 }
 void ChaosProxy::black_hole(bool dropping, Way way) {
   impl_->change_rules(way, [&](Rules& rules) { rules.black_hole = dropping; });
+}
+void ChaosProxy::black_hole_at(std::uint64_t offset, Way way) {
+  impl_->change_rules(way, [&](Rules& rules) { rules.black_hole_at = offset; });
 }
 void ChaosProxy::corrupt_at(std::uint64_t offset, Way way) {
   impl_->change_rules(way, [&](Rules& rules) { rules.corrupt_at = offset; });

@@ -36,13 +36,15 @@ class ChaosProxy {
   /// The proxy reads and throws away, ends of connections included: a pulled cable, to the peers.
   /// What fell in is lost, so such a connection is only good for being cut.
   void black_hole(bool dropping, Way way = Way::both);
+  /// The same, for the bytes of each connection from `offset` on: it falls silent in its middle.
+  void black_hole_at(std::uint64_t offset, Way way);
   /// Flips the lowest bit of the byte at `offset` (from 0) of each connection that has not come so
   /// far.
   void corrupt_at(std::uint64_t offset, Way way);
   /// Resets each connection that lets that many bytes through: exactly so many arrive, if anything
   /// does.
   void cut_at(std::uint64_t offset, Way way);
-  /// No more corrupt_at and cut_at, no delay, slices, stalls and black holes.
+  /// No more black_hole_at, corrupt_at and cut_at, no delay, slices, stalls and black holes.
   void behave();
   /// Resets every connection there is.
   void cut_all();

@@ -201,6 +201,20 @@ TEST_CASE("chaos proxy: a cut comes after exactly so many bytes, on every connec
   CHECK(line.proxy->accepted() == 2);
 }
 
+TEST_CASE("chaos proxy: a connection falls silent in its middle") {
+  Line line;
+  line.proxy->black_hole_at(4, Way::to_server);
+  line.client.send("hear");
+  CHECK(line.server.read(4) == "hear");
+  line.client.send("me");
+  CHECK_FALSE(line.server.has_bytes_within(50ms));
+  line.server.send("what?");
+  CHECK(line.client.read(5) == "what?");
+  line.proxy->behave();
+  line.client.send("again");
+  CHECK(line.server.read(5) == "again");
+}
+
 TEST_CASE("chaos proxy: refused and unreachable look the same to the client") {
   Line line;
   line.proxy->refuse(true);
