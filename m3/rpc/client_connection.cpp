@@ -160,6 +160,19 @@ void ClientConnection::busy_now() {
   set_tick(core_.config().ping_interval);
 }
 
+void ClientConnection::send_ping() {
+  if (ping_sent_ != TimePoint::max()) return;  // the one before is unanswered
+  ping_sent_ = core_.core().now();
+  next_ping_ = ping_sent_ + tick_interval();
+  send_control(FrameKind::ping, wire_deadline(Deadline(ping_sent_)), 0);
+}
+
+void ClientConnection::ping() {
+  Ref<ClientConnection> keep(this);
+  busy_now();
+  send_ping();
+}
+
 void ClientConnection::on_tick() {
   const TimePoint now = core_.core().now();
   if (draining_ && pending_.empty()) return close_when_idle();
@@ -172,11 +185,8 @@ void ClientConnection::on_tick() {
     if (Link* link = std::exchange(link_, nullptr)) link->retire(*this);
     return close(Status(Errc::unavailable, "closed after a long idle time").not_executed(), true);
   }
-  if (ping_sent_ == TimePoint::max() && now >= next_ping_) {
-    ping_sent_ = now;
-    next_ping_ = now + tick_interval();
-    send_control(FrameKind::ping, wire_deadline(Deadline(now)), 0);
-  }
+  if (now >= next_ping_) send_ping();
+  if (state_ == State::closed) return;
   // The pong is missed when its time is over, not when the next ping would be due.
   const bool unanswered = ping_sent_ != TimePoint::max();
   next_tick_ = unanswered ? ping_sent_ + core_.config().ping_timeout : next_ping_;

@@ -164,7 +164,11 @@ class ClientConnection final : public Connection {
   /// Calls under way get their answers; no new ones may come.
   void close_when_idle();
   const Instance& instance() const noexcept { return *instance_; }
-  void note_use() noexcept { last_used_ = core_.core().now(); }
+  /// Pings now; last_heard() will say when something came.
+  void ping();
+  TimePoint last_heard() const noexcept { return last_heard_; }
+  /// A notify went out: whether the peer hears it, pings must say.
+  void note_use() { busy_now(); }
 
  private:
   friend class Link;
@@ -179,6 +183,7 @@ class ClientConnection final : public Connection {
   void on_tick() override;
   void on_response(const Frame& frame);
   void busy_now();
+  void send_ping();
   Nanos tick_interval() const;
   bool has(const MethodInfo& method) noexcept;
 

@@ -10,10 +10,16 @@ namespace m3::rpc_detail {
 namespace {
 /// One that is leaving still answers; it is looked at again in case it came back.
 constexpr Nanos kLookAgain = std::chrono::seconds(1);
+
+BackoffConfig redial() {
+  BackoffConfig config;
+  config.most = std::chrono::seconds(2);
+  return config;
+}
 }  // namespace
 
 Link::Link(RpcCore& core, std::shared_ptr<const Instance> instance)
-    : core_(core), instance_(std::move(instance)) {}
+    : core_(core), instance_(std::move(instance)), backoff_(redial()) {}
 
 Link::~Link() {
   if (connection_) connection_->leave_link();

@@ -76,7 +76,7 @@ class Link : public std::enable_shared_from_this<Link> {
   std::size_t waiting_ = 0;
   bool dialling_ = false;
   bool closed_ = false;
-  Backoff backoff_;
+  Backoff backoff_;  // a second or two at most: an instance that is back is to get calls again
   TimePoint not_before_{};
   Status last_error_;
 };

@@ -116,6 +116,64 @@ CO_TEST("rpc: a frozen peer is found by pings within three seconds") {
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a dead link is found within three seconds although nobody calls any more") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  co_await echo.echo(ctx, req);
+  co_await m3::sleep(ctx, 1min);  // idle by now
+  net.wire.freeze(true);
+  auto result =
+      co_await as_result(m3::within(ctx, 500ms, [&](Ctx& soon) { return echo.echo(soon, req); }));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  co_await m3::sleep(ctx, 2500ms);
+  CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total", "dead_link") == 1);
+  net.wire.freeze(false);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a link that carries notifies only is found dead within three seconds") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  Notice notice;
+  notice.set_text("x");
+  co_await echo.tell(ctx, notice);
+  co_await m3::sleep(ctx, 1min);
+  CHECK(server.handler.notices.size() == 1);
+  net.wire.freeze(true);
+  co_await echo.tell(ctx, notice);
+  co_await m3::sleep(ctx, 3s);
+  CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total", "dead_link") == 1);
+  net.wire.freeze(false);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: an instance that comes back after a long time gets calls within two seconds") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  net.wire.unlisten(server.address);
+  for (int i = 0; i < 600; ++i) {
+    auto result = co_await as_result(echo.echo(ctx, req));
+    CO_REQUIRE(result.code() == Errc::unavailable);
+    co_await m3::sleep(ctx, 100ms);
+  }
+  net.listen(server);
+  const auto back = ctx.core().now();
+  for (bool answered = false; !answered;) {
+    answered = (co_await as_result(echo.echo(ctx, req))).is_ok();
+    CO_REQUIRE(ctx.core().now() - back <= 2100ms);
+    co_await m3::sleep(ctx, 50ms);
+  }
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a request that lay in a frozen socket is late, and its handler does not start") {
   Net net(sim);
   m3::RpcConfig patient;
