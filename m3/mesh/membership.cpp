@@ -40,7 +40,7 @@ void Membership::set_instance(MeshEntry& entry, const Member& member) {
 }
 
 /// Those that the list does not name go, or are doubted. True when one went.
-bool Membership::drop_missing(bool list_is_empty) {
+bool Membership::drop_missing() {
   std::size_t known = 0;
   std::size_t missing = 0;
   for (const auto& [id, one] : by_id_) {
@@ -48,7 +48,7 @@ bool Membership::drop_missing(bool list_is_empty) {
     ++known;
     if (!one.named) ++missing;
   }
-  const bool believed = missing * 2 <= known && !(list_is_empty && known > 0);
+  const bool believed = !may_forget_ || missing * 2 < known;
   bool changed = false;
   for (auto at = by_id_.begin(); missing > 0 && at != by_id_.end();) {
     MeshEntry& entry = at->second.at->second;
@@ -100,7 +100,7 @@ bool Membership::on_list(std::vector<Member> list) {
     const auto found = by_id_.find(member.id);
     if (found != by_id_.end()) found->second.named = true;
   }
-  changed |= drop_missing(list.empty());
+  changed |= drop_missing();
   for (Member& member : list) changed |= take(std::move(member));
   for (auto& [id, one] : by_id_) one.named = one.taken = false;
   return changed;

@@ -38,14 +38,16 @@ struct MeshEntry {
   bool listed = true;         ///< false: its registry no longer names it, but it answered
 };
 
-/// Who belongs to one service. Judges what the registry says: an empty list, or one that lacks more
-/// than half of those known, is not believed until those missing were asked themselves. Pure: told
-/// of lists and of probes, never waits. Used by one thread at a time.
+/// Who belongs to one service. Judges what the registry says: an empty list, or one that lacks half
+/// of those known or more, is not believed until those missing were asked themselves. Pure: told of
+/// lists and of probes, never waits. Used by one thread at a time.
 class Membership {
  public:
   using Entries = std::map<AppId, MeshEntry, InstanceLess>;
 
-  explicit Membership(std::shared_ptr<SlotPool> slots) : slots_(std::move(slots)) {}
+  /// `may_forget`: Router::may_forget(); false: every list is believed.
+  explicit Membership(std::shared_ptr<SlotPool> slots, bool may_forget = true)
+      : slots_(std::move(slots)), may_forget_(may_forget) {}
 
   /// A list from the router. True when entries() changed. Of several generations of one id the
   /// newest counts.
@@ -69,11 +71,12 @@ class Membership {
     bool taken = false;
   };
   using ById = std::unordered_map<AppId, Known>;
-  bool drop_missing(bool list_is_empty);
+  bool drop_missing();
   bool take(Member member);
   void set_instance(MeshEntry& entry, const Member& member);
 
   std::shared_ptr<SlotPool> slots_;
+  const bool may_forget_;
   Entries entries_;
   ById by_id_;
   std::vector<std::shared_ptr<const Instance>> gone_;

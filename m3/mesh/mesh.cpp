@@ -208,7 +208,7 @@ void Mesh::watch(const ServiceId& service, bool hash) {
   if (stopped_) return;
   auto& watched = watched_[service];
   const bool fresh = !watched;
-  if (fresh) watched = std::make_unique<Watched>(service, slots_);
+  if (fresh) watched = std::make_unique<Watched>(service, slots_, router_.may_forget());
   if (hash && !std::exchange(watched->wants_hash, true)) {
     watched->news.hash = true;
     advance(service, *watched);
@@ -327,13 +327,19 @@ Task<std::vector<bool>> Mesh::ask_all(Ctx& ctx,
 Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   if (!node_) co_return false;
   Caller& caller = node_->caller();
-  Ctx soon(ctx, Deadline(ctx.core().now() + config_.probe_timeout));
+  const TimePoint asked = ctx.core().now();
+  Ctx soon(ctx, Deadline(asked + config_.probe_timeout));
   Task<std::uint64_t> reached = caller.reach(soon, instance);
   auto generation = co_await as_result(std::move(reached));
   if (!generation.is_ok()) co_return false;
   if (instance->generation && *generation > instance->generation) co_return false;
-  co_await sleep(ctx, kSayGoodbye);
-  co_return !caller.peers().is_out(*instance);
+  // A connection that was there already proves nothing.
+  caller.ping(*instance);
+  do {
+    auto slept = co_await as_result(sleep(soon, kSayGoodbye));
+    if (!slept.is_ok() || caller.peers().is_out(*instance)) co_return false;
+  } while (!caller.heard_since(*instance, asked));
+  co_return true;
 }
 
 Task<std::uint64_t> Mesh::generation_at(Ctx& ctx, Member member) {

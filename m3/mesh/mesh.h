@@ -85,8 +85,8 @@ class Mesh final : public Resolver, Router::Watcher {
   };
   /// A service, as core 0 watches it.
   struct Watched {
-    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots)
-        : roster(std::make_shared<Roster>(service, slots)) {}
+    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots, bool may_forget)
+        : roster(std::make_shared<Roster>(service, slots, may_forget)) {}
     std::shared_ptr<Roster> roster;  // while `busy` a helper thread's
     Roster::News news;
     std::size_t size = 0;

@@ -31,8 +31,9 @@ class Roster {
     std::size_t size = 0;  ///< entries
   };
 
-  Roster(ServiceId service, const std::shared_ptr<SlotPool>& slots)
-      : service_(std::move(service)), membership_(slots) {}
+  /// `may_forget`: Router::may_forget().
+  Roster(ServiceId service, const std::shared_ptr<SlotPool>& slots, bool may_forget)
+      : service_(std::move(service)), membership_(slots, may_forget) {}
 
   /// When it leaves a table_due(), the snapshot has no table, or there is none because the one
   /// before, which has a table, stands until the new table is built.

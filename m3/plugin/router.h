@@ -63,6 +63,9 @@ class Router : public Plugin {
 
   /// False: what is announced is nobody's concern, others have it in their configuration.
   virtual bool tells_others() const { return true; }
+  /// False: its list is somebody's word (a configuration), and no registry that may have lost its
+  /// memory; the mesh takes it as it is.
+  virtual bool may_forget() const { return true; }
   /// Ends when others can see `self`; from then on the router keeps it visible, whatever becomes of
   /// its source, until withdraw(). Again with the same id: replaces what was said.
   virtual Task<> announce(Ctx& ctx, Member self) = 0;

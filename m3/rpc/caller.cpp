@@ -29,6 +29,20 @@ Pick Caller::pick(const ServiceId& service, RouteMode mode, std::string_view key
   return found;
 }
 
+rpc_detail::ClientConnection* Caller::connection_to(const Instance& instance) {
+  const auto& link = peers_[instance.slot].link;
+  return link ? link->ready() : nullptr;
+}
+
+void Caller::ping(const Instance& instance) {
+  if (auto* connection = connection_to(instance)) connection->ping();
+}
+
+bool Caller::heard_since(const Instance& instance, TimePoint when) {
+  const auto* connection = connection_to(instance);
+  return connection && connection->last_heard() >= when;
+}
+
 void Caller::forget(const Instance& instance) {
   Peers::State& state = peers_[instance.slot];
   const auto link = std::exchange(state.link, nullptr);

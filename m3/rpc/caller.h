@@ -64,6 +64,10 @@ class Caller {
 
   /// Ends when there is a connection to the instance, with what it said of itself.
   Task<std::uint64_t> reach(Ctx& ctx, std::shared_ptr<const Instance> instance);
+  /// Pings it, if there is a connection; heard_since() will say.
+  void ping(const Instance& instance);
+  /// Did anything come from it since?
+  bool heard_since(const Instance& instance, TimePoint when);
   /// The instance is no longer listed. Calls under way to it still get their answers.
   void forget(const Instance& instance);
   /// The app ends: no connection stays.
@@ -75,6 +79,8 @@ class Caller {
  private:
   friend class CallOp;
   rpc_detail::Link& link_to(const Instance& instance);
+  /// nullptr: there is none now.
+  rpc_detail::ClientConnection* connection_to(const Instance& instance);
   Task<> notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method,
                      const google::protobuf::MessageLite& request, Route route);
   /// To each instance that the resolver knows.

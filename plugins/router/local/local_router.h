@@ -23,6 +23,7 @@ class LocalRouter final : public Router {
   ~LocalRouter() override;
 
   bool reaches_other_processes() const override { return false; }
+  bool may_forget() const override { return false; }
   Task<> stop(Ctx& ctx) override;
   Task<> announce(Ctx& ctx, Member self) override;
   Task<> withdraw(Ctx& ctx) override;

@@ -26,6 +26,7 @@ class StaticRouter final : public Router {
 
   bool reaches_other_processes() const override { return true; }
   bool tells_others() const override { return false; }
+  bool may_forget() const override { return false; }
   Task<> stop(Ctx& ctx) override;
   /// Others do not see it: they have lists of their own.
   Task<> announce(Ctx& ctx, Member self) override;

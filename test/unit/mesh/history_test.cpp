@@ -186,7 +186,7 @@ class History {
     std::size_t missing = 0;
     for (int ins : given_)
       if (!listed.contains(ins)) ++missing;
-    const bool believed = missing * 2 <= given_.size() && !(listed.empty() && !given_.empty());
+    const bool believed = missing == 0 || missing * 2 < given_.size();
     std::vector<Member> members;
     for (int ins = 1; ins <= kInstances; ++ins) {
       Truth& truth = truths_[static_cast<std::size_t>(ins - 1)];

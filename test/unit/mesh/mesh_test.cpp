@@ -162,6 +162,24 @@ CO_TEST("mesh: an empty list is not believed while instances answer") {
   co_await two.die(ctx);
 }
 
+CO_TEST("mesh: a connection from before does not vouch for one that is silent") {
+  Wires wires;
+  Server one(sim, wires, member(1)), two(sim, wires, member(2));
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, {member(1), member(2)});
+  for (int i = 0; i < 20; ++i)
+    CHECK(contains(co_await caller.ask(ctx, m3::to::random()), "dev.w.role."));
+  co_await m3::sleep(ctx, 1min);
+  wires.to(one.self().address).freeze(true);
+  caller.router.tell(kRole, {member(2)});
+  co_await m3::sleep(ctx, 1200ms);
+  CHECK(caller.mesh().snapshot(ctx.core(), kRole)->entries().size() == 1);
+  wires.to(one.self().address).freeze(false);
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+  co_await two.die(ctx);
+}
+
 CO_TEST("mesh: one that says it is leaving is not kept against the registry's word") {
   Wires wires;
   Server one(sim, wires, member(1));
