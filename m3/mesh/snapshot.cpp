@@ -54,20 +54,25 @@ void Snapshot::index() {
 }
 
 const Instance* Snapshot::weighted(std::uint64_t draw) const {
-  if (weights_upto_.empty())
-    return eligible_[scaled(static_cast<std::uint32_t>(draw), eligible_.size())];
   const std::uint64_t at =
       (static_cast<std::uint64_t>(static_cast<std::uint32_t>(draw)) * weights_upto_.back()) >> 32;
   const auto found = std::upper_bound(weights_upto_.begin(), weights_upto_.end(), at);
   return weighty_[static_cast<std::size_t>(found - weights_upto_.begin())];
 }
 
+/// By weight. Without weights two different ones: one that hangs may be drawn, but loses.
+std::pair<const Instance*, const Instance*> Snapshot::two(std::uint64_t draw) const {
+  if (!weights_upto_.empty()) return {weighted(draw), weighted(draw >> 32)};
+  const std::size_t first = scaled(static_cast<std::uint32_t>(draw), eligible_.size());
+  const std::size_t step = scaled(static_cast<std::uint32_t>(draw >> 32), eligible_.size() - 1) + 1;
+  return {eligible_[first], eligible_[(first + step) % eligible_.size()]};
+}
+
 const Instance* Snapshot::random(Peers& peers, std::uint32_t avoid) const {
   if (eligible_.empty()) return nullptr;
   if (eligible_.size() == 1) return eligible_.front();
   const std::uint64_t draw = peers.core().random()();
-  const Instance* a = weighted(draw);
-  const Instance* b = weighted(draw >> 32);
+  const auto [a, b] = two(draw);
   const bool a_good = a->slot != avoid && peers.usable(*a);
   const bool b_good = b->slot != avoid && peers.usable(*b);
   if (a_good && b_good) return peers.in_flight(*b) < peers.in_flight(*a) ? b : a;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "m3/mesh/hash_slots.h"
@@ -35,7 +36,7 @@ class Snapshot {
   bool has_hash() const noexcept { return hash_ != nullptr; }
 
   /// The less busy of two (power of two choices: Mitzenmacher, 2001), by weight, among those that
-  /// can be reached.
+  /// can be reached. One that hangs keeps its calls, so that it soon gets no more.
   const Instance* random(Peers& peers, std::uint32_t avoid) const;
   /// The owner of the key's slot; when it cannot be reached, the next in rank.
   const Instance* hash(std::string_view key, Peers& peers, std::uint32_t avoid) const;
@@ -48,6 +49,7 @@ class Snapshot {
 
  private:
   void index();
+  std::pair<const Instance*, const Instance*> two(std::uint64_t draw) const;
   const Instance* weighted(std::uint64_t draw) const;
   const Instance* best_for(std::uint16_t slot, Peers* peers, std::uint32_t avoid) const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/snapshot.h"
 
+#include <cstdlib>
 #include <map>
 #include <string>
 
@@ -56,7 +57,13 @@ TEST_CASE("snapshot: Random goes to the less busy of two, by weight, never where
   Seen pair({member(1), member(2)});
   pair.peers[pair.at("dev.w.role.1").slot].in_flight = 5;
   auto busy = pair.draws(1000);
-  CHECK(busy["dev.w.role.1"] < 320);  // drawn twice: one time in four
+  CHECK(busy["dev.w.role.2"] == 1000);
+  // Each pair is as likely as any other, so that of four the one that hangs gets nothing.
+  Seen four({member(1), member(2), member(3), member(4)});
+  four.peers[four.at("dev.w.role.1").slot].in_flight = 5;
+  auto others = four.draws(3000);
+  CHECK(others.size() == 3);
+  for (const auto& [id, count] : others) CHECK(std::abs(count - 1000) < 150);
   pair.put_out("dev.w.role.2");
   CHECK(pair.draws(100)["dev.w.role.1"] == 100);
   // Everybody is out: still somebody, and not the one that failed a moment ago.
