@@ -12,6 +12,13 @@ struct BackoffConfig {
   std::chrono::milliseconds most{10'000};  // the ceiling is never higher
 };
 
+/// For a server that everybody waits for: back in use within a second of its return.
+inline BackoffConfig server_backoff() {
+  BackoffConfig config;
+  config.most = std::chrono::seconds(1);
+  return config;
+}
+
 /// How long to wait before the next attempt: "full jitter", uniform between `least` and a ceiling
 /// that doubles with every attempt. It spreads a crowd of reconnecting peers with the least total
 /// work (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).

@@ -74,7 +74,7 @@ class NatsBroker final : public Broker {
   std::string told_topic_;
   std::vector<Subscriber*> told_;
   Status status_;  // OK while connected
-  Backoff backoff_;
+  Backoff backoff_{server_backoff()};
   Scope scope_;
 };
 

@@ -117,6 +117,19 @@ Task<> RedisClient::ping(Ctx& ctx) {
   return Plain::ask(ctx, *connection_);
 }
 
+/// What comes before anybody else uses a new connection.
+Task<> RedisClient::greet(Ctx& ctx) {
+  if (events_.on_message) {
+    Task<> kept = connection_->subscribe(ctx, kKeepChannel);
+    co_await std::move(kept);
+  }
+  if (events_.on_reconnected) {
+    Task<> told = events_.on_reconnected(ctx, *connection_);
+    co_await std::move(told);
+  }
+  co_return ok;
+}
+
 /// A new connection, whatever it takes.
 Task<> RedisClient::again(Ctx& ctx) {
   for (;;) {
@@ -130,17 +143,15 @@ Task<> RedisClient::again(Ctx& ctx) {
     }
     // Nobody waits for the one before: it is lost.
     connection_ = *std::move(made);
-    Status ready;
-    if (events_.on_message) {
-      Task<> kept = connection_->subscribe(ctx, kKeepChannel);
-      ready = (co_await as_result(std::move(kept))).status();
-    }
-    if (ready && events_.on_reconnected) {
-      Task<> told = events_.on_reconnected(ctx, *connection_);
-      ready = (co_await as_result(std::move(told))).status();
-    }
+    // A server that took the connection and then fell silent would keep us here for ever.
+    Status ready = (co_await as_result(within(ctx, options_.connect_timeout, [this](Ctx& soon) {
+                     return greet(soon);
+                   }))).status();
     if (!ready) {
-      status_ = ready;
+      if (ready == Errc::deadline_exceeded)
+        ready = Status(Errc::unavailable, options_.address.to_string() + ": no answer");
+      status_ = std::move(ready);
+      connection_->close(status_);
       continue;
     }
     status_ = ok;

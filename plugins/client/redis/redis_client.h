@@ -51,6 +51,7 @@ class RedisClient {
   Task<> watch(Ctx& ctx);
   Task<> again(Ctx& ctx);
   Task<> ping(Ctx& ctx);
+  Task<> greet(Ctx& ctx);
   Status absent() const;
 
   Core& core_;
@@ -59,7 +60,7 @@ class RedisClient {
   const Events events_;
   Made connection_;
   Status status_;
-  Backoff backoff_;
+  Backoff backoff_{server_backoff()};
   Scope scope_;
 };
 

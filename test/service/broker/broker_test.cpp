@@ -14,6 +14,7 @@
 #include "m3/plugin/builtin.h"
 #include "m3/plugin/registry.h"
 #include "m3/testing/catch.h"
+#include "m3/testing/chaos_proxy.h"
 #include "m3/testing/real_service.h"
 
 using m3::as_result;
@@ -138,9 +139,10 @@ struct Kind {
   std::string name;
   std::unique_ptr<RealService> server;  // null: none is needed
   std::shared_ptr<m3::SharedParts> shared = std::make_shared<m3::SharedParts>();
-  std::string config(const std::string& more = "") const {
+  std::string config(const std::string& more = "", const m3::HostPort& through = {}) const {
     if (!server) return "[broker.local]\n" + more;
-    const std::string address = "\"" + server->address().to_string() + "\"\n";
+    const m3::HostPort& at = through.port ? through : server->address();
+    const std::string address = "\"" + at.to_string() + "\"\n";
     return name == "redis" ? "[broker.redis]\naddress = " + address + more
                            : "[broker.nats]\nservers = [" + address + "]\n" + more;
   }
@@ -279,6 +281,30 @@ TEST_CASE("broker: a server that is frozen is found silent, and used again when 
     }));
     one->unsubscribe("t", ear);
     one->unsubscribe("other", other);
+  }
+}
+
+TEST_CASE("broker: a connection that falls silent while it is made is left again") {
+  for (const std::string& name : kinds(false)) {
+    INFO(name);
+    const Kind kind = make(name);
+    auto proxy = m3::testing::ChaosProxy::start(kind.server->address());
+    REQUIRE(proxy.is_ok());
+    using Way = m3::testing::ChaosProxy::Way;
+    App one(kind.config("connect_timeout = \"300ms\"\n", (*proxy)->address()), kind.shared);
+    REQUIRE(one.started.is_ok());
+    Ear ear;
+    REQUIRE(one.subscribe("t", ear).is_ok());
+    // Redis says PONG and nothing more, NATS the beginning of its INFO.
+    (*proxy)->black_hole_at(7, Way::to_client);
+    const std::uint64_t before = (*proxy)->accepted();
+    (*proxy)->cut_all();
+    CHECK(soon([&] { return (*proxy)->accepted() >= before + 3; }));
+    (*proxy)->behave();  // what is silent stays so
+    CHECK(soon([&] { return ear.again() >= 1; }));
+    auto other = kind.app();
+    CHECK(soon([&] { return other->publish("t", "x").is_ok() && !ear.heard().empty(); }));
+    one.unsubscribe("t", ear);
   }
 }
 
