@@ -40,8 +40,8 @@ Status App::Impl::make_parts() {
     address = *std::move(parsed);
   }
   generation = nanoseconds_since_1970();
-  make_runtime();
-  Status made = make_plugins();
+  Status made = make_runtime();
+  if (made) made = make_plugins();
   if (made) made = make_node();
   if (made) made = make_services();
   if (made) made = make_admin();
@@ -49,16 +49,22 @@ Status App::Impl::make_parts() {
   return made;
 }
 
-void App::Impl::make_runtime() {
-  if (embedding.runtime) {
-    runtime = embedding.runtime;
-  } else {
-    own_runtime = std::make_unique<Runtime>(config.runtime_config());
+Status App::Impl::make_runtime() {
+  runtime = embedding.runtime;
+  if (!runtime) {
+    try {
+      own_runtime = std::make_unique<Runtime>(config.runtime_config());
+    } catch (const std::exception& e) {  // each core needs a few files of its own
+      return Status(Errc::resource_exhausted, std::string("cannot make the event loops: ") +
+                                                  e.what() +
+                                                  " (raise the limit of open files: ulimit -n)");
+    }
     runtime = own_runtime.get();
   }
   MetricOptions metric_options;
   metric_options.constant_labels = {{"app", id.to_string()}};
   metrics = std::make_shared<MetricRegistry>(std::move(metric_options));
+  return ok;
 }
 
 Status App::Impl::make_node() {

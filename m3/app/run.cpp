@@ -3,7 +3,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
+#include <optional>
 
 #include "m3/app/detail/app_impl.h"
 #include "m3/app/detail/signal_watch.h"
@@ -98,13 +100,25 @@ int App::Impl::inspect(const CommandLine& line) {
   return kOk;
 }
 
+Status App::Impl::watch_signals(std::optional<app_detail::SignalWatch>& watch) {
+  try {
+    watch.emplace(core(), [this](int signal) { on_signal(signal); });
+  } catch (const std::exception& e) {
+    return Status(Errc::resource_exhausted, std::string("cannot wait for signals: ") + e.what() +
+                                                " (raise the limit of open files: ulimit -n)");
+  }
+  return ok;
+}
+
 Task<> App::Impl::live() {
+  std::optional<app_detail::SignalWatch> watch;
+  Status watching = watch_signals(watch);
+  if (!watching) co_return watching;
   Host* host = &app;
   work_ctx.emplace(core(), Deadline::never(), host);
   stop_ctx.emplace(core(), Deadline::never(), host);
   scope.emplace(core(), host);
   wake.emplace(1);
-  app_detail::SignalWatch watch(core(), [this](int signal) { on_signal(signal); });
 
   Task<> up = bring_up(*work_ctx);
   Status outcome = (co_await as_result(std::move(up))).status();

@@ -22,7 +22,9 @@ Status to_status(const boost::system::error_code& error) {
     code = Errc::permission_denied;
   else if (error == net::address_in_use)
     code = Errc::already_exists;
-  return Status(code, error.message());
+  std::string text = error.message();
+  if (error == net::no_descriptors) text += " (raise the limit of open files: ulimit -n)";
+  return Status(code, std::move(text));
 }
 
 }  // namespace m3

@@ -23,6 +23,10 @@
 
 namespace m3 {
 
+namespace app_detail {
+class SignalWatch;
+}
+
 /// A configuration file, decoded.
 struct LoadedConfig {
   AppConfig app;
@@ -49,7 +53,7 @@ struct App::Impl {
   // ---- life: life.cpp
   Status prepare();  ///< loads, makes runtime, node and services; nothing runs yet
   Status make_parts();
-  void make_runtime();
+  Status make_runtime();
   Status make_plugins();
   Status make_node();
   Status make_services();
@@ -86,6 +90,7 @@ struct App::Impl {
   // ---- the program: run.cpp
   int run(const std::vector<std::string>& words, const std::string& program);
   int inspect(const CommandLine& line);
+  Status watch_signals(std::optional<app_detail::SignalWatch>& watch);
   Task<> live();
   void on_signal(int signal);
   void ask_to_stop();
