@@ -34,6 +34,14 @@ class FaultSer final : public FaultService {
     mode_ = req.mode();
     co_return BehaveRsp();
   }
+  m3::Task<RelayRsp> relay(m3::Ctx& ctx, const RelayReq& req) override {
+    FaultClient others(app_);
+    const CountReq nothing;
+    auto answer = co_await m3::as_result(others.count(ctx, nothing, m3::to::app(req.to())));
+    RelayRsp rsp;
+    rsp.set_outcome(answer.is_ok() ? "ok" : answer.status().to_string());
+    co_return rsp;
+  }
   m3::Task<CountRsp> count(m3::Ctx&, const CountReq&) override {
     CountRsp rsp;
     {

@@ -22,7 +22,7 @@ TEST_CASE("fault: kill -9 of a stateless instance under load") {
 
   const TimePoint at = now();
   one.kill9();
-  one.process().wait();
+  one.wait();
   const TimePoint dead = now();
   REQUIRE(load.more_calls(400));
   const std::size_t in_flight =
@@ -59,7 +59,7 @@ TEST_CASE("fault: SIGTERM of a stateless instance under load") {
 
   const TimePoint at = now();
   one.terminate();
-  CHECK(one.process().wait() == 0);
+  CHECK(one.wait() == 0);
   row.note("it left after " + ms(now() - at));
   REQUIRE(load.more_calls(200));
   const auto calls = load.calls();

@@ -19,7 +19,8 @@ class Instance {
 
   const std::string& id() const { return id_; }
   const m3::HostPort& address() const { return address_; }
-  seed::Process& process() { return *process_; }
+  const seed::Process& process() const { return *process_; }
+  int wait() { return process_->wait(); }
   std::string output() const { return process_->output(); }
   void kill9() { process_->signal(9); }
   void terminate() { process_->signal(15); }
