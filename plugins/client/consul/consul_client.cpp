@@ -43,7 +43,7 @@ std::string consul_escape(std::string_view text) {
 /// Listed as busy while an exchange runs.
 class ConsulClient::Busy {
  public:
-  Busy(Agent& agent, HttpConnection* connection) : agent_(agent), connection_(connection) {
+  Busy(Agent& agent, AgentConnection* connection) : agent_(agent), connection_(connection) {
     agent_.busy.push_back(connection_);
   }
   Busy(const Busy&) = delete;
@@ -52,7 +52,7 @@ class ConsulClient::Busy {
 
  private:
   Agent& agent_;
-  HttpConnection* connection_;
+  AgentConnection* connection_;
 };
 
 ConsulClient::ConsulClient(Core& core, std::string name, ConsulOptions options)
@@ -103,7 +103,7 @@ Task<ConsulResponse> ConsulClient::send_to(Ctx& ctx, std::size_t agent, ConsulRe
 
 Task<ConsulResponse> ConsulClient::attempt(Ctx& ctx, std::size_t agent,
                                            const ConsulRequest& request) {
-  const HttpRequest http = http_of(request);
+  const AgentRequest http = http_of(request);
   const Nanos limit =
       request.index ? longest(request.wait, options_.request_timeout) : options_.request_timeout;
   auto answer = co_await as_result(within(
@@ -126,8 +126,8 @@ Task<ConsulResponse> ConsulClient::attempt(Ctx& ctx, std::size_t agent,
   co_return out;
 }
 
-Task<HttpResponse> ConsulClient::exchange(Ctx& ctx, std::size_t agent, const HttpRequest& request,
-                                          bool repeatable) {
+Task<AgentAnswer> ConsulClient::exchange(Ctx& ctx, std::size_t agent, const AgentRequest& request,
+                                         bool repeatable) {
   for (;;) {
     Made connection = take_idle(agents_[agent]);
     const bool reused = connection != nullptr;
@@ -138,10 +138,10 @@ Task<HttpResponse> ConsulClient::exchange(Ctx& ctx, std::size_t agent, const Htt
     Status status;
     {
       const Busy busy(agents_[agent], connection.get());
-      Task<HttpResponse> asking = connection->exchange(ctx, request, options_.max_response);
+      Task<AgentAnswer> asking = connection->exchange(ctx, request, options_.max_response);
       auto answer = co_await as_result(std::move(asking));
       if (answer.is_ok()) {
-        HttpResponse out = *std::move(answer);
+        AgentAnswer out = *std::move(answer);
         keep(agents_[agent], std::move(connection));
         co_return out;
       }
@@ -155,7 +155,7 @@ Task<HttpResponse> ConsulClient::exchange(Ctx& ctx, std::size_t agent, const Htt
 
 Task<ConsulClient::Made> ConsulClient::connect(Ctx& ctx, std::size_t agent) {
   auto made = co_await as_result(within(ctx, options_.connect_timeout, [&](Ctx& soon) {
-    return HttpConnection::connect(soon, address(agent));
+    return AgentConnection::connect(soon, address(agent));
   }));
   if (made.is_ok()) co_return made;
   Status status = std::move(made).status();
@@ -185,12 +185,12 @@ void ConsulClient::keep(Agent& agent, Made connection) {
 /// An agent that is silent would keep the blocking queries waiting until they end by themselves.
 void ConsulClient::give_up(std::size_t agent, const Status& why) {
   agents_[agent].idle.clear();
-  const std::vector<HttpConnection*> busy = agents_[agent].busy;
-  for (HttpConnection* connection : busy) connection->close(why);
+  const std::vector<AgentConnection*> busy = agents_[agent].busy;
+  for (AgentConnection* connection : busy) connection->close(why);
 }
 
-HttpRequest ConsulClient::http_of(const ConsulRequest& request) const {
-  HttpRequest out;
+AgentRequest ConsulClient::http_of(const ConsulRequest& request) const {
+  AgentRequest out;
   out.method = request.method;
   out.target = request.target;
   if (request.index) {
@@ -205,7 +205,7 @@ HttpRequest ConsulClient::http_of(const ConsulRequest& request) const {
   return out;
 }
 
-Status ConsulClient::error_of(std::size_t agent, const HttpResponse& response) const {
+Status ConsulClient::error_of(std::size_t agent, const AgentAnswer& response) const {
   std::string said = response.body;
   // No Consul does so, but what it says goes into logs.
   for (std::size_t at = 0; !options_.token.empty();) {

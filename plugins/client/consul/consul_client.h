@@ -13,7 +13,7 @@
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
 #include "m3/base/host_port.h"
-#include "plugins/client/consul/http_connection.h"
+#include "plugins/client/consul/agent_connection.h"
 
 namespace m3 {
 
@@ -77,26 +77,26 @@ class ConsulClient {
   std::size_t connections() const;
 
  private:
-  using Made = std::unique_ptr<HttpConnection>;
+  using Made = std::unique_ptr<AgentConnection>;
   struct Agent {
     struct Idle {
       Made connection;
       TimePoint since;
     };
-    std::deque<Idle> idle;              // the one used last is at the back
-    std::vector<HttpConnection*> busy;  // an exchange runs
+    std::deque<Idle> idle;               // the one used last is at the back
+    std::vector<AgentConnection*> busy;  // an exchange runs
   };
   class Busy;
 
   Task<ConsulResponse> attempt(Ctx& ctx, std::size_t agent, const ConsulRequest& request);
-  Task<HttpResponse> exchange(Ctx& ctx, std::size_t agent, const HttpRequest& request,
-                              bool repeatable);
+  Task<AgentAnswer> exchange(Ctx& ctx, std::size_t agent, const AgentRequest& request,
+                             bool repeatable);
   Task<Made> connect(Ctx& ctx, std::size_t agent);
   Made take_idle(Agent& agent);
   void keep(Agent& agent, Made connection);
   void give_up(std::size_t agent, const Status& why);
-  HttpRequest http_of(const ConsulRequest& request) const;
-  Status error_of(std::size_t agent, const HttpResponse& response) const;
+  AgentRequest http_of(const ConsulRequest& request) const;
+  Status error_of(std::size_t agent, const AgentAnswer& response) const;
 
   Core& core_;
   const std::string name_;

@@ -95,12 +95,13 @@ TEST_CASE("consul: a silent agent is found out before the queries that wait ther
                     "wait = \"10m\"\nrequest_timeout = \"300ms\"\ncheck_interval = \"500ms\"\n");
   Ear ear;
   hearer->watch(kService, ear);
-  CHECK(soon([&] { return ear.lists() == 1; }));
+  CHECK(soon([&] { return ear.lists() >= 1; }));
   consul->freeze();
   CHECK(soon([&] { return ear.unreachable() > 0; }));
   CHECK(ear.why().text().find("did not answer within 300ms") != std::string::npos);
+  const int lists = ear.lists();
   consul->thaw();
-  CHECK(soon([&] { return ear.lists() == 2; }));
+  CHECK(soon([&] { return ear.lists() > lists; }));
 }
 
 TEST_CASE("consul: of two agents the one that lives is used") {

@@ -14,14 +14,14 @@
 
 namespace m3 {
 
-struct HttpRequest {
+struct AgentRequest {
   std::string method = "GET";
   std::string target = "/";  ///< path and query, encoded already
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
 };
 
-struct HttpResponse {
+struct AgentAnswer {
   unsigned status = 0;
   std::string body;
   std::uint64_t consul_index = 0;  ///< X-Consul-Index; 0: none, or no number
@@ -29,16 +29,16 @@ struct HttpResponse {
 
 /// One connection of HTTP/1.1, kept alive between requests, one request at a time. Core-local;
 /// owned by ConsulClient. An error leaves it closed.
-class HttpConnection {
+class AgentConnection {
  public:
-  static Task<std::unique_ptr<HttpConnection>> connect(Ctx& ctx, HostPort address);
-  HttpConnection(const HttpConnection&) = delete;
-  HttpConnection& operator=(const HttpConnection&) = delete;
-  ~HttpConnection();  ///< no exchange may run then
+  static Task<std::unique_ptr<AgentConnection>> connect(Ctx& ctx, HostPort address);
+  AgentConnection(const AgentConnection&) = delete;
+  AgentConnection& operator=(const AgentConnection&) = delete;
+  ~AgentConnection();  ///< no exchange may run then
 
   /// unavailable: lost; maybe_executed unless nothing was sent. resource_exhausted: the body is
   /// over `most_bytes`. data_loss: no HTTP. Both outlive the task.
-  Task<HttpResponse> exchange(Ctx& ctx, const HttpRequest& request, std::size_t most_bytes);
+  Task<AgentAnswer> exchange(Ctx& ctx, const AgentRequest& request, std::size_t most_bytes);
   /// Open, and the other side has sent nothing unasked, its good-bye neither.
   bool usable() const;
   /// What is under way fails with `why`.
@@ -46,7 +46,7 @@ class HttpConnection {
 
  private:
   struct Impl;
-  explicit HttpConnection(std::unique_ptr<Impl> impl);
+  explicit AgentConnection(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

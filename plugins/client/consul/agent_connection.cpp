@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "plugins/client/consul/http_connection.h"
+#include "plugins/client/consul/agent_connection.h"
 
 #include <sys/socket.h>
 
@@ -26,7 +26,7 @@ using Parser = http::response_parser<http::string_body>;
 constexpr std::size_t kReadBytes = 16u << 10;
 constexpr std::uint32_t kMostHeaderBytes = 32u << 10;
 
-std::string bytes_of(const HttpRequest& request, const std::string& host) {
+std::string bytes_of(const AgentRequest& request, const std::string& host) {
   http::request<http::string_body> out;
   out.version(11);
   out.method_string(request.method);
@@ -50,13 +50,13 @@ std::uint64_t number_of(boost::beast::string_view text) {
 
 }  // namespace
 
-struct HttpConnection::Impl {
+struct AgentConnection::Impl {
   Impl(Core& core, HostPort where)
       : address(std::move(where)), name(address.to_string()), socket(io_context(core)) {}
 
   Task<> open(Ctx& ctx);
   Task<> send(Ctx& ctx, const std::string& bytes);
-  Task<HttpResponse> receive(Ctx& ctx, std::size_t most_bytes);
+  Task<AgentAnswer> receive(Ctx& ctx, std::size_t most_bytes);
   Status close(Status why) {
     boost::system::error_code ignored;
     socket.close(ignored);
@@ -78,7 +78,7 @@ struct HttpConnection::Impl {
   Status closed;
 };
 
-Task<> HttpConnection::Impl::open(Ctx& ctx) {
+Task<> AgentConnection::Impl::open(Ctx& ctx) {
   boost::system::error_code error;
   const auto literal = asio::ip::make_address(address.host, error);
   if (!error) {
@@ -94,12 +94,12 @@ Task<> HttpConnection::Impl::open(Ctx& ctx) {
   co_return ok;
 }
 
-Task<> HttpConnection::Impl::send(Ctx& ctx, const std::string& bytes) {
+Task<> AgentConnection::Impl::send(Ctx& ctx, const std::string& bytes) {
   co_await asio::async_write(socket, asio::buffer(bytes), use_task(ctx));
   co_return ok;
 }
 
-Task<HttpResponse> HttpConnection::Impl::receive(Ctx& ctx, std::size_t most_bytes) {
+Task<AgentAnswer> AgentConnection::Impl::receive(Ctx& ctx, std::size_t most_bytes) {
   Parser parser;
   parser.eager(true);
   parser.body_limit(most_bytes);
@@ -127,7 +127,7 @@ Task<HttpResponse> HttpConnection::Impl::receive(Ctx& ctx, std::size_t most_byte
     if (error) co_return status;
   }
   auto& message = parser.get();
-  HttpResponse out;
+  AgentAnswer out;
   out.status = message.result_int();
   out.consul_index = number_of(message["X-Consul-Index"]);
   const bool keep = message.keep_alive();
@@ -136,25 +136,25 @@ Task<HttpResponse> HttpConnection::Impl::receive(Ctx& ctx, std::size_t most_byte
   co_return out;
 }
 
-HttpConnection::HttpConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-HttpConnection::~HttpConnection() = default;
+AgentConnection::AgentConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+AgentConnection::~AgentConnection() = default;
 
-Task<std::unique_ptr<HttpConnection>> HttpConnection::connect(Ctx& ctx, HostPort address) {
-  std::unique_ptr<HttpConnection> made(
-      new HttpConnection(std::make_unique<Impl>(ctx.core(), std::move(address))));
+Task<std::unique_ptr<AgentConnection>> AgentConnection::connect(Ctx& ctx, HostPort address) {
+  std::unique_ptr<AgentConnection> made(
+      new AgentConnection(std::make_unique<Impl>(ctx.core(), std::move(address))));
   Task<> opening = made->impl_->open(ctx);
   Status opened = (co_await as_result(std::move(opening))).status();
   if (!opened) co_return made->impl_->failed(std::move(opened), ctx).not_executed();
   co_return made;
 }
 
-Task<HttpResponse> HttpConnection::exchange(Ctx& ctx, const HttpRequest& request,
+Task<AgentAnswer> AgentConnection::exchange(Ctx& ctx, const AgentRequest& request,
                                             std::size_t most_bytes) {
   const std::string bytes = bytes_of(request, impl_->name);
   Task<> sending = impl_->send(ctx, bytes);
   Status sent = (co_await as_result(std::move(sending))).status();
   if (!sent) co_return impl_->failed(std::move(sent), ctx);
-  Task<HttpResponse> receiving = impl_->receive(ctx, most_bytes);
+  Task<AgentAnswer> receiving = impl_->receive(ctx, most_bytes);
   auto received = co_await as_result(std::move(receiving));
   if (received.is_ok()) co_return received;
   Status status = std::move(received).status();
@@ -162,7 +162,7 @@ Task<HttpResponse> HttpConnection::exchange(Ctx& ctx, const HttpRequest& request
   co_return ours ? impl_->close(std::move(status)) : impl_->failed(std::move(status), ctx);
 }
 
-bool HttpConnection::usable() const {
+bool AgentConnection::usable() const {
   if (!impl_->closed.is_ok() || impl_->buffer.size() > 0) return false;
   char byte = 0;
   const auto got = ::recv(const_cast<tcp::socket&>(impl_->socket).native_handle(), &byte, 1,
@@ -170,6 +170,6 @@ bool HttpConnection::usable() const {
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-void HttpConnection::close(const Status& why) { (void)impl_->close(why); }
+void AgentConnection::close(const Status& why) { (void)impl_->close(why); }
 
 }  // namespace m3
