@@ -159,6 +159,12 @@ Result<HostPort> AppConfig::advertised(std::uint16_t port) const {
   return address;
 }
 
+bool AppConfig::admin_is_beside(const HostPort& address) const {
+  auto where = HostPort::parse(admin.listen);
+  if (!where.is_ok()) return false;
+  return !is_loopback(where->host) || is_loopback(address.host);
+}
+
 RuntimeConfig AppConfig::runtime_config() const {
   RuntimeConfig out;
   out.cores = cores;

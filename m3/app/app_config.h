@@ -64,6 +64,8 @@ struct AppConfig {
 
   /// Where others find it, when it listens on `port`. invalid_argument: nobody can say.
   Result<HostPort> advertised(std::uint16_t port) const;
+  /// Whether the admin port is found beside that address: one on 127.0.0.1 is not, from elsewhere.
+  bool admin_is_beside(const HostPort& address) const;
   RuntimeConfig runtime_config() const;
   RpcConfig rpc_config() const;
   /// This one with those keys of `fresh` that may change while an app runs.

@@ -347,13 +347,13 @@ Task<> App::Impl::tell_router(Ctx& ctx) {
   self.weight = config.weight;
   self.state = state;
   self.version = version;
-  self.admin_port = admin ? admin->port() : 0;
   auto where = config.advertised(address.port);
   if (!where.is_ok()) {
     if (router->reaches_other_processes()) co_return std::move(where).status();
     where = HostPort{"127.0.0.1", address.port};
   }
   self.address = *std::move(where);
+  if (admin && config.admin_is_beside(self.address)) self.admin_port = admin->port();
   Task<> told = router->announce(ctx, std::move(self));
   co_await std::move(told);
   co_return ok;

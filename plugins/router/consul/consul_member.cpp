@@ -78,7 +78,9 @@ ConsulRegistration consul_registration(const Member& member, const ConsulCheckTi
   out.check.deregister_after = times.deregister_after;
   if (member.admin_port) {
     const HostPort admin{member.address.host, member.admin_port};
-    out.check.http = "http://" + admin.to_string() + "/health/ready";
+    // One that drains is not ready, on purpose, and still gets the calls that name it.
+    const bool drains = member.state == MemberState::draining;
+    out.check.http = "http://" + admin.to_string() + (drains ? "/health/live" : "/health/ready");
     out.check.interval = times.interval;
     out.check.timeout = std::max<Duration>(times.interval, 1s);
     out.check.failures_before_critical = kFailures;

@@ -26,8 +26,9 @@ std::string consul_name_prefix(std::string_view env);
 /// The check's id.
 std::string consul_check_id(const AppId& id);
 
-/// The id is env.world.func.ins. With an admin port Consul asks the app's /health/ready; without
-/// one the app itself must say that it lives, every `interval`.
+/// The id is env.world.func.ins. With an admin port Consul asks the app's /health/ready, or
+/// /health/live while it drains; without one the app itself must say that it lives, every
+/// `interval`.
 ConsulRegistration consul_registration(const Member& member, const ConsulCheckTimes& times);
 
 /// invalid_argument: it is no instance of m3; the text says why. Maintenance reads as cordoned.

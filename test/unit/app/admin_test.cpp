@@ -266,3 +266,15 @@ TEST_CASE("admin: an app that an operator drains is not ready until it is called
   CHECK(tool.stop().is_ok());
   CHECK(talk.stop().is_ok());
 }
+
+TEST_CASE("admin: a port that only this machine reaches is not told to others") {
+  m3::AppConfig config;
+  config.admin.listen = "127.0.0.1:9101";
+  CHECK(config.admin_is_beside({"127.0.0.1", 22105}));
+  CHECK(config.admin_is_beside({"::1", 22105}));
+  CHECK_FALSE(config.admin_is_beside({"10.0.0.7", 22105}));
+  config.admin.listen = "0.0.0.0:9101";
+  CHECK(config.admin_is_beside({"10.0.0.7", 22105}));
+  config.admin.listen = "10.0.0.7:9101";
+  CHECK(config.admin_is_beside({"10.0.0.7", 22105}));
+}

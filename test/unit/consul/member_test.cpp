@@ -68,6 +68,9 @@ TEST_CASE("consul member: names are good for DNS, and begin with their environme
 TEST_CASE(
     "consul member: an app with an admin port is asked there, another one must say it lives") {
   Member member = whole();
+  CHECK(m3::consul_registration(member, {2s, 90s}).check.http ==
+        "http://10.0.0.1:4712/health/live");  // it drains, and is not ready on purpose
+  member.state = MemberState::cordoned;
   auto asked = m3::consul_registration(member, {2s, 90s}).check;
   CHECK(asked.id == "m3:dev.world_1.Role.12");
   CHECK(asked.http == "http://10.0.0.1:4712/health/ready");
