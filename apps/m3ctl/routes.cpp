@@ -27,8 +27,8 @@ struct Row {
   }
   std::string_view answers() const {
     if (!there.answers) return "no";
-    const bool other = member->generation != 0 && there.generation != 0 &&
-                       member->generation != there.generation;
+    const bool other =
+        member->generation != 0 && there.generation != 0 && member->generation != there.generation;
     return other ? "another start" : "yes";
   }
 };

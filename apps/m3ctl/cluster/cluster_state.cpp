@@ -20,8 +20,7 @@ Json describe(const MemberState& member) {
   out["state"] = member.phase_name();
   out["pid"] = member.process.pid();
   out["address"] = member.plan.address.to_string();
-  if (member.plan.is_app())
-    out["admin"] = member.plan.admin ? Json(member.plan.admin->to_string()) : Json(nullptr);
+  if (member.plan.admin) out["admin"] = member.plan.admin->to_string();
   out["log"] = member.plan.log;
   out["restarts"] = member.restarts;
   out["started_unix_ms"] = member.started_unix_ms;

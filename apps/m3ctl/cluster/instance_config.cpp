@@ -103,6 +103,7 @@ Status good_key(const std::string& key) {
   if (key.empty() || key.front() == '.' || key.back() == '.' || key.find("..") != std::string::npos)
     return wrong("\"" + key + "\" is no key: write it as \"router.consul.addresses\"");
   if (key == "listen") return wrong("say where the instances listen in ports");
+  if (key == "admin.listen") return wrong("m3ctl up chooses it: m3ctl ps shows where it is");
   if (key == "id") return wrong("the id is made of env, world, func and the instance's number");
   return m3::ok;
 }

@@ -107,7 +107,7 @@ Result<Member> plan_redis(const ClusterFile& file, const std::string& folder, Po
               "",
               "--appendonly",
               config.keep_data ? "yes" : "no"};
-  out.ready = {out.address, "PING\r\n", kPong.size(), false};
+  out.ready = {out.address, "PING\r\n", kPong.size()};
   out.is_ready = [](const Answer& answer) { return answer.text.starts_with(kPong); };
   return out;
 }
@@ -118,7 +118,7 @@ Result<Member> plan_nats(const ClusterFile& file, PortFinder& ports) {
   Member out;
   out.address = {kHost, *port};
   out.argv = {find_service(Service::nats), "-a", kHost, "-p", std::to_string(*port)};
-  out.ready = {out.address, "", kInfo.size(), false};
+  out.ready = {out.address, "", kInfo.size()};
   out.is_ready = [](const Answer& answer) { return answer.text.starts_with(kInfo); };
   return out;
 }

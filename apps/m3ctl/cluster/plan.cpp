@@ -13,7 +13,6 @@
 #include "apps/m3ctl/cluster/ports.h"
 #include "apps/m3ctl/cluster/process.h"
 #include "apps/m3ctl/cluster/run_folder.h"
-#include "m3/app/app_config.h"
 #include "m3/base/app_id.h"
 #include "m3/config/print.h"
 
@@ -43,13 +42,6 @@ std::string find_binary(const ClusterFile& file, const std::string& name) {
 
 std::string id_of(const ClusterFile::App& app, const std::string& func, unsigned number) {
   return fmt::format("{}.{}.{}.{}", app.env, app.world, func, number);
-}
-
-/// Whether apps have an admin port that tells their health and metrics.
-bool has_admin_port() {
-  static const bool has =
-      m3::config_reference<m3::AppConfig>("", "").find("`admin.listen`") != std::string::npos;
-  return has;
 }
 
 /// Makes one plan; its functions are called in the order of their definition.
@@ -158,20 +150,11 @@ class Planner {
     out.name = id;
     out.log = plan_.folder + "/" + id + ".log";
     out.address = {kHost, app.ports.list.empty() ? free_port() : app.ports.list[number - 1]};
-    ask_for_health(out);
+    out.admin = HostPort{kHost, free_port()};
+    out.ready = http_get(*out.admin, "/health/ready");
+    out.is_ready = [](const Answer& answer) { return is_http_ok(answer.text); };
     peers_.push_back(id + "@" + out.address.to_string());
     return out;
-  }
-
-  void ask_for_health(Member& member) {
-    if (!has_admin_port()) {
-      member.ready = {member.address, "", 0, true};
-      member.is_ready = [](const Answer& answer) { return answer.connected; };
-      return;
-    }
-    member.admin = HostPort{kHost, free_port()};
-    member.ready = http_get(*member.admin, "/health/ready");
-    member.is_ready = [](const Answer& answer) { return is_http_ok(answer.text); };
   }
 
   std::uint16_t free_port() {

@@ -37,17 +37,18 @@ class Talk {
       : question_(other.question_),
         answer_(other.answer_),
         socket_(std::exchange(other.socket_, -1)),
+        connected_(other.connected_),
         sent_(other.sent_) {}
   Talk& operator=(Talk&&) = delete;
   ~Talk() { end(); }
 
   bool ended() const { return socket_ < 0; }
   pollfd wish() const {
-    const bool writes = !answer_->connected || sent_ < question_->send.size();
+    const bool writes = !connected_ || sent_ < question_->send.size();
     return {socket_, static_cast<short>(writes ? POLLOUT : POLLIN), 0};
   }
   void go_on() {
-    if (!answer_->connected && (!finish_connect() || question_->only_connect)) return end();
+    if (!connected_ && !finish_connect()) return end();
     if (sent_ < question_->send.size()) return write_more();
     read_more();
   }
@@ -57,8 +58,8 @@ class Talk {
     int error = 0;
     socklen_t size = sizeof(error);
     getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size);
-    answer_->connected = error == 0;
-    return answer_->connected;
+    connected_ = error == 0;
+    return connected_;
   }
   void write_more() {
     const ssize_t done =
@@ -82,6 +83,7 @@ class Talk {
   const Question* question_;
   Answer* answer_;
   int socket_ = -1;
+  bool connected_ = false;
   std::size_t sent_ = 0;
 };
 
@@ -116,7 +118,7 @@ Question http_get(const m3::HostPort& address, const std::string& path) {
   return {address,
           fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path,
                       address.to_string()),
-          0, false};
+          0};
 }
 
 bool is_http_ok(const std::string& answer) {

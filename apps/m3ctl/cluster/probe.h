@@ -13,12 +13,10 @@ namespace m3ctl {
 struct Question {
   m3::HostPort address;  ///< host: an IPv4 address
   std::string send;      ///< empty: listen only
-  std::size_t enough =
-      0;  ///< bytes of the answer after which to stop; 0: until the other side ends
-  bool only_connect = false;
+  /// Bytes of the answer after which to stop; 0: until the other side ends.
+  std::size_t enough = 0;
 };
 struct Answer {
-  bool connected = false;
   std::string text;  ///< what came in time
 };
 

@@ -167,8 +167,7 @@ void Supervisor::look(Clock::time_point now, bool at_all) {
   for (MemberState& member : members_) {
     if (!member.process.running()) continue;
     const bool starting = member.phase == Phase::starting;
-    if (starting || (at_all && !member.plan.ready.only_connect))
-      ask(member, member.plan.ready, false);
+    if (starting || at_all) ask(member, member.plan.ready, false);
     if (at_all && !starting && member.plan.admin)
       ask(member, http_get(*member.plan.admin, "/metrics"), true);
   }
