@@ -103,8 +103,7 @@ eventually "Consul lists it as draining" state_is "$service.1" draining
 expect_calls 12 random
 case $answered in *multi.1*) bad "random still went to multi.1: $answered" ;; esac
 good "random: 12 calls, $answered"
-expect_calls 2 "p2p:$service.1"
-good "P2P: 2 calls, $answered"
+shown call "$service.1" Hello '{"Req": "Ann"}'
 shown uncordon "$service.1"
 eventually "Consul lists it as serving" state_is "$service.1" serving
 

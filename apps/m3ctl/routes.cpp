@@ -42,6 +42,13 @@ std::string uptime(std::uint64_t generation) {
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
+/// One that drains sends whoever connects away, and serves those who call nevertheless.
+bool serves(const std::string& id, const Options& options) {
+  auto session = Session::open(id, options);
+  return session.is_ok() &&
+         (*session)->describe(m3::to::app(id), true, std::chrono::seconds(1)).is_ok();
+}
+
 std::string as_text(const std::vector<Row>& rows, const std::string& source) {
   std::vector<std::vector<std::string>> cells{
       {"INSTANCE", "ADDRESS", "STATE", "ANSWERS", "UPTIME", "WEIGHT", "VERSION"}};
@@ -81,8 +88,11 @@ Status run_routes(const Options& options) {
                       target + " tells who is there");
   const std::vector<Session::Reached> reached = (*session)->reach();
   std::vector<Row> rows;
-  for (std::size_t i = 0; i < reached.size(); ++i)
+  for (std::size_t i = 0; i < reached.size(); ++i) {
     rows.push_back({&(*session)->members()[i], reached[i]});
+    if (!reached[i].answers && rows[i].member->state == m3::MemberState::draining)
+      rows[i].there.answers = serves(rows[i].member->id.to_string(), options);
+  }
   const std::string& source = (*session)->source();
   std::fputs((options.json ? as_json(rows, source) : as_text(rows, source)).c_str(), stdout);
   return m3::ok;

@@ -108,9 +108,9 @@ Status Session::start(const Options& options) {
   if (by_address) {
     Member member;
     member.address = *m3::HostPort::parse(target_.key);
-    (void)address_.add_address(member.address).is_ok();  // it is the only one
+    (void)direct_.add_address(member.address).is_ok();  // it is the only one
     members_.push_back(std::move(member));
-    directory_.resolver = &address_;
+    directory_.resolver = &direct_;
   } else {
     auto made = Routing::make(source_, own_id(), runtime_, metrics_);
     if (!made.is_ok()) return std::move(made).status();
@@ -139,7 +139,13 @@ Status Session::find_members(const Options& options) {
     if (target_.text.empty() || (target_.is_service() ? member.id.service_id() == target_.service
                                                       : member.id.to_string() == target_.text))
       members_.push_back(member);
-  return members_.empty() ? nowhere(known) : Status();
+  if (members_.empty()) return nowhere(known);
+  if (!target_.is_address() && !target_.is_service()) {
+    // An operator's call to one instance goes there, also when its checks fail and others shun it.
+    directory_.resolver = &direct_;
+    return direct_.add(members_.front().id, members_.front().address);
+  }
+  return m3::ok;
 }
 
 /// A list in a file does not change by waiting; what a discovery knows does.
@@ -267,13 +273,8 @@ std::vector<Session::Reached> Session::reach() {
   });
   found.resize(members_.size());
   std::vector<Reached> out;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    out.push_back({found[i] != 0, found[i]});
-    // One that drains sends whoever connects away, and serves those who call nevertheless.
-    if (found[i] == 0 && members_[i].state == m3::MemberState::draining)
-      out.back().answers =
-          describe(m3::to::app(key_of(members_[i])), true, std::chrono::seconds(1)).is_ok();
-  }
+  out.reserve(found.size());
+  for (std::uint64_t generation : found) out.push_back({generation != 0, generation});
   return out;
 }
 

@@ -85,8 +85,8 @@ class Session {
   RouteSource source_;
   m3::Runtime runtime_;
   m3::MetricRegistry metrics_;
-  m3::StaticResolver address_;        // of a target that is one
-  std::unique_ptr<Routing> routing_;  // of others
+  m3::StaticResolver direct_;         // of a target that is an address or one app
+  std::unique_ptr<Routing> routing_;  // not of an address
   Directory directory_;
   std::optional<m3::RpcNode> node_;
   std::vector<m3::Member> members_;
