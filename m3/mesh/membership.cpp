@@ -39,25 +39,30 @@ void Membership::set_instance(MeshEntry& entry, const Member& member) {
   entry.instance = make_instance(member, slots_);
 }
 
-/// Those that the list does not name go, or are doubted. True when one went.
-bool Membership::drop_missing() {
+/// Those that the list does not name are doubted, or go. True when one went.
+bool Membership::drop_missing(TimePoint now) {
   std::size_t known = 0;
   std::size_t missing = 0;
   for (const auto& [id, one] : by_id_) {
-    if (!one.at->second.listed) continue;
+    const MeshEntry& entry = one.at->second;
+    if (!entry.listed && entry.until == TimePoint::max()) continue;  // of an earlier loss
     ++known;
     if (!one.named) ++missing;
   }
-  const bool believed = !may_forget_ || missing * 2 < known;
+  if (missing == 0) return false;
+  const bool lost_memory = missing == known || (missing >= 2 && missing * 2 >= known);
   bool changed = false;
-  for (auto at = by_id_.begin(); missing > 0 && at != by_id_.end();) {
+  for (auto at = by_id_.begin(); at != by_id_.end();) {
     MeshEntry& entry = at->second.at->second;
-    if (at->second.named || !entry.listed) {
+    if (at->second.named) {
       ++at;
       continue;
     }
-    --missing;
-    if (!believed) {
+    if (may_forget_) {
+      if (lost_memory)
+        entry.until = TimePoint::max();
+      else if (entry.listed)
+        entry.until = now + kGrace;
       entry.listed = false;
       ++at;
       continue;
@@ -81,6 +86,7 @@ bool Membership::take(Member member) {
   MeshEntry& entry = known.at->second;
   const bool first = !std::exchange(known.taken, true);
   entry.listed = true;
+  entry.until = TimePoint::max();
   if (!fresh) {
     // An old answer, or of two with one generation the later.
     if (member.generation < entry.member.generation) return false;
@@ -94,23 +100,24 @@ bool Membership::take(Member member) {
   return true;
 }
 
-bool Membership::on_list(std::vector<Member> list) {
+bool Membership::on_list(std::vector<Member> list, TimePoint now) {
   bool changed = !std::exchange(heard_, true);
   for (const Member& member : list) {
     const auto found = by_id_.find(member.id);
     if (found != by_id_.end()) found->second.named = true;
   }
-  changed |= drop_missing();
+  changed |= drop_missing(now);
   for (Member& member : list) changed |= take(std::move(member));
   for (auto& [id, one] : by_id_) one.named = one.taken = false;
   return changed;
 }
 
-bool Membership::on_probe(const Instance& instance, bool answered) {
+bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now) {
   const auto at = by_id_.find(instance.id);
-  if (answered || at == by_id_.end()) return false;
+  if (at == by_id_.end()) return false;
   MeshEntry& entry = at->second.at->second;
   if (entry.listed || entry.instance.get() != &instance) return false;
+  if (answered && now < entry.until) return false;
   gone_.push_back(std::move(entry.instance));
   entries_.erase(at->second.at);
   by_id_.erase(at);

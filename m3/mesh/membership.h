@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "m3/async/clock.h"
 #include "m3/plugin/router.h"
 #include "m3/rpc/peers.h"
 
@@ -35,12 +37,16 @@ struct MeshEntry {
   Member member;
   std::shared_ptr<const Instance> instance;
   std::uint64_t id_hash = 0;  ///< hash_of_id()
-  bool listed = true;         ///< false: its registry no longer names it, but it answered
+  bool listed = true;         ///< false: its registry no longer names it, but it may answer
+  TimePoint until = TimePoint::max();  ///< not listed: the registry's word is taken then
 };
 
-/// Who belongs to one service. Judges what the registry says: an empty list, or one that lacks half
-/// of those known or more, is not believed until those missing were asked themselves. Pure: told of
-/// lists and of probes, never waits. Used by one thread at a time.
+/// Who belongs to one service. Judges what the registry says. Those that a list lacks are asked
+/// themselves, and are gone when they do not answer or are leaving. Those that answer are kept for
+/// kGrace, as a registry that was frozen drops many one by one before it lists them again; and for
+/// good, when the list is empty, or when those that went within kGrace are two or more and half of
+/// the service: that is a registry which lost its memory. Pure: told of lists and of probes, never
+/// waits. Used by one thread at a time.
 class Membership {
  public:
   using Entries = std::map<AppId, MeshEntry, InstanceLess>;
@@ -49,11 +55,13 @@ class Membership {
   explicit Membership(std::shared_ptr<SlotPool> slots, bool may_forget = true)
       : slots_(std::move(slots)), may_forget_(may_forget) {}
 
+  static constexpr Nanos kGrace = std::chrono::seconds(2);
+
   /// A list from the router. True when entries() changed. Of several generations of one id the
   /// newest counts.
-  bool on_list(std::vector<Member> list);
+  bool on_list(std::vector<Member> list, TimePoint now);
   /// A doubtful instance answered, or did not. True when entries() changed.
-  bool on_probe(const Instance& instance, bool answered);
+  bool on_probe(const Instance& instance, bool answered, TimePoint now);
 
   /// In the order of instance_less.
   const Entries& entries() const noexcept { return entries_; }
@@ -71,7 +79,7 @@ class Membership {
     bool taken = false;
   };
   using ById = std::unordered_map<AppId, Known>;
-  bool drop_missing();
+  bool drop_missing(TimePoint now);
   bool take(Member member);
   void set_instance(MeshEntry& entry, const Member& member);
 

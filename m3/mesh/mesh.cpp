@@ -63,7 +63,7 @@ Mesh::Mesh(Runtime& runtime, Router& router, MeshConfig config, MetricRegistry& 
       unreachable_(
           metrics.counter("m3_mesh_router_unreachable_total", "Times the router had no answer")),
       doubted_(metrics.counter("m3_mesh_lists_doubted_total",
-                               "Lists not believed before those missing were asked")),
+                               "Lists that lacked instances, so that those were asked")),
       changes_(metrics.counter("m3_mesh_changes_total", "Changes of a service's instances")),
       scope_(runtime.core(0)) {}
 
@@ -239,6 +239,7 @@ void Mesh::on_unreachable(const ServiceId&, const Status& why) {
 
 /// The news become what every core sees.
 void Mesh::advance(const ServiceId& service, Watched& watched) {
+  watched.news.at = runtime_.core(0).now();
   if (watched.busy || stopped_) return;
   if (watched.size <= kInstancesInline) {
     Roster::Edition edition = watched.roster->take(std::exchange(watched.news, {}));
@@ -293,14 +294,14 @@ void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
   scope_.spawn("probe", probe(scope_.ctx(), service));
 }
 
-/// Asks those that the registry dropped all at once, until it lists them again or they are gone.
+/// Asks those that the registry dropped, until it lists them again or they are gone.
 Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
   Watched& watched = *watched_.at(service);
+  log::info("{}: {} instances are no longer listed; asking them", service.to_string(),
+            watched.doubtful.size());
   for (;;) {
     const auto doubtful = watched.doubtful;
     if (doubtful.empty()) break;
-    log::warn("{}: {} instances are no longer listed; asking them", service.to_string(),
-              doubtful.size());
     for (std::size_t from = 0; from < doubtful.size(); from += kProbesAtOnce) {
       const std::size_t count = std::min(kProbesAtOnce, doubtful.size() - from);
       Task<std::vector<bool>> all = ask_all(ctx, std::span(doubtful).subspan(from, count));

@@ -41,9 +41,9 @@ Roster::Edition Roster::edition(std::shared_ptr<const Snapshot> snapshot) {
 
 Roster::Edition Roster::take(News news) {
   bool changed = news.hash && !std::exchange(wants_hash_, true) && membership_.heard();
-  if (news.list) changed |= membership_.on_list(*std::move(news.list));
+  if (news.list) changed |= membership_.on_list(*std::move(news.list), news.at);
   for (const auto& [instance, answered] : news.probes)
-    changed |= membership_.on_probe(*instance, answered);
+    changed |= membership_.on_probe(*instance, answered, news.at);
   if (!changed) return edition(nullptr);
   auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries());
   table_due_ = false;

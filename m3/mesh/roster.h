@@ -21,6 +21,7 @@ class Roster {
   struct News {
     std::optional<std::vector<Member>> list;  ///< the newest that the router gave
     std::vector<std::pair<std::shared_ptr<const Instance>, bool>> probes;  ///< did it answer?
+    TimePoint at{};                                                        ///< when it is judged
     bool hash = false;  ///< from now on, snapshots have a hash table
     bool empty() const noexcept { return !list && probes.empty() && !hash; }
   };

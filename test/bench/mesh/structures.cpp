@@ -241,13 +241,13 @@ void measure_changes(JsonLine& line, int instances, int changes) {
 void measure_balance(JsonLine& line, int instances, int keys) {
   m3::Membership membership(std::make_shared<m3::SlotPool>());
   auto list = members(instances);
-  membership.on_list(list);
+  membership.on_list(list, {});
   const auto service = *m3::ServiceId::parse("bench.world1.echo");
   const m3::Snapshot before(service, membership.entries());
   const std::string gone = list[static_cast<std::size_t>(instances) / 2].id.to_string();
   std::erase_if(list, [&](const m3::Member& m) { return m.id.to_string() == gone; });
   m3::Membership fewer(std::make_shared<m3::SlotPool>());
-  fewer.on_list(list);
+  fewer.on_list(list, {});
   const m3::Snapshot after(service, fewer.entries());
   // By slot first: a key's owner is its slot's.
   std::vector<std::size_t> in_slot(m3::kHashSlots);

@@ -186,7 +186,10 @@ class History {
     std::size_t missing = 0;
     for (int ins : given_)
       if (!listed.contains(ins)) ++missing;
-    const bool believed = missing == 0 || missing * 2 < given_.size();
+    // At least: the mesh also remembers those that went a moment ago.
+    const bool lost_memory =
+        missing > 0 && (missing == given_.size() || (missing >= 2 && missing * 2 >= given_.size()));
+    const bool believed = !lost_memory;
     std::vector<Member> members;
     for (int ins = 1; ins <= kInstances; ++ins) {
       Truth& truth = truths_[static_cast<std::size_t>(ins - 1)];

@@ -6,6 +6,7 @@
 using m3::Member;
 using m3::Membership;
 using mesh_test::member;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -17,13 +18,17 @@ struct Judge {
       out += std::string(id.ins()) + (entry.listed ? "" : "?") + " ";
     return out;
   }
-  bool list(std::vector<Member> members) { return membership.on_list(std::move(members)); }
+  bool list(std::vector<Member> members) { return membership.on_list(std::move(members), clock); }
   bool list(std::initializer_list<int> ins) {
     std::vector<Member> members;
     members.reserve(ins.size());
     for (int i : ins) members.push_back(member(i));
-    return membership.on_list(std::move(members));
+    return membership.on_list(std::move(members), clock);
   }
+  bool probe(const m3::Instance& instance, bool answered) {
+    return membership.on_probe(instance, answered, clock);
+  }
+  m3::TimePoint clock;
   const m3::Instance& at(int ins) const {
     return *membership.entries().at(member(ins).id).instance;
   }
@@ -40,8 +45,34 @@ TEST_CASE("membership: lists are believed, the first empty one too") {
   CHECK(judge.list({10, 9, 2}));
   CHECK(judge.now() == "2 9 10 ");
   CHECK_FALSE(judge.list({2, 9, 10}));
-  CHECK(judge.list({2, 9}));  // a third of them
-  CHECK(judge.now() == "2 9 ");
+}
+
+TEST_CASE("membership: the registry's word is taken after a moment, and at once for the silent") {
+  Judge judge;
+  judge.list({1, 2, 3});
+  CHECK_FALSE(judge.list({1, 2}));
+  CHECK(judge.now() == "1 2 3? ");
+  CHECK_FALSE(judge.probe(judge.at(3), true));
+  judge.clock += Membership::kGrace - 1ms;
+  CHECK_FALSE(judge.probe(judge.at(3), true));
+  CHECK_FALSE(judge.list({1, 2}));  // said again: the time runs on
+  judge.clock += 1ms;
+  CHECK(judge.probe(judge.at(3), true));
+  CHECK(judge.now() == "1 2 ");
+  // One of two, too: an instance that is not well is not kept for being there.
+  CHECK_FALSE(judge.list({1}));
+  judge.clock += Membership::kGrace;
+  CHECK(judge.probe(judge.at(2), true));
+  // It does not answer, or is leaving.
+  judge.list({1, 2, 3});
+  CHECK_FALSE(judge.list({1, 2}));
+  CHECK(judge.probe(judge.at(3), false));
+  // It is listed again within its time.
+  CHECK_FALSE(judge.list({1}));
+  CHECK_FALSE(judge.list({1, 2}));
+  judge.clock += 1h;
+  CHECK_FALSE(judge.probe(judge.at(2), true));
+  CHECK(judge.now() == "1 2 ");
 }
 
 TEST_CASE("membership: an empty list, or one that lacks half or more, is doubted") {
@@ -56,21 +87,40 @@ TEST_CASE("membership: an empty list, or one that lacks half or more, is doubted
   judge.list({1});
   CHECK(judge.now() == "1 2? 3? 4? ");
   // Each is asked, and only those that are silent go.
-  CHECK_FALSE(judge.membership.on_probe(judge.at(2), true));
-  CHECK(judge.membership.on_probe(judge.at(3), false));
+  CHECK_FALSE(judge.probe(judge.at(2), true));
+  CHECK(judge.probe(judge.at(3), false));
   CHECK(judge.now() == "1 2? 4? ");
-  // Fewer may go at once; those of a larger rolling restart say themselves that they leave.
-  Judge half;
-  half.list({1, 2, 3, 4, 5});
-  CHECK(half.list({1, 2, 3}));
-  CHECK(half.now() == "1 2 3 ");
-  CHECK(half.list({1, 2}));
-  CHECK_FALSE(half.list({1}));
-  CHECK(half.now() == "1 2? ");
+  judge.clock += 1h;
+  CHECK_FALSE(judge.probe(judge.at(2), true));
+  CHECK(judge.now() == "1 2? 4? ");
+}
+
+TEST_CASE("membership: a registry that drops one after the other is doubted as well") {
+  Judge judge;
+  judge.list({1, 2, 3, 4});
+  for (int left = 3; left >= 0; --left) {
+    std::vector<Member> members;
+    for (int i = 1; i <= left; ++i) members.push_back(member(i));
+    CHECK_FALSE(judge.list(std::move(members)));
+    judge.clock += 100ms;
+  }
+  judge.clock += 1h;
+  for (int i = 1; i <= 4; ++i) CHECK_FALSE(judge.probe(judge.at(i), true));
+  CHECK(judge.now() == "1? 2? 3? 4? ");
+  // Slowly, each by itself, they are taken out.
+  Judge slow;
+  slow.list({1, 2, 3, 4});
+  slow.list({1, 2, 3});
+  slow.clock += Membership::kGrace;
+  CHECK(slow.probe(slow.at(4), true));
+  slow.list({1, 2});
+  slow.clock += Membership::kGrace;
+  CHECK(slow.probe(slow.at(3), true));
+  CHECK(slow.now() == "1 2 ");
 }
 
 TEST_CASE("membership: a list that is somebody's word is believed whatever it lacks") {
-  Judge judge{Membership(std::make_shared<m3::SlotPool>(), false)};
+  Judge judge{Membership(std::make_shared<m3::SlotPool>(), false), {}};
   judge.list({1, 2, 3});
   CHECK(judge.list({1}));
   CHECK(judge.now() == "1 ");
@@ -83,7 +133,7 @@ TEST_CASE("membership: a single one that leaves is asked too") {
   judge.list({1});
   judge.list({});
   CHECK(judge.now() == "1? ");
-  CHECK(judge.membership.on_probe(judge.at(1), false));
+  CHECK(judge.probe(judge.at(1), false));
   CHECK(judge.now().empty());
 }
 
@@ -97,7 +147,7 @@ TEST_CASE("membership: the newest generation of an id counts, and a probe of the
   CHECK(judge.at(1).generation == 7);
   CHECK(old->slot != judge.at(1).slot);
   judge.list({});
-  CHECK_FALSE(judge.membership.on_probe(*old, false));
+  CHECK_FALSE(judge.probe(*old, false));
   CHECK(judge.now() == "1? ");
 }
 

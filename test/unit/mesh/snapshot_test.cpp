@@ -20,7 +20,7 @@ namespace {
 struct Seen {
   explicit Seen(const std::vector<m3::Member>& members)
       : membership(std::make_shared<m3::SlotPool>()), peers(sim.core()) {
-    (void)membership.on_list(members);
+    (void)membership.on_list(members, m3::TimePoint());
     snapshot.emplace(members.front().id.service_id(), membership.entries());
   }
   const m3::Instance& at(const std::string& id) { return *snapshot->named(id); }
