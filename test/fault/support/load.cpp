@@ -62,7 +62,7 @@ Task<> Load::pace(Ctx& ctx) {
 
 Task<> Load::one(std::size_t index) {
   WorkReq req;
-  req.set_id(index);
+  req.set_id(options_.first_id + index);
   req.set_work_ms(options_.work_ms);
   TimePoint deadline;
   {

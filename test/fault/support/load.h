@@ -39,7 +39,8 @@ class Load {
  public:
   struct Options {
     std::string id = "dev.w.load.1";
-    std::string config;  ///< with the router; the rest of the app's file
+    std::uint64_t first_id = 0;  ///< of its calls; no two loads may share one
+    std::string config;          ///< with the router; the rest of the app's file
     double per_second = 200;
     std::vector<Nanos> timeouts = {std::chrono::seconds(1)};  ///< in turn
     unsigned work_ms = 0;                                     ///< how long each handler takes
