@@ -499,8 +499,12 @@ void CallOp::forget() noexcept {
 }
 
 void CallOp::detach() noexcept {
+  const Status why = ctx().status();
+  // Whose deadline it was, the context's or the call's, says nothing about the instance.
+  if (phase_ == Phase::waiting && why == Errc::deadline_exceeded)
+    caller_.note(connection_->instance(), why);
   forget();
-  tally(ctx().status());
+  tally(why);
 }
 
 bool CallOp::ends_itself_when_cancelled() noexcept { return phase_ == Phase::intercepted; }

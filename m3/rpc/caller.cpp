@@ -94,22 +94,29 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
   ReachOp(Ctx& ctx, Link& link) : CtxOp(ctx), link_(link.shared_from_this()) {}
   ReachOp(ReachOp&& other) noexcept : CtxOp(other.ctx()), link_(other.link_) {}
   bool start(async_detail::Waiter& waiter) {
-    if (refused() || link_->ready()) return true;
+    if (refused() || note_who()) return true;
     error() = link_->wait(*this);
     if (!error().is_ok()) return true;
     suspend(waiter);
     return false;
   }
-  std::uint64_t take() const {
-    const auto* connection = link_->ready();
-    return connection ? connection->peer().generation : 0;
-  }
+  std::uint64_t take() const { return generation_; }
 
  private:
-  void on_link_ready() override { finish_later(); }
+  /// Now: one that is leaving says good-bye right behind its hello.
+  bool note_who() {
+    const auto* connection = link_->ready();
+    if (connection) generation_ = connection->peer().generation;
+    return connection;
+  }
+  void on_link_ready() override {
+    note_who();
+    finish_later();
+  }
   void on_link_failed(const Status& why) override { finish_later(why); }
   void detach() noexcept override { link_->leave(*this); }
   const std::shared_ptr<Link> link_;
+  std::uint64_t generation_ = 0;
 };
 
 /// Waits as long as a call would for a first instance. Never fails but by its context.

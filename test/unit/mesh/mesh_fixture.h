@@ -100,7 +100,8 @@ class Server final : public RoleService {
       node_.accept(std::move(stream));
     });
   }
-  m3::Task<WhoRsp> who(m3::Ctx&, const WhoReq&) override {
+  m3::Task<WhoRsp> who(m3::Ctx& ctx, const WhoReq&) override {
+    if (hangs) co_await m3::sleep(ctx, std::chrono::hours(1));
     if (fails_with != m3::Errc::ok) co_return m3::Status(fails_with, "as told");
     WhoRsp rsp;
     rsp.set_id(self_.id.to_string());
@@ -121,6 +122,7 @@ class Server final : public RoleService {
   const m3::Member& self() const { return self_; }
 
   m3::Errc fails_with = m3::Errc::ok;
+  bool hangs = false;
 
  private:
   m3::RpcNode::Options options() const {

@@ -91,6 +91,38 @@ CO_TEST("mesh: one whose answers are errors is left out for a while, but never m
   co_await three.die(ctx);
 }
 
+CO_TEST(
+    "mesh: one that lets its callers' deadlines pass is left out, whosever deadlines they are") {
+  Wires wires;
+  Server one(sim, wires, member(1)), two(sim, wires, member(2));
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, {member(1), member(2)});
+  one.hangs = true;
+  int late = 0;
+  for (int i = 0; i < 100; ++i) {
+    // The caller's own deadline: the call has none that is sooner.
+    const auto answer = co_await as_result(
+        m3::within(ctx, 50ms, [&](Ctx& soon) { return caller.ask(soon, m3::to::random()); }));
+    if (answer.is_ok() ? contains(*answer, "deadline_exceeded") : true) ++late;
+  }
+  CHECK(late == 5);
+  CHECK(ejected(caller) == 1);
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+  co_await two.die(ctx);
+}
+
+CO_TEST("mesh: one that is leaving still says who it is") {
+  Wires wires;
+  Server leaving(sim, wires, member(1, 7));
+  Caller caller(sim, wires);
+  co_await know(ctx, caller, {member(1, 7)});
+  co_await leaving.node().leave(ctx);
+  CHECK(co_await caller.mesh().generation_at(ctx, member(1, 7)) == 7);
+  co_await caller.stop(ctx);
+  co_await leaving.die(ctx);
+}
+
 CO_TEST("mesh: the first call waits for the router's first answer") {
   Wires wires;
   Server one(sim, wires, member(1));
