@@ -13,12 +13,12 @@
 #include "m3/async/countdown.h"
 #include "m3/async/scope.h"
 #include "m3/obs/log.h"
+#include "plugins/broker/nats/nats_buffer.h"
 
 namespace m3 {
 namespace {
 
 using boost::asio::ip::tcp;
-constexpr std::size_t kReadAtOnce = 64u << 10;
 
 }  // namespace
 
@@ -32,6 +32,7 @@ struct NatsConnection::Impl {
         scope(core) {}
 
   Task<> dial(Ctx& ctx);
+  Task<> fill(Ctx& ctx);
   Task<NatsOp> first(Ctx& ctx);
   Task<> greet(Ctx& ctx, const NatsLogin& login);
   Task<> read(Ctx& ctx);
@@ -45,8 +46,8 @@ struct NatsConnection::Impl {
   const OnMessage on_message;
   tcp::socket socket;
   NatsInfo info;
-  std::string in;         // what was read and not yet taken
-  std::size_t taken = 0;  // of `in`
+  NatsBuffer in;
+  std::size_t taken = 0;  // of what first() gave
   std::string out;
   Channel<int> wake;  // the writer's
   bool alive = true;
@@ -86,25 +87,30 @@ Task<> NatsConnection::Impl::dial(Ctx& ctx) {
   co_return ok;
 }
 
+Task<> NatsConnection::Impl::fill(Ctx& ctx) {
+  const std::span<char> room = in.room();
+  auto got = co_await as_result(
+      socket.async_read_some(boost::asio::buffer(room.data(), room.size()), use_task(ctx)));
+  if (!got.is_ok())
+    co_return Status(Errc::unavailable,
+                     address.to_string() + ": " + std::string(got.status().text()));
+  in.filled(*got);
+  co_return ok;
+}
+
 /// The next operation while the reader does not run yet. Its views end with the next call.
 Task<NatsOp> NatsConnection::Impl::first(Ctx& ctx) {
-  in.erase(0, std::exchange(taken, 0));
+  in.take(std::exchange(taken, 0));
   for (;;) {
-    NatsReader reader(in, info.max_payload);
+    NatsReader reader(in.unread(), info.max_payload);
     NatsOp op;
     if (reader.next(op)) {
       taken = reader.consumed();
       co_return op;
     }
     if (reader.failed()) co_return Status(reader.status());
-    const std::size_t had = in.size();
-    in.resize(had + kReadAtOnce);
-    auto got = co_await as_result(
-        socket.async_read_some(boost::asio::buffer(in.data() + had, kReadAtOnce), use_task(ctx)));
-    in.resize(had + (got.is_ok() ? *got : 0));
-    if (!got.is_ok())
-      co_return Status(Errc::unavailable,
-                       address.to_string() + ": " + std::string(got.status().text()));
+    Task<> filling = fill(ctx);
+    co_await std::move(filling);
   }
 }
 
@@ -153,22 +159,18 @@ void NatsConnection::Impl::handle(const NatsOp& op) {
 }
 
 Task<> NatsConnection::Impl::read(Ctx& ctx) {
-  in.erase(0, std::exchange(taken, 0));
+  in.take(std::exchange(taken, 0));
   while (alive) {
-    NatsReader reader(in, info.max_payload);
+    NatsReader reader(in.unread(), info.max_payload);
     for (NatsOp op; alive && reader.next(op);) {
       handle(op);
       reader.set_max_payload(info.max_payload);
     }
     if (reader.failed()) co_return end(reader.status()), ok;
-    in.erase(0, reader.consumed());
-    const std::size_t had = in.size();
-    in.resize(had + kReadAtOnce);
-    auto got = co_await as_result(
-        socket.async_read_some(boost::asio::buffer(in.data() + had, kReadAtOnce), use_task(ctx)));
-    in.resize(had + (got.is_ok() ? *got : 0));
-    if (!got.is_ok())
-      end(Status(Errc::unavailable, address.to_string() + ": " + std::string(got.status().text())));
+    in.take(reader.consumed());
+    Task<> filling = fill(ctx);
+    const Status filled = (co_await as_result(std::move(filling))).status();
+    if (!filled) end(filled);
   }
   co_return ok;
 }
