@@ -24,6 +24,8 @@ namespace {
 constexpr int kMaxPasses = 64;
 /// Events in one turn, so that the first of them does not wait long for its answer to be sent.
 constexpr int kMostEvents = 64;
+/// Bytes read in one turn, likewise: with large frames a second read costs more than a send saves.
+constexpr std::size_t kMostBytes = 64u << 10;
 /// Passes of the loop with one event each before it looks for a second.
 constexpr unsigned kLookAfter = 16;
 }  // namespace
@@ -57,7 +59,8 @@ struct Core::Io {
     if (!surely && !crowded && ++calm_passes % kLookAfter != 0) return;
     Turn turn(core);
     int events = 0;
-    while (events < kMostEvents && context.poll_one()) ++events;
+    read_bytes = 0;
+    while (events < kMostEvents && read_bytes < kMostBytes && context.poll_one()) ++events;
     crowded = events > 0;
   }
 
@@ -66,10 +69,15 @@ struct Core::Io {
   int wake_fd;
   std::unique_ptr<EdgeWatch> watch;
   bool crowded = false;
+  std::size_t read_bytes = 0;  // in gather()
   unsigned calm_passes = 0;
 };
 
 asio::io_context& io_context(Core& core) { return core.io().context; }
+
+void async_detail::count_read(Core& core, std::size_t bytes) noexcept {
+  core.io().read_bytes += bytes;
+}
 
 Core::Core(Options options, const Clock& clock)
     : options_(options),

@@ -22,7 +22,15 @@
 #endif
 #endif
 
+namespace m3 {
+class Core;
+}
+
 namespace m3::async_detail {
+
+/// Bytes were read from a socket of this core, on its thread: after many the turn is to end soon,
+/// so that the other side has work again.
+void count_read(Core& core, std::size_t bytes) noexcept;
 
 /// Watches one non-blocking descriptor. Core-local; the descriptor stays the caller's, who closes
 /// it after close(). Callbacks get `arg`, from the loop.

@@ -219,6 +219,7 @@ void TcpStream::read() {
     got = ::recv(fd_, to + tail_size_, room, MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
   if (got <= 0) return nothing_to_read(got < 0 ? errno : 0);
+  async_detail::count_read(core_, static_cast<std::size_t>(got));
   if (!gather && tail_size_ > 0) std::memcpy(to, tail_.data.get(), tail_size_);
   show(to, tail_size_ + static_cast<std::size_t>(got));
   if (fd_ < 0) return;

@@ -116,8 +116,10 @@ class Service:
         end = time.monotonic() + 20
         while not answers(self.port):
             if self.process.poll() is not None or time.monotonic() > end:
+                with open(self.log.name, encoding="utf-8", errors="replace") as log:
+                    said = log.read()[-2000:]
                 self.close()
-                raise RuntimeError(f"{program} does not answer")
+                raise RuntimeError(f"{program} does not answer; it said: {said}")
             time.sleep(0.05)
 
     def _command(self, program):
@@ -130,7 +132,7 @@ class Service:
             return [path, "-a", "127.0.0.1", "-p", port]
         others = [f"-{kind}-port={free_port()}" for kind in ("serf-lan", "server")]
         return [path, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", f"-http-port={port}",
-                "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1", "-serf-wan-port=-1", *others]
+                "-dns-port=-1", "-grpc-port=-1", "-serf-wan-port=-1", *others]
 
     def close(self):
         if self.process.poll() is None:
