@@ -384,7 +384,8 @@ TEST_CASE(
   RealMesh real;
   for (unsigned i = 0; i < 2; ++i)
     real.on(i, [&](Ctx& ctx) { (void)real.mesh.snapshot(ctx.core(), kRole); });
-  while (!real.router.is_watched(kRole)) std::this_thread::sleep_for(1ms);
+  for (bool watched = false; !watched;)
+    real.on(0, [&](Ctx&) { watched = real.router.is_watched(kRole); });
   std::vector<m3::Member> list;
   for (std::size_t i = 1; i <= kMany; ++i) {
     list.push_back(member(static_cast<int>(i)));
