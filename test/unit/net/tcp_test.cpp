@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -277,6 +278,17 @@ TEST_CASE("tcp: a refused connect is unavailable and not executed, and leaks not
         }).is_ok());
 }
 
+namespace {
+
+bool system_knows(const char* name) {
+  addrinfo* found = nullptr;
+  const bool known = ::getaddrinfo(name, nullptr, nullptr, &found) == 0;
+  if (known) ::freeaddrinfo(found);
+  return known;
+}
+
+}  // namespace
+
 TEST_CASE("tcp: a name nobody knows is unavailable and not executed") {
   CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
           auto unknown =
@@ -284,6 +296,10 @@ TEST_CASE("tcp: a name nobody knows is unavailable and not executed") {
           CHECK(unknown.code() == Errc::unavailable);
           CHECK_FALSE(unknown.status().maybe_executed());
           CHECK(unknown.status().text().starts_with("look up no-such-host.invalid: "));
+          if (!system_knows("localhost")) {
+            WARN("this system does not know the name localhost (no /etc/hosts?)");
+            co_return ok;
+          }
           Duo duo = co_await make_duo(ctx, node);
           auto listener = TcpListener::listen(node.core, address(0, "localhost"),
                                               [](int fd, const std::string&) { ::close(fd); });
