@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/broadcast_codec.h"
 
+#include <cassert>
 #include <cstring>
 
+#include "m3/net/frame.h"
 #include "m3/plugin/broker.h"
 
 namespace m3 {
@@ -14,18 +16,38 @@ constexpr std::size_t kNameAt = kNumbersAt + 16;
 constexpr std::size_t kMostName = 255;
 constexpr std::size_t kMostTopic = 128;
 
+/// How many whole frames lie there, one after the other; 0: not only whole ones.
+std::uint64_t count_frames(std::string_view frames) {
+  std::uint64_t count = 0;
+  while (frames.size() >= kFrameHeaderSize) {
+    const FrameHeader header = read_header(frames.data());
+    if (header.length < kLeastLength || frame_size(header) > frames.size()) return 0;
+    frames.remove_prefix(frame_size(header));
+    ++count;
+  }
+  return frames.empty() ? count : 0;
+}
+
 }  // namespace
 
-std::string encode_broadcast(const BroadcastMessage& message) {
-  std::string out;
-  out.reserve(kNameAt + 1 + message.publisher.size() + message.frame.size());
+std::size_t broadcast_size(std::string_view publisher, std::size_t frames) {
+  return kNameAt + 1 + publisher.size() + frames;
+}
+
+void begin_broadcast(std::string& out, std::string_view publisher, std::uint64_t generation,
+                     std::uint64_t sequence) {
+  assert(publisher.size() <= kMostName && "an app id is shorter");
   out += kMagic;
-  out.append(reinterpret_cast<const char*>(&message.generation), 8);
-  out.append(reinterpret_cast<const char*>(&message.sequence), 8);
-  out += static_cast<char>(static_cast<unsigned char>(message.publisher.size()));
-  out += message.publisher.substr(0, kMostName);
-  out += message.frame;
-  return out;
+  out.append(reinterpret_cast<const char*>(&generation), 8);
+  out.append(reinterpret_cast<const char*>(&sequence), 8);
+  out += static_cast<char>(static_cast<unsigned char>(publisher.size()));
+  out += publisher;
+}
+
+std::string_view take_frame(std::string_view& frames) noexcept {
+  const std::string_view first = frames.substr(0, frame_size(read_header(frames.data())));
+  frames.remove_prefix(first.size());
+  return first;
 }
 
 Result<BroadcastMessage> decode_broadcast(std::string_view bytes) {
@@ -46,7 +68,10 @@ Result<BroadcastMessage> read_broadcast(std::string_view bytes) {
   if (bytes.size() < kNameAt + 1 + name) return wrong("the publisher's name is cut off");
   out.publisher = bytes.substr(kNameAt + 1, name);
   if (out.sequence == 0) return wrong("the sequence number is 0");
-  out.frame = bytes.substr(kNameAt + 1 + name);
+  out.frames = bytes.substr(kNameAt + 1 + name);
+  out.count = count_frames(out.frames);
+  if (out.count == 0) return wrong("what it carries is not whole frames");
+  if (out.sequence > ~std::uint64_t{0} - out.count) return wrong("the sequence number overflows");
   return out;
 }
 

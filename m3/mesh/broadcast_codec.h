@@ -10,16 +10,24 @@
 
 namespace m3 {
 
-/// What a broker carries for m3: who published, the how manieth message of that publisher to that
-/// topic it is, and one notify frame. docs/reference/wire.md has the bytes.
+/// What a broker carries for m3: who published, and one or more notify frames, of which the first
+/// is the how manieth of that publisher to that topic. docs/reference/wire.md has the bytes.
 struct BroadcastMessage {
   std::string_view publisher;  ///< app id
   std::uint64_t generation = 0;
-  std::uint64_t sequence = 0;  ///< from 1
-  std::string_view frame;
+  std::uint64_t sequence = 0;  ///< of the first frame, from 1
+  std::string_view frames;
+  std::uint64_t count = 0;  ///< how many frames; decoding says it
 };
 
-std::string encode_broadcast(const BroadcastMessage& message);
+/// Of a message with that many bytes of frames.
+std::size_t broadcast_size(std::string_view publisher, std::size_t frames);
+/// Appends all but the frames.
+void begin_broadcast(std::string& out, std::string_view publisher, std::uint64_t generation,
+                     std::uint64_t sequence);
+/// Cuts the first off `frames`, which decoding gave and which are not empty.
+std::string_view take_frame(std::string_view& frames) noexcept;
+
 /// The views point into `bytes`. invalid_argument: not one of ours.
 Result<BroadcastMessage> decode_broadcast(std::string_view bytes);
 /// The same, for who knows publishers: whether its name is an app id is not looked at.

@@ -29,16 +29,16 @@ struct Broadcasts::Delivery final : async_detail::Runnable {
         broadcasts(owner),
         node(to),
         publisher(message.publisher),
-        frame(message.frame),
+        frames(message.frames),
         deadline(until) {}
   static void fire(Runnable& work) {
     std::unique_ptr<Delivery> self(static_cast<Delivery*>(&work));
-    self->broadcasts.handle(self->node, self->frame, self->publisher, self->deadline);
+    self->broadcasts.handle(self->node, self->frames, self->publisher, self->deadline);
   }
   Broadcasts& broadcasts;
   RpcNode& node;
   const std::string publisher;
-  const std::string frame;
+  const std::string frames;
   const Deadline deadline;
 };
 
@@ -47,9 +47,7 @@ Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, AppId self, std::uint64
     : runtime_(runtime),
       broker_(broker),
       self_(std::move(self)),
-      generation_(generation),
       timeout_(timeout),
-      published_(metrics.counter("m3_broadcasts_published_total", "Notifies given to the broker")),
       received_(
           metrics.counter("m3_broadcasts_received_total", "Notifies that the broker brought")),
       missing_(metrics.counter("m3_broadcasts_missing_total",
@@ -58,13 +56,16 @@ Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, AppId self, std::uint64
       bad_(metrics.counter("m3_broadcasts_bad_total",
                            "Messages of a topic that could not be handled")),
       resubscribed_(metrics.counter("m3_broadcasts_resubscribed_total",
-                                    "Times the broker lost a subscription and found it again")) {}
+                                    "Times the broker lost a subscription and found it again")) {
+  if (broker_) publisher_.emplace(runtime.core(0), *broker_, self_, generation, metrics);
+}
 
 Broadcasts::~Broadcasts() = default;
 
 Task<> Broadcasts::start(Ctx& ctx, RpcNode& node) {
   node_ = &node;
   if (!broker_) co_return ok;
+  publisher_->start();
   joined_.insert(broadcast_topic(self_.service_id()));
   const auto topics = joined_;
   for (const std::string& topic : topics) {
@@ -76,8 +77,11 @@ Task<> Broadcasts::start(Ctx& ctx, RpcNode& node) {
 
 Task<> Broadcasts::stop(Ctx& ctx) {
   if (!std::exchange(node_, nullptr)) co_return ok;
-  if (broker_)
+  if (broker_) {
     for (const std::string& topic : joined_) broker_->unsubscribe(topic, *this);
+    Task<> sent = publisher_->stop(ctx);
+    co_await std::move(sent);
+  }
   joined_.clear();
   // Deliveries under way are gone when these have come back.
   for (unsigned i = 0; i < runtime_.size(); ++i)
@@ -136,22 +140,7 @@ Task<> Broadcasts::leave(Ctx& ctx, const WorldId& world, std::string topic) {
 // ---- on core 0
 
 Task<> Broadcasts::publish(Ctx&, std::string topic, std::string notify) {
-  std::uint64_t& last = sent_[topic];
-  BroadcastMessage message;
-  message.publisher = self_.to_string();
-  message.generation = generation_;
-  message.sequence = last + 1;
-  message.frame = notify;
-  const std::string bytes = encode_broadcast(message);
-  if (bytes.size() > broker_->max_payload())
-    co_return Status(Errc::invalid_argument, "a broadcast of " + std::to_string(bytes.size()) +
-                                                 " bytes is over the broker's limit of " +
-                                                 std::to_string(broker_->max_payload()));
-  Status status = broker_->publish(topic, bytes);
-  if (!status) co_return status;
-  ++last;
-  published_.inc();
-  co_return ok;
+  co_return publisher_->publish(topic, notify);
 }
 
 Task<> Broadcasts::subscribe(Ctx& ctx, std::string topic, std::string) {
@@ -198,40 +187,42 @@ bool Broadcasts::is_new(Heard& heard, bool first, const BroadcastMessage& messag
   const bool older = message.generation < heard.generation;
   if (!first &&
       (older || (message.generation == heard.generation && message.sequence <= heard.sequence))) {
-    again_.inc();
+    again_.add(message.count);
     return false;
   }
   if (!first && message.generation == heard.generation)
     missing_.add(message.sequence - heard.sequence - 1);
-  heard = {message.generation, message.sequence};
+  heard = {message.generation, message.sequence + message.count - 1};
   return true;
 }
 
 void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   if (!node_) return;
-  received_.inc();
   const auto bad = [&](std::string_view why) {
     bad_.inc();
     log::warn("topic {}: {}", topic, why);
   };
   auto message = read_broadcast(payload);
   if (!message.is_ok()) return bad(message.status().to_string());
+  received_.add(message->count);
   Topic& heard = heard_of(topic);
   bool first = false;
   Heard* publisher = heard_of(heard, message->publisher, first);
   if (!publisher) return bad("the publisher's name is no app id");
   if (!is_new(*publisher, first, *message)) return;
   const Deadline deadline(runtime_.core(0).now() + timeout_);
-  if (heard.core == 0) return handle(*node_, message->frame, message->publisher, deadline);
+  if (heard.core == 0) return handle(*node_, message->frames, message->publisher, deadline);
   runtime_.core(heard.core).post(*new Delivery(*this, *node_, *message, deadline));
 }
 
-void Broadcasts::handle(RpcNode& node, std::string_view frame, std::string_view publisher,
+void Broadcasts::handle(RpcNode& node, std::string_view frames, std::string_view publisher,
                         Deadline deadline) {
-  Status status = node.deliver(frame, deadline, publisher);
-  if (status) return;
-  bad_.inc();
-  log::warn("a broadcast of {}: {}", publisher, status.to_string());
+  while (!frames.empty()) {
+    Status status = node.deliver(take_frame(frames), deadline, publisher);
+    if (status) continue;
+    bad_.inc();
+    log::warn("a broadcast of {}: {}", publisher, status.to_string());
+  }
 }
 
 void Broadcasts::on_resubscribed(std::string_view topic) {

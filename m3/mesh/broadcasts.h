@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "m3/async/runtime.h"
 #include "m3/mesh/broadcast_codec.h"
+#include "m3/mesh/publisher.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/broker.h"
 #include "m3/rpc/broadcaster.h"
@@ -21,8 +23,8 @@ class RpcNode;
 /// BroadCast and MultiCast over the app's broker, at most once and in the order of each publisher
 /// and topic. A message is handled as a notify that came over a connection: same dispatcher,
 /// interceptors and handlers, on the core that its topic hashes to, within `timeout`. Receivers
-/// count what is missing. Owned by the app; core 0, but for the functions of Broadcaster, which
-/// every core calls.
+/// count what is missing. Those of one turn to one topic go as one message (Publisher). Owned by
+/// the app; core 0, but for the functions of Broadcaster, which every core calls.
 class Broadcasts final : public Broadcaster, Broker::Subscriber {
  public:
   /// `broker` may be null: then topics are refused, and to_all() is left to the caller's fan-out.
@@ -79,19 +81,18 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Heard* heard_of(Topic& topic, std::string_view publisher, bool& first);
   /// Counts gaps; false: it was heard before.
   bool is_new(Heard& heard, bool first, const BroadcastMessage& message);
-  void handle(RpcNode& node, std::string_view frame, std::string_view publisher, Deadline deadline);
+  void handle(RpcNode& node, std::string_view frames, std::string_view publisher,
+              Deadline deadline);
 
   Runtime& runtime_;
   Broker* const broker_;
   const AppId self_;
-  const std::uint64_t generation_;
   const Nanos timeout_;
   RpcNode* node_ = nullptr;  // while started
   std::set<std::string, std::less<>> joined_;
-  std::unordered_map<std::string, std::uint64_t> sent_;  // the last number, by topic
+  std::optional<Publisher> publisher_;  // where there is a broker
   ByName<Topic> heard_;
   ByName<Topic>::value_type* last_heard_ = nullptr;
-  Counter published_;
   Counter received_;
   Counter missing_;
   Counter again_;

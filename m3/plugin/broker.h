@@ -43,6 +43,9 @@ class Broker : public Plugin {
   /// No callback follows.
   virtual void unsubscribe(std::string_view topic, Subscriber& subscriber) = 0;
 
+  /// What publish() would answer to one more message if `waiting` bytes were published before it:
+  /// OK, unavailable or resource_exhausted.
+  virtual Status can_publish(std::size_t waiting) const = 0;
   /// Queues the message; it leaves when the turn ends. unavailable: not connected.
   /// resource_exhausted: what waits to be sent is over the configured limit. invalid_argument: over
   /// max_payload(). An app hears its own messages too.

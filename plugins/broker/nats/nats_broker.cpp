@@ -208,13 +208,19 @@ void NatsBroker::unsubscribe(std::string_view topic, Subscriber& subscriber) {
   topics_.erase(at);
 }
 
-Status NatsBroker::publish(std::string_view topic, std::string_view payload) {
+Status NatsBroker::can_publish(std::size_t waiting) const {
   if (!status_) return Status(Errc::unavailable, "broker.nats: " + status_.text()).not_executed();
+  return connection_->can_publish(waiting);
+}
+
+Status NatsBroker::publish(std::string_view topic, std::string_view payload) {
+  if (Status can = can_publish(0); !can) return can;
   if (payload.size() > max_payload_)
     return Status(Errc::invalid_argument, "a message of " + std::to_string(payload.size()) +
                                               " bytes is over the server's max_payload of " +
                                               std::to_string(max_payload_));
-  return connection_->publish(topic, payload);
+  connection_->publish(topic, payload);
+  return ok;
 }
 
 void NatsBroker::on_message(std::uint64_t sid, std::string_view payload) {

@@ -230,16 +230,19 @@ Task<> NatsConnection::stop(Ctx& ctx) {
   co_return ok;
 }
 
-Status NatsConnection::publish(std::string_view subject, std::string_view payload) {
+Status NatsConnection::can_publish(std::size_t more) const {
   if (!impl_->alive) return Status(impl_->why).not_executed();
-  if (impl_->out.size() > impl_->max_pending)
+  if (impl_->out.size() + more > impl_->max_pending)
     return Status(Errc::resource_exhausted,
                   "too much waits to be sent to nats at " + impl_->address.to_string())
         .not_executed();
+  return ok;
+}
+
+void NatsConnection::publish(std::string_view subject, std::string_view payload) {
   std::string head = "PUB ";
   head.append(subject).append(" ").append(std::to_string(payload.size())).append("\r\n");
   impl_->append(head, payload, "\r\n");
-  return ok;
 }
 
 void NatsConnection::subscribe(std::string_view subject, std::uint64_t sid) {

@@ -39,8 +39,11 @@ class NatsConnection {
   /// close(), and waits for what runs.
   Task<> stop(Ctx& ctx);
 
-  /// resource_exhausted: more than max_pending waits to be sent. unavailable: lost.
-  Status publish(std::string_view subject, std::string_view payload);
+  /// resource_exhausted: with `more` bytes, more than max_pending would wait to be sent.
+  /// unavailable: lost.
+  Status can_publish(std::size_t more) const;
+  /// Where can_publish(0).
+  void publish(std::string_view subject, std::string_view payload);
   void subscribe(std::string_view subject, std::uint64_t sid);
   void unsubscribe(std::uint64_t sid);
   /// Ends when the server has read all that was sent before.

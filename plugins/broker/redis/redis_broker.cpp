@@ -98,6 +98,8 @@ void RedisBroker::unsubscribe(std::string_view topic, Subscriber& subscriber) {
   if (RedisConnection* connection = hears_.connection()) connection->unsubscribe(topic);
 }
 
+Status RedisBroker::can_publish(std::size_t waiting) const { return speaks_.can_send(waiting); }
+
 Status RedisBroker::publish(std::string_view topic, std::string_view payload) {
   if (payload.size() > kMostBytes)
     return Status(Errc::invalid_argument, "a message of " + std::to_string(payload.size()) +

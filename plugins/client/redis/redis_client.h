@@ -40,6 +40,10 @@ class RedisClient {
   /// Null while there is no connection.
   RedisConnection* connection() { return connection_.get(); }
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
+  /// What send() would answer if `more` bytes were sent before.
+  Status can_send(std::size_t more) const {
+    return status_ ? connection_->can_send(more) : absent();
+  }
   Status send(std::span<const std::string_view> words);
   /// Why there is no connection; OK while there is one.
   const Status& status() const { return status_; }

@@ -352,11 +352,17 @@ Task<RedisReply> RedisConnection::command(Ctx& ctx, std::vector<std::string> wor
   co_return co_await Impl::ReplyOp(ctx, *impl_, words);
 }
 
-Status RedisConnection::send(std::span<const std::string_view> words) {
-  if (impl_->context && sdslen(impl_->context->c.obuf) > impl_->options.max_pending)
+Status RedisConnection::can_send(std::size_t more) const {
+  if (!impl_->context) return Status(impl_->why).not_executed();
+  if (sdslen(impl_->context->c.obuf) + more > impl_->options.max_pending)
     return Status(Errc::resource_exhausted,
                   "too much waits to be sent to redis at " + impl_->options.address.to_string())
         .not_executed();
+  return ok;
+}
+
+Status RedisConnection::send(std::span<const std::string_view> words) {
+  if (Status can = can_send(0); !can) return can;
   return impl_->add(words, &Impl::on_sent, nullptr);
 }
 

@@ -52,8 +52,10 @@ class RedisConnection {
 
   /// unavailable + maybe_executed: lost before the answer. Redis's own errors keep their text.
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
-  /// Without waiting for the answer; an error reply is logged. resource_exhausted: more than
-  /// max_pending waits.
+  /// resource_exhausted: with `more` bytes, more than max_pending would wait to be sent.
+  /// unavailable: lost.
+  Status can_send(std::size_t more) const;
+  /// Where can_send(0). Without waiting for the answer; an error reply is logged.
   Status send(std::span<const std::string_view> words);
 
   /// Ends when messages of the channel come. From the first one on, only channels: RESP2 allows no

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "m3/async/timer.h"
 #include "m3/mesh/topics.h"
 #include "mesh_fixture.h"
 
@@ -36,7 +37,14 @@ class Hub {
         return wish.first == topic && wish.second == &subscriber;
       });
     }
+    Status can_publish(std::size_t waiting) const override {
+      if (hub_.down) return Status(Errc::unavailable, "the broker is away");
+      if (waiting > hub_.room) return Status(Errc::resource_exhausted, "the broker is full");
+      return m3::ok;
+    }
     Status publish(std::string_view topic, std::string_view payload) override {
+      CHECK(payload.size() <= max_payload());
+      ++hub_.messages;
       if (hub_.down) return Status(Errc::unavailable, "the broker is away");
       if (hub_.lose > 0) return --hub_.lose, Status();
       for (int i = 0; i < (hub_.twice ? 2 : 1); ++i)
@@ -55,6 +63,8 @@ class Hub {
     std::vector<std::pair<std::string, Subscriber*>> wishes_;
   };
 
+  int messages = 0;
+  std::size_t room = 1u << 20;
   int lose = 0;
   bool twice = false;
   bool down = false;
@@ -97,8 +107,14 @@ class Member final : public m3::Host, public mesh_test::RoleService {
     left = ctx.deadline().at() - ctx.core().now();
     co_return m3::ok;
   }
-  /// "ok", or what went wrong.
+  /// "ok", or what went wrong; and a turn later.
   Task<std::string> say(Ctx& ctx, std::string text, m3::NotifyRoute route) {
+    Task<std::string> telling = say_now(ctx, std::move(text), std::move(route));
+    std::string said = co_await std::move(telling);
+    co_await m3::sleep(ctx, 1ms);
+    co_return said;
+  }
+  Task<std::string> say_now(Ctx& ctx, std::string text, m3::NotifyRoute route) {
     RoleClient role(*this);
     Notice notice;
     notice.set_text(std::move(text));
@@ -247,13 +263,99 @@ CO_TEST("broadcasts: foreign bytes in a topic are counted and dropped") {
   const std::string topic = m3::broadcast_topic(one.app_id().service_id());
   one.line().hear(topic, "");
   one.line().hear(topic, "hello there, this is nothing of m3's at all");
-  m3::BroadcastMessage message;
-  message.publisher = "dev.w.role.2";
-  message.generation = 1;
-  message.sequence = 1;
-  message.frame = "not a frame, but long enough to look like one";
-  one.line().hear(topic, m3::encode_broadcast(message));
+  std::string message;
+  m3::begin_broadcast(message, "dev.w.role.2", 1, 1);
+  one.line().hear(topic, message + "not a frame, but long enough to look like one");
   CHECK(one.heard.empty());
   CHECK(one.count("m3_broadcasts_bad_total") == 3);
   co_await one.stop(ctx);
+}
+
+CO_TEST("broadcasts: those of one turn leave as one message, each with its number") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1"), two(sim, &hub, "dev.w.role.2");
+  for (Member* member : {&one, &two}) co_await member->start(ctx);
+  Ctx as_two(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&two));
+  co_await m3::topics(as_two).join("news");
+  const auto say = [&](std::string text, m3::NotifyRoute route = m3::to::all()) {
+    return one.say_now(ctx, std::move(text), std::move(route));
+  };
+  for (const char* text : {"1", "2", "3"}) CHECK(co_await say(text) == "ok");
+  CHECK(co_await say("news", m3::to::topic("news")) == "ok");
+  CHECK(co_await say("4") == "ok");
+  CHECK(hub.messages == 0);
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(hub.messages == 2);
+  const std::string from = "dev.w.role.1: ";
+  CHECK(one.heard == Lines{from + "1", from + "2", from + "3", from + "4"});
+  CHECK(two.heard == Lines{from + "1", from + "2", from + "3", from + "4", from + "news"});
+  CHECK(one.count("m3_broadcasts_published_total") == 5);
+  CHECK(two.count("m3_broadcasts_received_total") == 5);
+
+  // What is lost and what is repeated counts each of them.
+  hub.lose = 1;
+  for (const char* text : {"5", "6", "7"}) CHECK(co_await say(text) == "ok");
+  co_await m3::sleep(ctx, 1ms);
+  hub.twice = true;
+  for (const char* text : {"8", "9"}) CHECK(co_await say(text) == "ok");
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(two.count("m3_broadcasts_missing_total") == 3);
+  CHECK(two.count("m3_broadcasts_repeated_total") == 2);
+  CHECK(two.heard.back() == from + "9");
+  CHECK(two.heard.size() == 7);
+  for (Member* member : {&one, &two}) co_await member->stop(ctx);
+}
+
+CO_TEST("broadcasts: what is gathered never grows over the broker's limits") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1");
+  co_await one.start(ctx);
+  // The hub takes 4,096 bytes at once: three of these, and not one of the last.
+  const auto say = [&](std::size_t size) {
+    return one.say_now(ctx, std::string(size, 'x'), m3::to::all());
+  };
+  for (int i = 0; i < 10; ++i) CHECK(co_await say(1200) == "ok");
+  CHECK(hub.messages == 3);
+  CHECK((co_await say(4096)).starts_with("invalid_argument: a broadcast of 4"));
+  CHECK(co_await say(4000) == "ok");
+  CHECK(hub.messages == 4);
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(hub.messages == 5);
+  CHECK(one.heard.size() == 11);
+  CHECK(one.count("m3_broadcasts_missing_total") == 0);
+
+  // What waits counts as the broker's own waiting bytes do.
+  hub.room = 2500;
+  CHECK(co_await say(1200) == "ok");
+  CHECK(co_await say(1200) == "ok");
+  CHECK(co_await say(1200) == "resource_exhausted: the broker is full");
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(co_await say(1200) == "ok");
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(one.heard.size() == 14);
+  co_await one.stop(ctx);
+}
+
+CO_TEST("broadcasts: what was gathered when the broker went away is counted") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1");
+  co_await one.start(ctx);
+  const auto say = [&](std::string text) {
+    return one.say_now(ctx, std::move(text), m3::to::all());
+  };
+  for (const char* text : {"1", "2"}) CHECK(co_await say(text) == "ok");
+  hub.down = true;
+  CHECK(co_await say("3") == "unavailable: the broker is away");
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(one.count("m3_broadcasts_unsent_total") == 2);
+  hub.down = false;
+  CHECK(co_await one.say(ctx, "4", m3::to::all()) == "ok");
+  CHECK(one.heard == Lines{"dev.w.role.1: 4"});
+  // What a turn gathered goes before its publisher stops.
+  CHECK(co_await say("5") == "ok");
+  const int messages = hub.messages;
+  co_await one.stop(ctx);
+  CHECK(hub.messages == messages + 1);
+  CHECK(co_await say("6") == "ok");
+  CHECK(hub.messages == messages + 2);
 }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "m3/async/core.h"
+#include "m3/async/countdown.h"
+#include "m3/async/ctx.h"
+#include "m3/async/task.h"
+#include "m3/base/app_id.h"
+#include "m3/obs/metric.h"
+#include "m3/plugin/broker.h"
+
+namespace m3 {
+
+/// What an app publishes. The notifies that one turn gives to one topic leave as one message of the
+/// broker when the turn ends, or when kGathered bytes are there: the broker and its receivers do
+/// most of their work once for all of them. Each is judged at once all the same, as Broker::publish
+/// would. Owned by Broadcasts; core 0.
+class Publisher {
+ public:
+  /// A notify that is larger goes alone.
+  static constexpr std::size_t kGathered = 16u << 10;
+
+  Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t generation,
+            MetricRegistry& metrics);
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  /// From now on it gathers; before, each notify goes at once.
+  void start() { gathers_ = true; }
+  /// Ends when nothing is gathered; afterwards each notify goes at once.
+  Task<> stop(Ctx& ctx);
+
+  /// `notify`: one frame. What Broker::publish() answers.
+  Status publish(const std::string& topic, std::string_view notify);
+
+ private:
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  struct Topic {
+    std::uint64_t last = 0;         // the number of its last notify
+    std::uint32_t message = kNone;  // in waiting_
+  };
+  using Topics = std::unordered_map<std::string, Topic>;
+  struct Message {
+    Topics::value_type* topic = nullptr;
+    std::string bytes;
+    std::uint64_t count = 0;
+  };
+  struct Flush final : async_detail::Runnable {
+    explicit Flush(Publisher& publisher) : Runnable(&Flush::fire), owner(publisher) {}
+    static void fire(Runnable& work);
+    Publisher& owner;
+  };
+
+  Message& message_of(Topics::value_type& topic);
+  Status send(Message& message);
+  void flush();
+
+  Core& core_;
+  Broker& broker_;
+  const AppId& self_;
+  const std::uint64_t generation_;
+  bool gathers_ = false;
+  Topics topics_;
+  std::vector<Message> waiting_;  // kept for their memory; those in use come first
+  std::uint32_t used_ = 0;
+  std::size_t bytes_ = 0;  // that wait, with what the broker's protocol may add
+  Countdown armed_;        // 1 while the core's queue knows flush_
+  Flush flush_{*this};
+  Counter published_;
+  Counter unsent_;
+};
+
+}  // namespace m3
