@@ -31,7 +31,7 @@ bool HashSlots::beats(Position position, std::uint64_t score, std::size_t slot) 
   return entries_[position].id < entries_[owner].id;
 }
 
-HashSlots::Position HashSlots::place(const AppId& id) {
+HashSlots::Position HashSlots::place(const Id& id) {
   Position position = 0;
   if (free_.empty()) {
     position = static_cast<Position>(entries_.size());
@@ -41,9 +41,9 @@ HashSlots::Position HashSlots::place(const AppId& id) {
     free_.pop_back();
   }
   Entry& entry = entries_[position];
-  entry.id = id;
-  entry.hash = hash_of_id(id.to_string());
-  by_id_.emplace(id, position);
+  entry.id = *id.id;
+  entry.hash = id.hash;
+  by_id_.emplace(id.id->to_string(), position);
   return position;
 }
 
@@ -66,7 +66,7 @@ void HashSlots::compete(const std::vector<Position>& positions) {
 }
 
 void HashSlots::remove(Position gone) {
-  by_id_.erase(entries_[gone].id);
+  by_id_.erase(entries_[gone].id.to_string());
   entries_[gone] = Entry();
   free_.push_back(gone);
   for (std::size_t slot = 0; slot < kHashSlots; ++slot) {
@@ -83,35 +83,39 @@ void HashSlots::remove(Position gone) {
   }
 }
 
-void HashSlots::set(const std::vector<const AppId*>& ids) {
-  if (owners_.empty()) {
-    owners_.assign(kHashSlots, kNobody);
-    best_.assign(kHashSlots, 0);
-  }
-  std::vector<const AppId*> fresh;
+void HashSlots::clear() {
+  *this = HashSlots();
+  owners_.assign(kHashSlots, kNobody);
+  best_.assign(kHashSlots, 0);
+}
+
+std::vector<HashSlots::Position> HashSlots::set(const std::vector<Id>& ids) {
+  std::vector<Position> positions;
+  positions.reserve(ids.size());
   std::size_t staying = 0;
-  for (const AppId* id : ids) {
-    const auto known = by_id_.find(*id);
-    if (known == by_id_.end())
-      fresh.push_back(id);
-    else if (!std::exchange(entries_[known->second].wanted, true))
-      ++staying;
+  for (const Id& id : ids) {
+    const auto known = by_id_.find(id.id->to_string());
+    positions.push_back(known == by_id_.end() ? kNobody : known->second);
+    if (positions.back() == kNobody) continue;
+    if (!std::exchange(entries_[known->second].wanted, true)) ++staying;
   }
-  if (staying * 2 < by_id_.size()) {
+  if (owners_.empty() || staying * 2 < by_id_.size()) {
     // When nearly all go, it is cheaper to begin again.
-    *this = HashSlots();
-    owners_.assign(kHashSlots, kNobody);
-    best_.assign(kHashSlots, 0);
-    fresh = ids;
+    clear();
+    positions.assign(ids.size(), kNobody);
   } else if (staying < by_id_.size()) {
     for (std::size_t i = 0; i < entries_.size(); ++i)
       if (!entries_[i].id.empty() && !entries_[i].wanted) remove(static_cast<Position>(i));
   }
   for (Entry& entry : entries_) entry.wanted = false;
   std::vector<Position> placed;
-  for (const AppId* id : fresh)
-    if (by_id_.size() < kMostIds && !by_id_.contains(*id)) placed.push_back(place(*id));
+  for (std::size_t i = 0; i < ids.size() && by_id_.size() < kMostIds; ++i) {
+    if (positions[i] != kNobody || by_id_.contains(ids[i].id->to_string())) continue;
+    positions[i] = place(ids[i]);
+    placed.push_back(positions[i]);
+  }
   compete(placed);
+  return positions;
 }
 
 }  // namespace m3

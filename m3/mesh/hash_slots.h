@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -38,13 +39,18 @@ class HashSlots {
   static constexpr Position kNobody = 0xffff;
   static constexpr std::size_t kMostIds = 0xffff;
 
-  /// Brings it to these ids, by the least work. More than kMostIds: the rest is left out.
-  void set(const std::vector<const AppId*>& ids);
-  /// Owners by slot: positions in `ids()`.
+  struct Id {
+    const AppId* id = nullptr;
+    std::uint64_t hash = 0;  ///< hash_of_id()
+    static Id of(const AppId& id) noexcept { return {&id, hash_of_id(id.to_string())}; }
+  };
+  /// Brings it to these ids, by the least work. Gives the position of each. More than kMostIds: the
+  /// rest is left out, and has kNobody.
+  std::vector<Position> set(const std::vector<Id>& ids);
+  /// Positions, by slot.
   const std::vector<Position>& owners() const noexcept { return owners_; }
   /// The id at a position; empty when it has none.
   const AppId& id_at(Position position) const noexcept { return entries_[position].id; }
-  std::uint64_t hash_at(Position position) const noexcept { return entries_[position].hash; }
   std::size_t positions() const noexcept { return entries_.size(); }
   std::size_t size() const noexcept { return by_id_.size(); }
 
@@ -54,14 +60,15 @@ class HashSlots {
     std::uint64_t hash = 0;
     bool wanted = false;  // while set() runs
   };
-  Position place(const AppId& id);
+  void clear();
+  Position place(const Id& id);
   void compete(const std::vector<Position>& positions);
   void remove(Position position);
   bool beats(Position position, std::uint64_t score, std::size_t slot) const noexcept;
 
   std::vector<Entry> entries_;
   std::vector<Position> free_;
-  std::unordered_map<AppId, Position> by_id_;
+  std::unordered_map<std::string, Position> by_id_;
   std::vector<Position> owners_;
   std::vector<std::uint64_t> best_;
 };

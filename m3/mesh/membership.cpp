@@ -39,6 +39,21 @@ void Membership::set_instance(MeshEntry& entry, const Member& member) {
   entry.instance = make_instance(member, slots_);
 }
 
+void Membership::set_listed(MeshEntry& entry, bool listed) {
+  if (std::exchange(entry.listed, listed) == listed) return;
+  listed ? --unlisted_ : ++unlisted_;
+  entry.ask_at = {};
+}
+
+Membership::ById::iterator Membership::erase(ById::iterator at) {
+  const Entries::iterator entry = at->second.at;
+  set_listed(entry->second, true);
+  gone_.push_back(std::move(entry->second.instance));
+  at = by_id_.erase(at);  // before its name goes
+  entries_.erase(entry);
+  return at;
+}
+
 /// Those that the list does not name are doubted, or go. True when one went.
 bool Membership::drop_missing(TimePoint now) {
   std::size_t known = 0;
@@ -47,45 +62,45 @@ bool Membership::drop_missing(TimePoint now) {
     const MeshEntry& entry = one.at->second;
     if (!entry.listed && entry.until == TimePoint::max()) continue;  // of an earlier loss
     ++known;
-    if (!one.named) ++missing;
+    if (one.named != lists_) ++missing;
   }
   if (missing == 0) return false;
   const bool lost_memory = missing == known || (missing >= 2 && missing * 2 >= known);
   bool changed = false;
   for (auto at = by_id_.begin(); at != by_id_.end();) {
     MeshEntry& entry = at->second.at->second;
-    if (at->second.named) {
+    if (at->second.named == lists_) {
       ++at;
-      continue;
-    }
-    if (may_forget_) {
+    } else if (may_forget_) {
       if (lost_memory)
         entry.until = TimePoint::max();
       else if (entry.listed)
         entry.until = now + kGrace;
-      entry.listed = false;
+      set_listed(entry, false);
       ++at;
-      continue;
+    } else {
+      at = erase(at);
+      changed = true;
     }
-    gone_.push_back(std::move(entry.instance));
-    entries_.erase(at->second.at);
-    at = by_id_.erase(at);
-    changed = true;
   }
   return changed;
 }
 
+/// Of an id that is not known, or that the same list named before.
+Membership::Known& Membership::insert(const AppId& id) {
+  const auto [entry, fresh] = entries_.try_emplace(id);
+  if (!fresh) return by_id_.find(id.to_string())->second;
+  entry->second.id_hash = hash_of_id(id.to_string());
+  return by_id_.try_emplace(entry->first.to_string(), Known{entry}).first->second;
+}
+
 /// One that the list names; true when it is news.
-bool Membership::take(Member member) {
-  auto [found, fresh] = by_id_.try_emplace(member.id);
-  Known& known = found->second;
-  if (fresh) {
-    known.at = entries_.try_emplace(member.id).first;
-    known.at->second.id_hash = hash_of_id(member.id.to_string());
-  }
-  MeshEntry& entry = known.at->second;
-  const bool first = !std::exchange(known.taken, true);
-  entry.listed = true;
+bool Membership::take(Member member, Known* known) {
+  if (!known) known = &insert(member.id);
+  MeshEntry& entry = known->at->second;
+  const bool fresh = !entry.instance;
+  const bool first = std::exchange(known->taken, lists_) != lists_;
+  set_listed(entry, true);
   entry.until = TimePoint::max();
   if (!fresh) {
     // An old answer, or of two with one generation the later.
@@ -101,33 +116,36 @@ bool Membership::take(Member member) {
 }
 
 bool Membership::on_list(std::vector<Member> list, TimePoint now) {
-  bool changed = !std::exchange(heard_, true);
+  bool changed = lists_++ == 0;
+  std::vector<Known*> known;
+  known.reserve(list.size());
+  std::size_t named = 0;
   for (const Member& member : list) {
-    const auto found = by_id_.find(member.id);
-    if (found != by_id_.end()) found->second.named = true;
+    const auto found = by_id_.find(member.id.to_string());
+    known.push_back(found == by_id_.end() ? nullptr : &found->second);
+    if (known.back() && std::exchange(found->second.named, lists_) != lists_) ++named;
   }
-  changed |= drop_missing(now);
-  for (Member& member : list) changed |= take(std::move(member));
-  for (auto& [id, one] : by_id_) one.named = one.taken = false;
+  if (named < by_id_.size()) changed |= drop_missing(now);
+  for (std::size_t i = 0; i < list.size(); ++i) changed |= take(std::move(list[i]), known[i]);
   return changed;
 }
 
 bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now) {
-  const auto at = by_id_.find(instance.id);
+  const auto at = by_id_.find(instance.id.to_string());
   if (at == by_id_.end()) return false;
   MeshEntry& entry = at->second.at->second;
   if (entry.listed || entry.instance.get() != &instance) return false;
+  entry.ask_at = now + kAskAgain;
   if (answered && now < entry.until) return false;
-  gone_.push_back(std::move(entry.instance));
-  entries_.erase(at->second.at);
-  by_id_.erase(at);
+  erase(at);
   return true;
 }
 
-std::vector<std::shared_ptr<const Instance>> Membership::doubtful() const {
-  std::vector<std::shared_ptr<const Instance>> out;
+std::vector<Membership::Doubt> Membership::doubtful() const {
+  std::vector<Doubt> out;
+  if (unlisted_ == 0) return out;
   for (const auto& [id, entry] : entries_)
-    if (!entry.listed) out.push_back(entry.instance);
+    if (!entry.listed) out.push_back({entry.instance, entry.ask_at});
   return out;
 }
 

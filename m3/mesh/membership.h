@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -39,6 +40,7 @@ struct MeshEntry {
   std::uint64_t id_hash = 0;  ///< hash_of_id()
   bool listed = true;         ///< false: its registry no longer names it, but it may answer
   TimePoint until = TimePoint::max();  ///< not listed: the registry's word is taken then
+  TimePoint ask_at{};                  ///< not listed: when it is to be asked whether it lives
 };
 
 /// Who belongs to one service. Judges what the registry says. Those that a list lacks are asked
@@ -56,6 +58,14 @@ class Membership {
       : slots_(std::move(slots)), may_forget_(may_forget) {}
 
   static constexpr Nanos kGrace = std::chrono::seconds(2);
+  /// Between two probes of one that is not listed.
+  static constexpr Nanos kAskAgain = std::chrono::seconds(1);
+
+  /// An instance that must be asked whether it lives, again and again until it is listed or gone.
+  struct Doubt {
+    std::shared_ptr<const Instance> instance;
+    TimePoint ask_at{};
+  };
 
   /// A list from the router. True when entries() changed. Of several generations of one id the
   /// newest counts.
@@ -67,28 +77,31 @@ class Membership {
   const Entries& entries() const noexcept { return entries_; }
   /// Those that stood in entries() and do no more, since this was asked last.
   std::vector<std::shared_ptr<const Instance>> take_gone() { return std::exchange(gone_, {}); }
-  /// Those that must be asked whether they live, again and again until they are listed or gone.
-  std::vector<std::shared_ptr<const Instance>> doubtful() const;
-  bool heard() const noexcept { return heard_; }
+  std::vector<Doubt> doubtful() const;
+  bool heard() const noexcept { return lists_ > 0; }
 
  private:
-  /// Where an id stands in entries_, and what the list that is being read says of it.
+  /// Where an id stands in entries_, and by their numbers the lists that named it last.
   struct Known {
     Entries::iterator at;
-    bool named = false;
-    bool taken = false;
+    std::uint64_t named = 0;
+    std::uint64_t taken = 0;
   };
-  using ById = std::unordered_map<AppId, Known>;
+  using ById = std::unordered_map<std::string_view, Known>;
   bool drop_missing(TimePoint now);
-  bool take(Member member);
+  Known& insert(const AppId& id);
+  bool take(Member member, Known* known);
   void set_instance(MeshEntry& entry, const Member& member);
+  void set_listed(MeshEntry& entry, bool listed);
+  ById::iterator erase(ById::iterator at);
 
   std::shared_ptr<SlotPool> slots_;
   const bool may_forget_;
   Entries entries_;
-  ById by_id_;
+  ById by_id_;  // the names are those of entries_
+  std::size_t unlisted_ = 0;
+  std::uint64_t lists_ = 0;
   std::vector<std::shared_ptr<const Instance>> gone_;
-  bool heard_ = false;
 };
 
 }  // namespace m3

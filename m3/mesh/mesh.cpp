@@ -17,7 +17,7 @@ constexpr std::size_t kInstancesInline = 512;
 /// How long a probed instance has to say that it is leaving.
 constexpr Nanos kSayGoodbye = std::chrono::milliseconds(100);
 
-constexpr std::size_t kProbesAtOnce = 256;
+constexpr std::size_t kProbesAtOnce = 256;  // of one service
 
 }  // namespace
 
@@ -37,7 +37,7 @@ struct Mesh::Wish final : async_detail::Runnable {
 /// From core 0 to a core: the service's instances have changed.
 struct Mesh::Install final : async_detail::Runnable {
   Install(Mesh& owner, Core& where, std::shared_ptr<const Snapshot> made,
-          std::shared_ptr<const Gone> left)
+          std::shared_ptr<const Instances> left)
       : Runnable(&Install::fire),
         mesh(owner),
         core(where),
@@ -50,7 +50,7 @@ struct Mesh::Install final : async_detail::Runnable {
   Mesh& mesh;
   Core& core;
   std::shared_ptr<const Snapshot> snapshot;
-  std::shared_ptr<const Gone> gone;
+  std::shared_ptr<const Instances> gone;
 };
 
 Mesh::Mesh(Runtime& runtime, Router& router, MeshConfig config, MetricRegistry& metrics)
@@ -172,7 +172,7 @@ std::vector<std::shared_ptr<const Instance>> Mesh::all(Core& core, const Service
   const View& seen = view(core, service);
   if (!seen.snapshot) return out;
   out.reserve(seen.snapshot->entries().size());
-  for (const MeshEntry& entry : seen.snapshot->entries()) out.push_back(entry.instance);
+  for (const Snapshot::Entry& entry : seen.snapshot->entries()) out.push_back(entry.instance);
   return out;
 }
 
@@ -191,7 +191,7 @@ std::shared_ptr<const Snapshot> Mesh::snapshot(Core& core, const ServiceId& serv
   return view(core, service).snapshot;
 }
 
-void Mesh::install(Core& core, std::shared_ptr<const Snapshot> snapshot, const Gone& gone) {
+void Mesh::install(Core& core, std::shared_ptr<const Snapshot> snapshot, const Instances& gone) {
   View& seen = view(core, snapshot->service());
   auto before = std::exchange(seen.snapshot, std::move(snapshot));
   if (node_)
@@ -280,49 +280,62 @@ void Mesh::show(const ServiceId& service, Watched& watched, Roster::Edition edit
   probe_doubtful(service, watched);
 }
 
-void Mesh::send(std::shared_ptr<const Snapshot> snapshot, Gone gone) {
-  const auto shared = std::make_shared<const Gone>(std::move(gone));
+void Mesh::send(std::shared_ptr<const Snapshot> snapshot, Instances gone) {
+  const auto shared = std::make_shared<const Instances>(std::move(gone));
   for (unsigned i = 1; i < runtime_.size(); ++i)
     runtime_.core(i).post(*new Install(*this, runtime_.core(i), snapshot, shared));
   install(runtime_.core(0), std::move(snapshot), *shared);
 }
 
 void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
+  (void)watched.doubts.try_send(0).is_ok();  // full: it will look
   if (watched.probing || stopped_ || watched.doubtful.empty()) return;
   doubted_.inc();
   watched.probing = true;
   scope_.spawn("probe", probe(scope_.ctx(), service));
 }
 
-/// Asks those that the registry dropped, until it lists them again or they are gone.
+/// Has those asked that the registry dropped, until it lists them again or they are gone.
 Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
   Watched& watched = *watched_.at(service);
   log::info("{}: {} instances are no longer listed; asking them", service.to_string(),
             watched.doubtful.size());
-  for (;;) {
-    const auto doubtful = watched.doubtful;
-    if (doubtful.empty()) break;
-    for (std::size_t from = 0; from < doubtful.size(); from += kProbesAtOnce) {
-      const std::size_t count = std::min(kProbesAtOnce, doubtful.size() - from);
-      Task<std::vector<bool>> all = ask_all(ctx, std::span(doubtful).subspan(from, count));
-      const std::vector<bool> there = co_await std::move(all);
-      for (std::size_t i = 0; i < count; ++i)
-        watched.news.probes.emplace_back(doubtful[from + i], there[i]);
-      advance(service, watched);
+  while (!watched.doubtful.empty()) {
+    const TimePoint now = ctx.core().now();
+    TimePoint next = TimePoint::max();
+    Instances due;
+    for (auto& [instance, ask_at] : watched.doubtful) {
+      if (watched.asked.contains(instance.get())) continue;
+      if (ask_at <= now && watched.asked.size() < kProbesAtOnce) {
+        watched.asked.insert(instance.get());
+        due.push_back(instance);
+        ask_at = now + Membership::kAskAgain;  // until its answer is judged
+      }
+      if (ask_at > now) next = std::min(next, ask_at);
     }
-    if (watched.doubtful.empty()) break;
-    co_await sleep(ctx, config_.probe_again);
+    if (!due.empty()) scope_.spawn("probe", probe(scope_.ctx(), service, std::move(due)));
+    Ctx until(ctx, Deadline(next));
+    auto told = co_await as_result(watched.doubts.receive(until));
+    if (!told.is_ok() && ctx.cancelled()) co_return std::move(told).status();
   }
   watched.probing = false;
   co_return ok;
 }
 
-Task<std::vector<bool>> Mesh::ask_all(Ctx& ctx,
-                                      std::span<const std::shared_ptr<const Instance>> list) {
+Task<> Mesh::probe(Ctx& ctx, ServiceId service, Instances some) {
+  Watched& watched = *watched_.at(service);
   std::vector<Task<bool>> asked;
-  asked.reserve(list.size());
-  for (const auto& instance : list) asked.push_back(answers(ctx, instance));
-  return when_all(ctx.core(), std::move(asked));
+  asked.reserve(some.size());
+  for (const auto& instance : some) asked.push_back(answers(ctx, instance));
+  Task<std::vector<bool>> all = when_all(ctx.core(), std::move(asked));
+  const std::vector<bool> there = co_await std::move(all);
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    watched.asked.erase(some[i].get());
+    watched.news.probes.emplace_back(std::move(some[i]), there[i]);
+  }
+  advance(service, watched);
+  (void)watched.doubts.try_send(0).is_ok();
+  co_return ok;
 }
 
 Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {

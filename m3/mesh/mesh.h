@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
+#include "m3/async/channel.h"
 #include "m3/async/runtime.h"
 #include "m3/async/scope.h"
 #include "m3/mesh/roster.h"
@@ -26,7 +27,6 @@ struct MeshConfig {
   Nanos wait_for_route{0};  ///< how long a call waits for an instance when none is known
   Nanos first_answer = std::chrono::seconds(2);  ///< ... and for the router's first answer
   Nanos probe_timeout = std::chrono::seconds(1);
-  Nanos probe_again = std::chrono::seconds(1);  ///< between probes of one that is not listed
 };
 
 /// Who can be called, and whom a call goes to: watches the router for each service that somebody
@@ -60,6 +60,7 @@ class Mesh final : public Resolver, Router::Watcher {
   Status router_status() const { return router_status_; }
 
  private:
+  using Instances = std::vector<std::shared_ptr<const Instance>>;
   /// A service, as one core sees it.
   struct View {
     ServiceId service;
@@ -91,12 +92,13 @@ class Mesh final : public Resolver, Router::Watcher {
     Roster::News news;
     std::size_t size = 0;
     std::shared_ptr<const Snapshot> shown;
-    std::vector<std::shared_ptr<const Instance>> doubtful;
+    std::vector<Membership::Doubt> doubtful;
+    std::unordered_set<const Instance*> asked;  // those of them that are being asked
+    Channel<int> doubts{1};                     // something of the two has changed
     bool wants_hash = false;
     bool busy = false;
     bool probing = false;
   };
-  using Gone = std::vector<std::shared_ptr<const Instance>>;
   struct Wish;
   struct Install;
 
@@ -111,11 +113,11 @@ class Mesh final : public Resolver, Router::Watcher {
   void advance(const ServiceId& service, Watched& watched);
   Task<> advance_elsewhere(Ctx& ctx, ServiceId service);
   void show(const ServiceId& service, Watched& watched, Roster::Edition edition);
-  void send(std::shared_ptr<const Snapshot> snapshot, Gone gone);
-  void install(Core& core, std::shared_ptr<const Snapshot> snapshot, const Gone& gone);
+  void send(std::shared_ptr<const Snapshot> snapshot, Instances gone);
+  void install(Core& core, std::shared_ptr<const Snapshot> snapshot, const Instances& gone);
   void probe_doubtful(const ServiceId& service, Watched& watched);
   Task<> probe(Ctx& ctx, ServiceId service);
-  Task<std::vector<bool>> ask_all(Ctx& ctx, std::span<const std::shared_ptr<const Instance>> list);
+  Task<> probe(Ctx& ctx, ServiceId service, Instances some);
   Task<bool> answers(Ctx& ctx, std::shared_ptr<const Instance> instance);
 
   Runtime& runtime_;

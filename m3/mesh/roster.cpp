@@ -7,26 +7,20 @@ namespace {
 /// More scores than this are not computed beside other work: about 5 ms.
 constexpr std::size_t kScoresAtOnce = 64 * kHashSlots;
 
-std::vector<const AppId*> ids_of(const Snapshot& snapshot) {
-  std::vector<const AppId*> ids;
-  ids.reserve(snapshot.eligible().size());
-  for (const Instance* instance : snapshot.eligible()) ids.push_back(&instance->id);
-  return ids;
-}
-
 }  // namespace
 
 void Roster::add_hash(Snapshot& snapshot) {
-  slots_.set(ids_of(snapshot));
+  const auto& eligible = snapshot.eligible();
+  std::vector<HashSlots::Id> ids;
+  ids.reserve(eligible.size());
+  for (std::size_t i = 0; i < eligible.size(); ++i)
+    ids.push_back({&eligible[i]->id, snapshot.id_hashes()[i]});
+  const std::vector<HashSlots::Position> positions = slots_.set(ids);
   auto hash = std::make_shared<HashOwners>();
   hash->owners = slots_.owners();
   hash->by_position.assign(slots_.positions(), nullptr);
-  for (std::size_t i = 0; i < slots_.positions(); ++i) {
-    const auto position = static_cast<HashSlots::Position>(i);
-    const AppId& id = slots_.id_at(position);
-    if (!id.empty())
-      hash->by_position[i] = snapshot.named(slots_.hash_at(position), id.to_string());
-  }
+  for (std::size_t i = 0; i < eligible.size(); ++i)
+    if (positions[i] != HashSlots::kNobody) hash->by_position[positions[i]] = eligible[i];
   snapshot.set_hash(std::move(hash));
 }
 

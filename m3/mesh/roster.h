@@ -28,7 +28,7 @@ class Roster {
   struct Edition {
     std::shared_ptr<const Snapshot> snapshot;           ///< null: nothing new to show
     std::vector<std::shared_ptr<const Instance>> gone;  ///< in an earlier snapshot, not in this
-    std::vector<std::shared_ptr<const Instance>> doubtful;
+    std::vector<Membership::Doubt> doubtful;
     std::size_t size = 0;  ///< entries
   };
 

@@ -16,23 +16,26 @@ std::size_t scaled(std::uint32_t draw, std::size_t n) noexcept {
 
 Snapshot::Snapshot(ServiceId service, const Membership::Entries& entries)
     : service_(std::move(service)) {
-  entries_.reserve(entries.size());
-  for (const auto& [id, entry] : entries) entries_.push_back(entry);
   bool same = true;
+  std::uint32_t first_weight = 0;
   std::uint64_t total = 0;
-  eligible_.reserve(entries_.size());
-  id_hashes_.reserve(entries_.size());
-  weighty_.reserve(entries_.size());
-  weights_upto_.reserve(entries_.size());
-  for (const MeshEntry& entry : entries_) {
-    const Instance& instance = *entry.instance;
+  entries_.reserve(entries.size());
+  eligible_.reserve(entries.size());
+  id_hashes_.reserve(entries.size());
+  weighty_.reserve(entries.size());
+  weights_upto_.reserve(entries.size());
+  for (const auto& [id, entry] : entries) {
+    entries_.push_back({entry.instance, entry.id_hash, entry.member.state});
     if (entry.member.state != MemberState::serving) continue;
-    eligible_.push_back(&instance);
+    const Instance* instance = entry.instance.get();
+    const std::uint32_t weight = entry.member.weight;
+    if (eligible_.empty()) first_weight = weight;
+    eligible_.push_back(instance);
     id_hashes_.push_back(entry.id_hash);
-    same = same && instance.weight == eligible_.front()->weight;
-    if (instance.weight == 0) continue;
-    total += instance.weight;
-    weighty_.push_back(&instance);
+    same = same && weight == first_weight;
+    if (weight == 0) continue;
+    total += weight;
+    weighty_.push_back(instance);
     weights_upto_.push_back(total);
   }
   if (same || total == 0) {
@@ -130,7 +133,7 @@ const Instance* Snapshot::single(Peers& peers, std::uint32_t avoid) const {
 const Instance* Snapshot::named(std::uint64_t hash, std::string_view id) const {
   const std::size_t mask = by_id_.size() - 1;
   for (std::size_t at = hash & mask; by_id_[at] != 0; at = (at + 1) & mask) {
-    const MeshEntry& entry = entries_[by_id_[at] - 1];
+    const Entry& entry = entries_[by_id_[at] - 1];
     if (entry.id_hash == hash && entry.instance->id.to_string() == id) return entry.instance.get();
   }
   return nullptr;

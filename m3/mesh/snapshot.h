@@ -23,15 +23,22 @@ struct HashOwners {
 /// its functions, and they allocate nothing.
 class Snapshot {
  public:
-  /// `hash` may be null: then hash routing looks at every instance, with the same result.
+  struct Entry {
+    std::shared_ptr<const Instance> instance;
+    std::uint64_t id_hash = 0;  ///< hash_of_id()
+    MemberState state = MemberState::serving;
+  };
+
   Snapshot(ServiceId service, const Membership::Entries& entries);
 
   const ServiceId& service() const noexcept { return service_; }
-  const std::vector<MeshEntry>& entries() const noexcept { return entries_; }
+  const std::vector<Entry>& entries() const noexcept { return entries_; }
   bool empty() const noexcept { return entries_.empty(); }
 
   /// Those that take calls which do not name them.
   const std::vector<const Instance*>& eligible() const noexcept { return eligible_; }
+  const std::vector<std::uint64_t>& id_hashes() const noexcept { return id_hashes_; }
+  /// Without one, hash routing looks at every instance, with the same result.
   void set_hash(std::shared_ptr<const HashOwners> owners) { hash_ = std::move(owners); }
   bool has_hash() const noexcept { return hash_ != nullptr; }
 
@@ -54,7 +61,7 @@ class Snapshot {
   const Instance* best_for(std::uint16_t slot, Peers* peers, std::uint32_t avoid) const;
 
   ServiceId service_;
-  std::vector<MeshEntry> entries_;
+  std::vector<Entry> entries_;
   std::vector<const Instance*> eligible_;
   std::vector<std::uint64_t> id_hashes_;     // of eligible_
   std::vector<std::uint64_t> weights_upto_;  // empty: all weigh the same

@@ -38,10 +38,10 @@ void check_order(const std::vector<m3::AppId>& ids) {
 }
 
 void check_owner(const std::vector<m3::AppId>& ids, std::string_view key) {
-  std::vector<const m3::AppId*> pointers;
-  for (const auto& id : ids) pointers.push_back(&id);
+  std::vector<m3::HashSlots::Id> hashed;
+  for (const auto& id : ids) hashed.push_back(m3::HashSlots::Id::of(id));
   m3::HashSlots slots;
-  slots.set(pointers);
+  slots.set(hashed);
   const std::uint16_t slot = m3::hash_slot(key);
   const m3::AppId* best = nullptr;
   std::uint64_t best_score = 0;

@@ -21,10 +21,10 @@ std::vector<AppId> ids(std::size_t count) {
   return out;
 }
 
-std::vector<const AppId*> pointers(const std::vector<AppId>& list) {
-  std::vector<const AppId*> out;
+std::vector<HashSlots::Id> hashed(const std::vector<AppId>& list) {
+  std::vector<HashSlots::Id> out;
   out.reserve(list.size());
-  for (const AppId& id : list) out.push_back(&id);
+  for (const AppId& id : list) out.push_back(HashSlots::Id::of(id));
   return out;
 }
 
@@ -66,8 +66,10 @@ TEST_CASE("hash slots: what is kept while ids come and go is what the definition
     std::vector<AppId> now;
     for (const AppId& id : all)
       if (random() % 2) now.push_back(id);
-    slots.set(pointers(now));
+    const std::vector<HashSlots::Position> positions = slots.set(hashed(now));
     CHECK(slots.size() == now.size());
+    REQUIRE(positions.size() == now.size());
+    for (std::size_t i = 0; i < now.size(); ++i) REQUIRE(slots.id_at(positions[i]) == now[i]);
     for (int i = 0; i < 500; ++i) {
       const auto slot = static_cast<std::uint16_t>(random());
       REQUIRE(owner_of(slot, slots) == owner_of(slot, now));
@@ -78,7 +80,7 @@ TEST_CASE("hash slots: what is kept while ids come and go is what the definition
 TEST_CASE("hash slots: a million keys are even, and one that leaves moves only its own") {
   const std::vector<AppId> ten = ids(10);
   HashSlots slots;
-  slots.set(pointers(ten));
+  slots.set(hashed(ten));
   constexpr int kKeys = 1000000;
   std::map<HashSlots::Position, int> share;
   std::vector<std::string> before(m3::kHashSlots);
@@ -98,7 +100,7 @@ TEST_CASE("hash slots: a million keys are even, and one that leaves moves only i
   std::vector<AppId> nine = ten;
   const std::string gone = nine[3].to_string();
   nine.erase(nine.begin() + 3);
-  slots.set(pointers(nine));
+  slots.set(hashed(nine));
   int moved = 0;
   bool others_stay = true;
   for (std::size_t slot = 0; slot < m3::kHashSlots; ++slot) {
@@ -116,7 +118,7 @@ TEST_CASE("hash slots: nobody owns anything while there is nobody") {
   slots.set({});
   CHECK(owner_of(5, slots).empty());
   const std::vector<AppId> one = ids(1);
-  slots.set(pointers(one));
+  slots.set(hashed(one));
   CHECK(owner_of(5, slots) == "dev.w.role.1");
   slots.set({});
   CHECK(owner_of(5, slots).empty());

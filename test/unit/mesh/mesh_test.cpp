@@ -212,6 +212,41 @@ CO_TEST("mesh: a connection from before does not vouch for one that is silent") 
   co_await two.die(ctx);
 }
 
+CO_TEST("mesh: one that goes while another is asked again is asked at once") {
+  Wires wires;
+  Server one(sim, wires, member(1)), two(sim, wires, member(2)), three(sim, wires, member(3));
+  Server four(sim, wires, member(4));
+  Caller caller(sim, wires);
+  const auto tell = [&](int from) {
+    std::vector<m3::Member> list;
+    for (int ins = from; ins <= 12; ++ins) list.push_back(member(ins));
+    caller.router.tell(kRole, list);
+  };
+  const auto known = [&] { return caller.mesh().snapshot(ctx.core(), kRole)->entries().size(); };
+  co_await know(ctx, caller, {member(1)});
+  tell(1);
+  tell(2);
+  co_await m3::sleep(ctx, 300ms);  // the first answered, and is kept for a moment
+  CHECK(known() == 12);
+  co_await two.die(ctx);
+  tell(3);
+  co_await m3::sleep(ctx, 50ms);
+  CHECK(known() == 11);
+  // One that hangs does not hold up the others.
+  wires.to(three.self().address).freeze(true);
+  tell(4);
+  co_await m3::sleep(ctx, 100ms);
+  co_await four.die(ctx);
+  tell(5);
+  co_await m3::sleep(ctx, 50ms);
+  CHECK(known() == 10);
+  co_await m3::sleep(ctx, 3s);
+  CHECK(known() == 8);
+  wires.to(three.self().address).freeze(false);
+  co_await caller.stop(ctx);
+  for (Server* server : {&one, &three}) co_await server->die(ctx);
+}
+
 CO_TEST("mesh: one that says it is leaving is not kept against the registry's word") {
   Wires wires;
   Server one(sim, wires, member(1));
@@ -409,8 +444,8 @@ TEST_CASE(
   }
   REQUIRE(real.both_see([](const m3::Snapshot& s) { return s.entries().size() == kMany - 3; }));
   m3::HashSlots slots;
-  std::vector<const m3::AppId*> ids;
-  for (const m3::Member& one : list) ids.push_back(&one.id);
+  std::vector<m3::HashSlots::Id> ids;
+  for (const m3::Member& one : list) ids.push_back(m3::HashSlots::Id::of(one.id));
   slots.set(ids);
   CHECK(real.both_see([&](const m3::Snapshot& s) {
     int wrong = s.named("dev.w.role.2000") || !s.named("dev.w.role.1997") ||

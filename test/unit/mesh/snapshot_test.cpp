@@ -97,8 +97,9 @@ TEST_CASE("snapshot: Single is the lowest id that can be reached, numbers compar
 TEST_CASE("snapshot: Hash is the same with and without its table, and goes on in rank") {
   Seen seen({member(1), member(2), member(3), member(4)});
   m3::HashSlots slots;
-  std::vector<const m3::AppId*> ids;
-  for (const m3::Instance* instance : seen.snapshot->eligible()) ids.push_back(&instance->id);
+  std::vector<m3::HashSlots::Id> ids;
+  for (const m3::Instance* instance : seen.snapshot->eligible())
+    ids.push_back(m3::HashSlots::Id::of(instance->id));
   slots.set(ids);
   auto owners = std::make_shared<m3::HashOwners>();
   owners->owners = slots.owners();
