@@ -137,6 +137,7 @@ void emit_service_class(const FileModel& file, const ServiceModel& service, Writ
   out.line();
   out.line("  " + std_ns + "string_view service_name() const final;");
   out.line("  " + std_ns + "span<const " + m3 + "MethodBinding> bindings() const final;");
+  out.line("  " + std_ns + "string_view placement() const final { return kPlacement; }");
   for (const auto& rpc : service.rpcs) emit_handler_declarations(file, rpc, out);
   out.line("};");
 }

@@ -50,13 +50,14 @@ bool serves(const std::string& id, const Options& options) {
 }
 
 std::string as_text(const std::vector<Row>& rows, const std::string& source) {
-  std::vector<std::vector<std::string>> cells{
-      {"INSTANCE", "ADDRESS", "STATE", "ANSWERS", "UPTIME", "WEIGHT", "VERSION"}};
+  std::vector<std::vector<std::string>> cells{{"INSTANCE", "ADDRESS", "STATE", "ANSWERS", "UPTIME",
+                                               "WEIGHT", "VERSION", "LANE", "PLACEMENT"}};
   for (const Row& row : rows)
     cells.push_back({row.member->id.to_string(), row.member->address.to_string(),
                      std::string(m3::member_state_name(row.member->state)),
                      std::string(row.answers()), uptime(row.generation()),
-                     std::to_string(row.member->weight), or_dash(row.member->version)});
+                     std::to_string(row.member->weight), or_dash(row.member->version),
+                     or_dash(row.member->lane), or_dash(row.member->placement)});
   return fmt::format("{} instance{}, says {}\n\n{}", rows.size(), rows.size() == 1 ? "" : "s",
                      source, table(cells));
 }

@@ -15,6 +15,7 @@ Status App::Impl::make_admin() {
   AdminView view;
   view.id = id;
   view.version = version;
+  view.lane = config.lane;
   view.services = app.service_names();
   view.address = [this] { return config.listen.empty() ? std::string() : address.to_string(); };
   view.state = [this] { return state_name(); };

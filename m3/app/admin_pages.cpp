@@ -126,6 +126,7 @@ Task<HttpResponse> AdminPages::index(Ctx& ctx) {
   fact("state", view_.state());
   fact("up for", format_duration(up));
   fact("version", view_.version);
+  fact("lane", view_.lane);
   fact("listens on", view_.address());
   fact("services", join(view_.services));
   std::string links;

@@ -19,6 +19,7 @@ namespace m3 {
 struct AdminView {
   AppId id;
   std::string version;
+  std::string lane;
   std::vector<std::string> services;
   std::function<std::string()> address;  ///< where calls go; empty: nowhere
   std::function<std::string()> state;    ///< in one word

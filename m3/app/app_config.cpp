@@ -9,6 +9,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
+Status good_lane(const std::string& name) {
+  if (name.empty() || is_id_part(name)) return ok;
+  return Status(Errc::invalid_argument, "a lane is 1 to 63 letters, digits, '-' and '_'");
+}
+
 Status good_address(const std::string& text) {
   return text.empty() ? Status() : HostPort::parse(text).status();
 }
@@ -113,6 +118,11 @@ void AppConfig::describe(Schema<AppConfig>& s) {
       .doc("this instance's share of random calls, beside the weights of the others; 0: none")
       .at_most(1000000)
       .reloadable();
+  s.add("lane", &AppConfig::lane)
+      .doc(
+          "the release that this instance belongs to, where several run side by side; others see "
+          "it")
+      .check(good_lane);
   s.add("cores", &AppConfig::cores)
       .doc("threads that run handlers; 0: one for each CPU")
       .at_most(1024);

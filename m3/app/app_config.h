@@ -46,6 +46,7 @@ struct AppConfig {
   std::string listen;
   std::string advertise;
   unsigned weight = 100;
+  std::string lane;
   unsigned cores = 0;
   bool pin = false;
   Duration spin{0};

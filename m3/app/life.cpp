@@ -2,6 +2,8 @@
 // How an app comes up and goes down.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
 
@@ -128,6 +130,17 @@ Status App::Impl::make_services() {
   control = make_control(*runtime,
                          [this](Ctx& ctx, MemberState wanted) { return set_state(ctx, wanted); });
   return node->serve(*control);
+}
+
+/// Of the services the one that binds the instance most.
+std::string_view App::Impl::placement() const {
+  static constexpr std::array<std::string_view, 4> kLooseFirst{
+      "stateless", "activated", "resident_dynamic", "resident_fixed"};
+  const auto* most = kLooseFirst.begin();
+  for (const ServiceSlot& slot : services)
+    most = std::max(
+        most, std::find(kLooseFirst.begin(), kLooseFirst.end() - 1, slot.service->placement()));
+  return *most;
 }
 
 void App::Impl::add_stages() {
@@ -347,6 +360,8 @@ Task<> App::Impl::tell_router(Ctx& ctx) {
   self.weight = config.weight;
   self.state = state;
   self.version = version;
+  self.lane = config.lane;
+  self.placement = placement();
   auto where = config.advertised(address.port);
   if (!where.is_ok()) {
     if (router->reaches_other_processes()) co_return std::move(where).status();

@@ -57,6 +57,7 @@ struct App::Impl {
   Status make_plugins();
   Status make_node();
   Status make_services();
+  std::string_view placement() const;
   void add_stages();
   Task<> bring_up(Ctx& ctx);
   Task<> take_down(Ctx& ctx);

@@ -23,6 +23,7 @@ class RoleSerService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   /// To the actor that the request names.
   virtual m3::Task<LoginRsp> login(m3::Ctx& ctx, const LoginReq& req);
@@ -70,6 +71,7 @@ class ClubServerService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<WhoRsp> who(m3::Ctx& ctx, const WhoReq& req);
   virtual m3::Task<> who(m3::Ctx& ctx, const WhoReq& req, WhoRsp& rsp);
@@ -96,6 +98,7 @@ class WorldService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 };
 
 /// Calls demo.actors.World. Without a route, a call goes as the .proto says; `host` outlives it.
@@ -116,6 +119,7 @@ class SvcService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 };
 
 /// Calls demo.actors.Svc. Without a route, a call goes as the .proto says; `host` outlives it.

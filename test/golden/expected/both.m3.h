@@ -23,6 +23,7 @@ class BothService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   /// By b; traced; not for clients.
   virtual m3::Task<Key_Rsp> key(m3::Ctx& ctx, const Key_Req& req);

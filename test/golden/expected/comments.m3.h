@@ -24,6 +24,7 @@ class EchoService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   /// Says it again.
   /// $cost$ 100 % "of" */ the /* text

@@ -21,6 +21,7 @@ class HelloService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<SayRsp> say(m3::Ctx& ctx, const SayReq& req);
   virtual m3::Task<> say(m3::Ctx& ctx, const SayReq& req, SayRsp& rsp);

@@ -22,6 +22,7 @@ class HiddenService : public ::m3::Service {
 
   ::std::string_view service_name() const final;
   ::std::span<const ::m3::MethodBinding> bindings() const final;
+  ::std::string_view placement() const final { return kPlacement; }
 
   virtual ::m3::Task<::hidden::m3::google> find(::m3::Ctx& ctx, const Id& req);
   virtual ::m3::Task<> find(::m3::Ctx& ctx, const Id& req, ::hidden::m3::google& rsp);

@@ -39,6 +39,7 @@ class NamesService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<::demo::names::v1::class_> register_(
       m3::Ctx& ctx, const ::demo::names::v1::class_& req);

@@ -18,6 +18,7 @@ class GlobalService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<GlobalRsp> do_(m3::Ctx& ctx, const GlobalReq& req);
   virtual m3::Task<> do_(m3::Ctx& ctx, const GlobalReq& req, GlobalRsp& rsp);

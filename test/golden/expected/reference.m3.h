@@ -23,6 +23,7 @@ class ActorSerService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<Login_Rsp> login(m3::Ctx& ctx, const Login_Req& req);
   virtual m3::Task<> login(m3::Ctx& ctx, const Login_Req& req, Login_Rsp& rsp);
@@ -71,6 +72,7 @@ class ActorRegSerService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<Register_Rsp> register_(m3::Ctx& ctx, const Register_Req& req);
   virtual m3::Task<> register_(m3::Ctx& ctx, const Register_Req& req, Register_Rsp& rsp);

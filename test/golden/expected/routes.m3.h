@@ -37,6 +37,7 @@ class RoutesService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<Answer> hash_by_name(m3::Ctx& ctx, const ByName& req);
   virtual m3::Task<> hash_by_name(m3::Ctx& ctx, const ByName& req, Answer& rsp);
@@ -164,6 +165,7 @@ class NoneService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 };
 
 /// Calls demo.routes.None. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -22,6 +22,7 @@ class SimpleSerService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<HelloWorld_Rsp> hello_world(m3::Ctx& ctx, const HelloWorld_Req& req);
   virtual m3::Task<> hello_world(m3::Ctx& ctx, const HelloWorld_Req& req, HelloWorld_Rsp& rsp);
@@ -51,6 +52,7 @@ class MutilSerService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<TraceHello_Rsp> trace_hello(m3::Ctx& ctx, const TraceHello_Req& req);
   virtual m3::Task<> trace_hello(m3::Ctx& ctx, const TraceHello_Req& req, TraceHello_Rsp& rsp);

@@ -7,6 +7,7 @@
 #include "m3/async/scope.h"
 #include "m3/control.pb.h"
 #include "m3/mesh/topics.h"
+#include "m3/plugin/router.h"
 
 using app_test::Answer;
 using app_test::contains;
@@ -240,6 +241,30 @@ CO_TEST("app: a weight that changes is announced") {
   co_await m3::sleep(ctx, 1ms);
   CHECK((co_await ask_many(ctx, caller, 50)) == std::map<std::string, int>{{"dev.w.talk.2", 50}});
   for (App* app : {&caller, &one.app, &two.app}) co_await app->stop(ctx);
+}
+
+CO_TEST("app: what it announces of itself: its version, lane and the firmest placement") {
+  Town town(sim);
+  App looker("looker");
+  TalkApp one, two;
+  one.app.version("1.2").serve<app_test::CounterOf>(7u);
+  co_await one.app.start(ctx, town.house("dev.w.talk.1", "lane = \"grey\"\n" + at(1)));
+  co_await two.app.start(ctx, town.house("dev.w.talk.2", at(2)));
+  co_await looker.start(ctx, town.house("dev.w.looker.1", ""));
+  Task<std::vector<m3::Member>> asked =
+      looker.find<m3::Router>()->members(ctx, one.app.app_id().service_id());
+  std::map<std::string, m3::Member> seen;
+  for (const m3::Member& member : co_await std::move(asked)) seen[member.id.to_string()] = member;
+  CHECK(seen["dev.w.talk.1"].version == "1.2");
+  CHECK(seen["dev.w.talk.1"].lane == "grey");
+  CHECK(seen["dev.w.talk.1"].placement == "resident_dynamic");
+  CHECK(seen["dev.w.talk.2"].lane.empty());
+  CHECK(seen["dev.w.talk.2"].placement == "stateless");
+  App wrong("talk");
+  auto refused = co_await as_result(
+      wrong.start(ctx, town.house("dev.w.talk.3", "lane = \"grey zone\"\n" + at(3))));
+  CHECK(contains(refused.status().text(), "a lane is 1 to 63 letters"));
+  for (App* app : {&looker, &one.app, &two.app}) co_await app->stop(ctx);
 }
 
 namespace {

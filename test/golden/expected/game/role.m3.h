@@ -26,6 +26,7 @@ class RoleService : public m3::Service {
 
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
+  std::string_view placement() const final { return kPlacement; }
 
   virtual m3::Task<FindRsp> find(m3::Ctx& ctx, const ::common::PlayerId& req);
   virtual m3::Task<> find(m3::Ctx& ctx, const ::common::PlayerId& req, FindRsp& rsp);
