@@ -415,8 +415,15 @@ Task<std::unique_ptr<Stream>> TcpTransport::connect(Ctx& ctx, HostPort address) 
   co_return std::move(last).not_executed();
 }
 
-std::unique_ptr<Stream> TcpTransport::adopt(int fd, std::string peer_name) {
-  return std::make_unique<TcpStream>(core_, buffers_, fd, std::move(peer_name));
+Result<std::unique_ptr<Stream>> TcpTransport::adopt(int fd, std::string peer_name) {
+  try {
+    return std::unique_ptr<Stream>(
+        std::make_unique<TcpStream>(core_, buffers_, fd, std::move(peer_name)));
+  } catch (const std::system_error& error) {
+    ::close(fd);
+    return Status(Errc::resource_exhausted,
+                  std::string("a connection cannot be watched: ") + error.what());
+  }
 }
 
 struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {

@@ -14,8 +14,9 @@ class TcpTransport final : public Transport {
  public:
   TcpTransport(Core& core, StreamBuffers& buffers) : core_(core), buffers_(buffers) {}
   Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) override;
-  /// Makes a stream of an accepted socket, whose owner it becomes.
-  std::unique_ptr<Stream> adopt(int fd, std::string peer_name);
+  /// Makes a stream of an accepted socket, whose owner it becomes. resource_exhausted: the system
+  /// watches no more of them (fs.epoll.max_user_watches); it is closed.
+  Result<std::unique_ptr<Stream>> adopt(int fd, std::string peer_name);
 
  private:
   Core& core_;

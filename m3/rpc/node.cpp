@@ -5,6 +5,7 @@
 
 #include "m3/async/when.h"
 #include "m3/net/tcp.h"
+#include "m3/obs/log.h"
 #include "m3/rpc/rpc_core.h"
 
 namespace m3 {
@@ -63,8 +64,10 @@ void RpcNode::hand_over(int fd, std::string peer_name) {
         : Runnable(&Arrival::fire), rpc(target), fd(descriptor), peer(std::move(name)) {}
     static void fire(Runnable& work) {
       std::unique_ptr<Arrival> self(static_cast<Arrival*>(&work));
-      self->rpc.accept(TcpTransport(self->rpc.core(), self->rpc.buffers())
-                           .adopt(self->fd, std::move(self->peer)));
+      auto stream = TcpTransport(self->rpc.core(), self->rpc.buffers())
+                        .adopt(self->fd, std::move(self->peer));
+      if (!stream.is_ok()) return log::error("{}", stream.status().to_string());
+      self->rpc.accept(*std::move(stream));
     }
     RpcCore& rpc;
     int fd;

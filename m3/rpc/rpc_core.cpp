@@ -88,7 +88,7 @@ void RpcCore::accept(std::unique_ptr<Stream> stream) {
   if (scope_.closing()) return stream->close();
   Ref<ServerConnection> connection(new ServerConnection(*this, std::move(stream)));
   connection->open();
-  if (connection_count_ <= config().max_connections) return;
+  if (accepted_ <= config().max_connections) return;
   metrics_.too_many_connections.inc();
   connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
 }

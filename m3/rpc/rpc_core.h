@@ -119,6 +119,8 @@ class RpcCore {
 
   std::size_t running() const noexcept { return running_.count(); }
   std::size_t connections() const noexcept { return connection_count_; }
+  /// A connection that a peer opened has come or gone.
+  void count_accepted(bool there) noexcept { there ? ++accepted_ : --accepted_; }
 
   /// Bookkeeping of connections.
   void add(Connection& connection);
@@ -143,7 +145,8 @@ class RpcCore {
   Countdown running_;
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;
-  Countdown alive_;  // connections not yet deleted, and what the turn's end still knows
+  std::size_t accepted_ = 0;  // of them
+  Countdown alive_;           // connections not yet deleted, and what the turn's end still knows
   Caller caller_;
   Scope scope_;
 };

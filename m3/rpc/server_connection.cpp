@@ -29,6 +29,7 @@ ServerConnection::ServerConnection(RpcCore& core, std::unique_ptr<Stream> stream
     : Connection(core, std::move(stream), Handshake::accept(acceptor_hello(core.shared()))) {
   may_pause_ = true;
   core_.metrics().server_connections.inc();
+  core_.count_accepted(true);
 }
 
 void ServerConnection::on_first_hello() { clock_ = DeadlineClock(now_ms()); }
@@ -213,6 +214,7 @@ void ServerConnection::on_cancel(std::uint64_t id) {
 
 void ServerConnection::on_lost(const Status&) {
   core_.metrics().server_connections.dec();
+  core_.count_accepted(false);
   for (ServerCall* head : table_)
     for (ServerCall* call = head; call; call = call->bucket_next)
       call->ctx.cancel(CancelReason::caller_gone);

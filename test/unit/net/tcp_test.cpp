@@ -55,7 +55,7 @@ Task<Duo> make_duo(Ctx& ctx, Node& node, std::string host = "127.0.0.1") {
   Duo duo;
   auto listener =
       TcpListener::listen(node.core, address(0, host), [&](int fd, std::string peer_name) {
-        duo.acceptor = node.transport.adopt(fd, std::move(peer_name));
+        duo.acceptor = *node.transport.adopt(fd, std::move(peer_name));
       });
   if (!listener.is_ok()) co_return std::move(listener).status();
   duo.dialer = co_await node.transport.connect(ctx, address((*listener)->port(), host));
@@ -139,7 +139,7 @@ TEST_CASE("tcp: an accepted socket may go to another core") {
     CHECK(co_await until(ctx, [&] { return accepted >= 0; }));
     co_await run_on(ctx, runtime.core(1), [&](Ctx& far) -> Task<> {
       Peer b;
-      b.start(there.transport.adopt(accepted, name));
+      b.start(*there.transport.adopt(accepted, name));
       b.send(answer);
       CHECK(co_await until(far, [&] { return b.seen == question.size() && b.unsent() == 0; }));
       CHECK((b.received == question));
@@ -161,7 +161,7 @@ TEST_CASE("tcp: bytes and the end that came together are both seen, however it e
             for (const bool before_start : {true, false}) {
               Sockets pair;
               Peer peer;
-              peer.own(node.transport.adopt(pair.ours, "plain"));
+              peer.own(*node.transport.adopt(pair.ours, "plain"));
               if (!before_start) {
                 peer.start();
                 co_await sleep(ctx, 5ms);
@@ -183,11 +183,22 @@ TEST_CASE("tcp: bytes and the end that came together are both seen, however it e
         }).is_ok());
 }
 
+TEST_CASE("tcp: a socket that the system will not watch is an error, and nothing else") {
+  CHECK(on_tcp([](Ctx&, Node& node) -> Task<> {
+          const int gone = ::dup(0);
+          REQUIRE(::close(gone) == 0);
+          auto stream = node.transport.adopt(gone, "nobody");
+          CHECK(stream.status() == Errc::resource_exhausted);
+          CHECK(stream.status().text().find("cannot be watched") != std::string::npos);
+          co_return ok;
+        }).is_ok());
+}
+
 TEST_CASE("tcp: the peer's last words are heard although a send failed") {
   CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
           Sockets pair;
           Peer peer;
-          peer.own(node.transport.adopt(pair.ours, "plain"));
+          peer.own(*node.transport.adopt(pair.ours, "plain"));
           pair.say("last words");
           pair.end();
           peer.send("first: the answer is a reset");
@@ -407,7 +418,7 @@ TEST_CASE("tcp: out of descriptors, accepting pauses, says so once, and recovers
           std::size_t count = 0;
           auto listener =
               *TcpListener::listen(node.core, address(0), [&](int fd, std::string peer_name) {
-                accepted.at(count++).start(node.transport.adopt(fd, std::move(peer_name)));
+                accepted.at(count++).start(*node.transport.adopt(fd, std::move(peer_name)));
               });
           std::vector<Peer> dialers(3);
           rlimit old{};
