@@ -134,6 +134,39 @@ CO_TEST("rpc: a dead link is found within three seconds although nobody calls an
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a link that dies under a long call is found dead within three seconds, whenever") {
+  for (const auto dies_after : {10000ms, 10200ms, 10500ms, 10800ms, 11100ms, 11400ms}) {
+    Net net(sim);
+    net.add("dev.w.echo.1", true);
+    auto& caller = net.add("dev.w.test.1", false);
+    EchoClient echo(caller.node);
+    EchoReq slow;
+    slow.set_wait_ms(60000);
+    m3::Status answer;
+    const m3::TimePoint began = ctx.core().now();
+    m3::TimePoint ended = began;
+    m3::Scope calls(ctx.core());
+    calls.spawn("call",
+                [](Ctx& own, EchoClient& to, EchoReq req, m3::Status& out,
+                   m3::TimePoint& when) -> m3::Task<> {
+                  Ctx patient(own, m3::Deadline(own.core().now() + 90s));
+                  out = (co_await as_result(to.echo(patient, req))).status();
+                  when = own.core().now();
+                  co_return m3::ok;
+                }(calls.ctx(), echo, slow, answer, ended));
+    co_await m3::sleep(ctx, dies_after);
+    CHECK(ended == began);
+    net.wire.freeze(true);
+    co_await m3::sleep(ctx, 3s);
+    CHECK(ended > began);
+    CHECK(answer == Errc::unavailable);
+    CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total", "dead_link") == 1);
+    net.wire.freeze(false);
+    co_await calls.close(ctx);
+    co_await net.stop(ctx);
+  }
+}
+
 CO_TEST("rpc: a link that carries notifies only is found dead within three seconds") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
