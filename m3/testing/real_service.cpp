@@ -18,11 +18,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <random>
 #include <sstream>
-#include <thread>
 #include <utility>
+
+#include "m3/testing/eventually.h"
 
 namespace m3::testing {
 namespace {
@@ -67,16 +67,6 @@ std::string program_of(Kind kind) {
   }
   const std::string cached = env("HOME") + "/.cache/m3/consul";
   return kind == Kind::consul && is_program(cached) ? cached : "";
-}
-
-/// Polls what only another process can bring about.
-bool eventually(seconds most, const std::function<bool()>& done) {
-  const auto until = std::chrono::steady_clock::now() + most;
-  while (!done()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return true;
 }
 
 sockaddr_in loopback(std::uint16_t port) {
@@ -274,7 +264,7 @@ bool RealService::answers() const {
 Status RealService::start_again() {
   if (running()) stop();
   if (Status status = launch(); !status) return status;
-  const bool answered = eventually(kStartTime, [this] { return ended() || answers(); });
+  const bool answered = eventually([this] { return ended() || answers(); }, kStartTime);
   // Somebody else may have answered on our port.
   if (answered && !ended()) return ok;
   const std::string name(name_of(kind_));
@@ -294,7 +284,7 @@ void RealService::signal(int number) const {
 void RealService::stop() {
   thaw();
   signal(SIGTERM);
-  if (!eventually(kStopTime, [this] { return ended(); })) kill9();
+  if (!eventually([this] { return ended(); }, kStopTime)) kill9();
 }
 
 void RealService::kill9() {
@@ -306,12 +296,14 @@ void RealService::kill9() {
 void RealService::freeze() {
   signal(SIGSTOP);
   // The signal is on its way; the state says when it has come.
-  eventually(kStopTime, [this] {
-    std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");
-    std::string pid, name, state;
-    stat >> pid >> name >> state;
-    return !stat || state == "T";
-  });
+  eventually(
+      [this] {
+        std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");
+        std::string pid, name, state;
+        stat >> pid >> name >> state;
+        return !stat || state == "T";
+      },
+      kStopTime);
 }
 
 void RealService::thaw() { signal(SIGCONT); }

@@ -15,12 +15,14 @@
 #include "apps/multi/multi_ser.h"
 #include "embedded.h"
 #include "m3/testing/catch.h"
+#include "m3/testing/eventually.h"
 #include "m3/testing/real_service.h"
 #include "process.h"
 
 using m3::as_result;
 using m3::Ctx;
 using m3::Task;
+using m3::testing::eventually;
 using m3::testing::RealService;
 using multi::Client;
 using namespace std::chrono_literals;
@@ -31,15 +33,6 @@ using Lines = std::vector<std::string>;
 using Clock = std::chrono::steady_clock;
 
 const std::string kMulti = "example.world1.multi.";
-
-bool soon(const std::function<bool()>& done, std::chrono::milliseconds limit = 40s) {
-  const auto until = Clock::now() + limit;
-  while (!done()) {
-    if (Clock::now() > until) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
-}
 
 std::unique_ptr<RealService> start(RealService::Kind kind) {
   INFO(RealService::how_to_install(kind));
@@ -100,7 +93,7 @@ TEST_CASE("S08: an app that is not healthy is not found, and is as soon as it is
   });
   m3::Status started;
   std::thread starting([&] { started = app.start(); });
-  const bool was_asked = soon([&] { return asked.load(); });
+  const bool was_asked = eventually([&] { return asked.load(); });
   const auto before = who(caller, 3, m3::to::random());
   healthy = true;
   starting.join();
@@ -108,17 +101,17 @@ TEST_CASE("S08: an app that is not healthy is not found, and is as soon as it is
   CHECK(before.size() == 1);
   CHECK(before.begin()->first.starts_with("unavailable"));
   REQUIRE(started.is_ok());
-  CHECK(soon([&] { return who(caller, 1, m3::to::random()).contains(kMulti + "1"); }));
+  CHECK(eventually([&] { return who(caller, 1, m3::to::random()).contains(kMulti + "1"); }));
 
   // Later its health is asked for by Consul, and two others take over while it is bad.
   Multi two("2", router), three("3", router);
   REQUIRE(two.start().is_ok());
   REQUIRE(three.start().is_ok());
-  CHECK(soon([&] { return who(caller, 60, m3::to::random()).size() == 3; }));
+  CHECK(eventually([&] { return who(caller, 60, m3::to::random()).size() == 3; }));
   healthy = false;
-  CHECK(soon([&] { return !who(caller, 60, m3::to::random()).contains(kMulti + "1"); }));
+  CHECK(eventually([&] { return !who(caller, 60, m3::to::random()).contains(kMulti + "1"); }));
   healthy = true;
-  CHECK(soon([&] { return who(caller, 60, m3::to::random()).contains(kMulti + "1"); }));
+  CHECK(eventually([&] { return who(caller, 60, m3::to::random()).contains(kMulti + "1"); }));
   for (Multi* one : {&app, &two, &three}) REQUIRE(one->stop().is_ok());
 }
 
@@ -129,7 +122,7 @@ TEST_CASE("S12: rules and pickers work over Consul, and changes are pushed") {
   Multi two("2", router), nine("9", router), ten("10", router);
   REQUIRE(nine.start().is_ok());
   REQUIRE(ten.start().is_ok());
-  CHECK(soon([&] { return who(caller, 40, m3::to::random()).size() == 2; }));
+  CHECK(eventually([&] { return who(caller, 40, m3::to::random()).size() == 2; }));
   CHECK(who(caller, 5, m3::to::single()) == std::map<std::string, int>{{kMulti + "9", 5}});
   const auto owner = who(caller, 5, m3::to::hash("Ann"));
   CHECK(owner.size() == 1);
@@ -138,7 +131,7 @@ TEST_CASE("S12: rules and pickers work over Consul, and changes are pushed") {
   CHECK(who(caller, 5, named) == std::map<std::string, int>{{kMulti + "10", 5}});
   // m3game asked once a second; here a change comes by itself (three times the mark of 1 s).
   REQUIRE(two.start().is_ok());
-  CHECK(soon([&] { return who(caller, 1, m3::to::single()).contains(kMulti + "2"); }, 3s));
+  CHECK(eventually([&] { return who(caller, 1, m3::to::single()).contains(kMulti + "2"); }, 3s));
   REQUIRE(two.stop().is_ok());
   CHECK(who(caller, 5, m3::to::single()) == std::map<std::string, int>{{kMulti + "9", 5}});
   REQUIRE(nine.stop().is_ok());
@@ -160,7 +153,7 @@ TEST_CASE("S19: processes register in Consul, are discovered, and are gone when 
   };
   auto one = launch("1"), two = launch("2");
   seed::Embedded caller("caller", "", services);
-  CHECK(soon([&] {
+  CHECK(eventually([&] {
     auto by = who(caller, 20, m3::to::random());
     return by.size() == 2 && by.contains(kMulti + "1") && by.contains(kMulti + "2");
   }));
@@ -176,7 +169,7 @@ TEST_CASE("S19: processes register in Consul, are discovered, and are gone when 
       Client client(caller.app());
       co_return co_await client.heard(ctx, *m3::AppId::parse(kMulti + ins));
     };
-    CHECK(soon([&] {
+    CHECK(eventually([&] {
       auto lines = caller.run(heard);
       return lines.is_ok() && *lines == Lines{"example.world1.caller.1 tells: it rains"};
     }));

@@ -13,11 +13,13 @@
 #include "m3/async/when.h"
 #include "m3/mesh/topics.h"
 #include "m3/testing/catch.h"
+#include "m3/testing/eventually.h"
 
 using m3::as_result;
 using m3::Ctx;
 using m3::Status;
 using m3::Task;
+using m3::testing::eventually;
 using multi::Client;
 using namespace std::chrono_literals;
 
@@ -79,14 +81,6 @@ class Town {
   Lines heard(const std::string& id) {
     const auto whom = *m3::AppId::parse(id);
     return run([&](Ctx& ctx, m3::App& app) { return listen(ctx, app, whom); });
-  }
-  /// Once the list of the caller's world says so; it is pushed, so this is soon.
-  bool soon(const std::function<bool()>& done) {
-    for (int i = 0; i < 500; ++i) {
-      if (done()) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
   }
 
  private:
@@ -171,16 +165,16 @@ TEST_CASE("S11: a one-way notify reaches many, through the same handlers, with a
   town.run([](Ctx& ctx, m3::App& app) { return shout(ctx, app, "to all"); });
   const Lines wanted{"example.world1.caller.1 shouts: to all"};
   for (const char* ins : {"1", "2"})
-    CHECK(town.soon([&] { return town.heard(kMulti + ins) == wanted; }));
+    CHECK(eventually([&] { return town.heard(kMulti + ins) == wanted; }));
 }
 
 TEST_CASE("S12: the mesh's pickers work on the router's list, and changes are pushed to it") {
   Town town;
   CHECK(town.who(1, m3::to::random()).begin()->first.starts_with("unavailable: "));
   town.start(kMulti + "1");
-  CHECK(town.soon([&] { return town.who(1, m3::to::random()).contains(kMulti + "1"); }));
+  CHECK(eventually([&] { return town.who(1, m3::to::random()).contains(kMulti + "1"); }));
   town.start(kMulti + "2");
-  CHECK(town.soon([&] { return town.who(20, m3::to::random()).size() == 2; }));
+  CHECK(eventually([&] { return town.who(20, m3::to::random()).size() == 2; }));
   town.stop(kMulti + "1");
   CHECK(town.who(20, m3::to::random()) == std::map<std::string, int>{{kMulti + "2", 20}});
 }
@@ -199,7 +193,7 @@ TEST_CASE("S13: P2P goes to the app that is named, in any world") {
 TEST_CASE("S14: Random spreads over all instances") {
   Town town;
   for (const char* ins : {"1", "2", "3"}) town.start(kMulti + ins);
-  CHECK(town.soon([&] { return town.who(30, m3::to::random()).size() == 3; }));
+  CHECK(eventually([&] { return town.who(30, m3::to::random()).size() == 3; }));
   for (const auto& [id, count] : town.who(300, m3::to::random())) CHECK(count > 50);
 }
 
@@ -207,7 +201,7 @@ TEST_CASE(
     "S15: Hash gives a key to one instance, for every caller, and moves few when one leaves") {
   Town town;
   for (const char* ins : {"1", "2", "3"}) town.start(kMulti + ins);
-  CHECK(town.soon([&] { return town.who(30, m3::to::random()).size() == 3; }));
+  CHECK(eventually([&] { return town.who(30, m3::to::random()).size() == 3; }));
   m3::App& other = town.start(kMulti + "4");
   const auto owner_of = [&](m3::App* from, const std::string& key) {
     const auto ask = [&](Ctx& ctx, m3::App& app) -> Task<std::string> {
@@ -216,7 +210,7 @@ TEST_CASE(
     };
     return from ? town.run_on(*from, ask) : town.run(ask);
   };
-  CHECK(town.soon([&] { return town.who(60, m3::to::random()).size() == 4; }));
+  CHECK(eventually([&] { return town.who(60, m3::to::random()).size() == 4; }));
   std::map<std::string, std::string> before;
   for (int i = 0; i < 100; ++i) {
     const std::string key = std::to_string(i);
@@ -237,7 +231,7 @@ TEST_CASE("S16: BroadCast reaches every instance of the service, and nobody else
   const std::string says = "example.world1.caller.1 shouts: ";
   const Lines wanted{says + "a", says + "b", says + "c"};
   for (const char* ins : {"1", "2", "3"})
-    CHECK(town.soon([&] { return town.heard(kMulti + ins) == wanted; }));
+    CHECK(eventually([&] { return town.heard(kMulti + ins) == wanted; }));
   CHECK(town.heard("example.world2.multi.1").empty());
 }
 
@@ -253,10 +247,10 @@ TEST_CASE("S17: MultiCast reaches the subscribers of a topic, as long as they ar
   tell_all("a");
   const std::string says = "example.world1.caller.1 tells: ";
   for (const char* ins : {"1", "3"})
-    CHECK(town.soon([&] { return town.heard(kMulti + ins) == Lines{says + "a"}; }));
+    CHECK(eventually([&] { return town.heard(kMulti + ins) == Lines{says + "a"}; }));
   town.run_on(three, [](Ctx& ctx, m3::App& app) { return leave(ctx, app, "guild.7"); });
   tell_all("b");
-  CHECK(town.soon([&] { return town.heard(kMulti + "1") == Lines{says + "a", says + "b"}; }));
+  CHECK(eventually([&] { return town.heard(kMulti + "1") == Lines{says + "a", says + "b"}; }));
   CHECK(town.heard(kMulti + "2").empty());
   CHECK(town.heard(kMulti + "3") == Lines{says + "a"});
 }
@@ -264,10 +258,10 @@ TEST_CASE("S17: MultiCast reaches the subscribers of a topic, as long as they ar
 TEST_CASE("S18: Single goes to the lowest instance, and all callers agree, late starters too") {
   Town town;
   for (const char* ins : {"10", "9"}) town.start(kMulti + ins);
-  CHECK(town.soon([&] { return town.who(20, m3::to::random()).size() == 2; }));
+  CHECK(eventually([&] { return town.who(20, m3::to::random()).size() == 2; }));
   CHECK(town.who(5, m3::to::single()) == std::map<std::string, int>{{kMulti + "9", 5}});
   m3::App& late = town.start(kMulti + "2");
-  CHECK(town.soon([&] { return town.who(1, m3::to::single()).contains(kMulti + "2"); }));
+  CHECK(eventually([&] { return town.who(1, m3::to::single()).contains(kMulti + "2"); }));
   const auto ask = [&](Ctx& ctx, m3::App& app) -> Task<std::string> {
     Client client(app);
     co_return (co_await client.hello(ctx, "Ann", m3::to::single())).by;

@@ -10,23 +10,16 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
 
+#include "m3/testing/eventually.h"
+
 namespace seed {
 namespace {
 
-/// Other processes tell nothing by themselves: look every few milliseconds, for at most 20 s.
-bool eventually(const std::function<bool()>& done) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!done()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
+using m3::testing::eventually;
 
 std::string new_file() {
   std::string path = "/tmp/m3-seed-XXXXXX";

@@ -22,15 +22,6 @@ std::string ms(Nanos time) {
   return fmt::format("{:.1f} ms", std::chrono::duration<double, std::milli>(time).count());
 }
 
-bool eventually(const std::function<bool()>& done, Nanos limit) {
-  const TimePoint until = now() + limit;
-  while (!done()) {
-    if (now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
-
 void let_run(Nanos time) { std::this_thread::sleep_for(time); }
 
 Row::Row(std::string fault) : fault_(std::move(fault)) {}

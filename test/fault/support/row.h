@@ -2,11 +2,11 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <string>
 
 #include "m3/async/clock.h"
 #include "m3/testing/catch.h"
+#include "m3/testing/eventually.h"
 
 namespace fault {
 
@@ -24,8 +24,7 @@ int short_or_long(int brief, int full);
 inline TimePoint now() { return std::chrono::steady_clock::now(); }
 std::string ms(Nanos time);
 
-/// Looks every few milliseconds, as other processes tell nothing by themselves.
-bool eventually(const std::function<bool()>& done, Nanos limit = 30s);
+using m3::testing::eventually;
 /// Nothing happens but the load that runs beside it.
 void let_run(Nanos time);
 

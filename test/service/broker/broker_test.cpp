@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 // What every broker promises (m3/plugin/broker.h), on the real servers.
 #include <chrono>
-#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "m3/async/runtime.h"
-#include "m3/async/timer.h"
-#include "m3/config/document.h"
 #include "m3/plugin/broker.h"
-#include "m3/plugin/builtin.h"
-#include "m3/plugin/registry.h"
 #include "m3/testing/catch.h"
 #include "m3/testing/chaos_proxy.h"
+#include "m3/testing/eventually.h"
+#include "m3/testing/plugin_host.h"
 #include "m3/testing/real_service.h"
 
-using m3::as_result;
 using m3::Broker;
 using m3::Ctx;
 using m3::Errc;
 using m3::Status;
-using m3::Task;
+using m3::testing::eventually;
+using m3::testing::PluginHost;
 using m3::testing::RealService;
 using namespace std::chrono_literals;
 
@@ -30,73 +27,22 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-/// One app with a broker, on a core of its own.
-class App {
+/// An app's broker.
+class App : public PluginHost<Broker> {
  public:
   App(const std::string& config, std::shared_ptr<m3::SharedParts> shared,
-      m3::Duration start_timeout = 10s)
-      : id_(*m3::AppId::parse("dev.w.test.1")),
-        runtime_(one_core()),
-        env_(id_, runtime_, metrics_, std::move(shared),
-             [](std::string_view) -> m3::Plugin* { return nullptr; }) {
-    m3::Registry registry;
-    m3::add_builtin(registry);
-    m3::ErrorList errors;
-    auto choices = registry.choose(m3::Document::parse(config, "test.toml", errors), errors);
-    INFO(errors.to_string());
-    REQUIRE(errors.empty());
-    for (auto& choice : choices)
-      if (choice.type->kind == Broker::kKind) plugin_ = choice.type->make(env_, choice.config);
-    REQUIRE(plugin_);
-    runtime_.start();
-    started = run([&](Ctx& ctx) { return begin(ctx, *plugin_, start_timeout); });
-  }
-  ~App() {
-    if (started) (void)run([&](Ctx& ctx) { return plugin_->stop(ctx); });
-    runtime_.stop();
-  }
-  Broker& broker() { return static_cast<Broker&>(*plugin_); }
-  template <class Body>
-  Status run(Body body) {
-    return runtime_.block_on(runtime_.core(0), body).status();
-  }
+      m3::Nanos start_timeout = 10s)
+      : PluginHost(config, {"dev.w.test.1", start_timeout, std::move(shared)}) {}
+  Broker& broker() { return plugin(); }
   Status publish(const std::string& topic, const std::string& payload) {
-    return run([&](Ctx&) { return tell(broker(), topic, payload); });
+    return on_core([&] { return broker().publish(topic, payload); });
   }
   Status subscribe(const std::string& topic, Broker::Subscriber& subscriber) {
     return run([&](Ctx& ctx) { return broker().subscribe(ctx, topic, subscriber); });
   }
   void unsubscribe(const std::string& topic, Broker::Subscriber& subscriber) {
-    (void)run([&](Ctx&) { return stop_hearing(broker(), topic, subscriber); });
+    CHECK(on_core([&] { broker().unsubscribe(topic, subscriber); }).is_ok());
   }
-
-  Status started;
-
- private:
-  static m3::RuntimeConfig one_core() {
-    m3::RuntimeConfig config;
-    config.cores = 1;
-    config.blocking_threads = 1;
-    return config;
-  }
-  static Task<> begin(Ctx& ctx, m3::Plugin& plugin, m3::Duration limit) {
-    Ctx soon(ctx, m3::Deadline(ctx.core().now() + limit));
-    co_await plugin.start(soon);
-    co_return m3::ok;
-  }
-  static Task<> tell(Broker& broker, const std::string& topic, const std::string& payload) {
-    co_return broker.publish(topic, payload);
-  }
-  static Task<> stop_hearing(Broker& broker, const std::string& topic,
-                             Broker::Subscriber& subscriber) {
-    broker.unsubscribe(topic, subscriber);
-    co_return m3::ok;
-  }
-  const m3::AppId id_;
-  m3::MetricRegistry metrics_;
-  m3::Runtime runtime_;
-  m3::Env env_;
-  std::unique_ptr<m3::Plugin> plugin_;
 };
 
 /// Told on a core, read by the test.
@@ -124,15 +70,6 @@ class Ear final : public Broker::Subscriber {
   Lines heard_;
   int again_ = 0;
 };
-
-bool soon(const std::function<bool()>& done, std::chrono::seconds limit = 30s) {
-  const auto until = std::chrono::steady_clock::now() + limit;
-  while (std::chrono::steady_clock::now() < until) {
-    if (done()) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return false;
-}
 
 /// One kind of broker, with its server.
 struct Kind {
@@ -198,19 +135,19 @@ TEST_CASE("broker: messages come to everybody who subscribed, in order, the publ
       wanted.push_back("m3.all.dev.w.a: " + std::to_string(i));
     }
     REQUIRE(one->publish("elsewhere", "x").is_ok());
-    CHECK(soon([&] { return other.heard().size() == 500 && third.heard().size() == 500; }));
-    CHECK(soon([&] { return own.heard().size() == 500; }));
+    CHECK(eventually([&] { return other.heard().size() == 500 && third.heard().size() == 500; }));
+    CHECK(eventually([&] { return own.heard().size() == 500; }));
     CHECK(own.heard() == wanted);
     CHECK(other.heard() == wanted);
     // One leaves, the other stays.
     two->unsubscribe("m3.all.dev.w.a", other);
     REQUIRE(one->publish("m3.all.dev.w.a", "last").is_ok());
-    CHECK(soon([&] { return third.heard().size() == 501; }));
+    CHECK(eventually([&] { return third.heard().size() == 501; }));
     CHECK(other.heard().size() == 500);
     two->unsubscribe("m3.all.dev.w.a", third);
     REQUIRE(two->subscribe("m3.all.dev.w.a", other).is_ok());
     REQUIRE(one->publish("m3.all.dev.w.a", "again").is_ok());
-    CHECK(soon([&] { return other.heard().size() == 501; }));
+    CHECK(eventually([&] { return other.heard().size() == 501; }));
     CHECK(other.heard().back() == "m3.all.dev.w.a: again");
     CHECK(third.heard().size() == 501);
     one->unsubscribe("m3.all.dev.w.a", own);
@@ -230,7 +167,7 @@ TEST_CASE("broker: payloads are bytes, small and large, and too large ones are r
     const std::string large(700000, '\r');
     for (const std::string& payload : {std::string(), all, std::string("a\r\nb"), large})
       REQUIRE(one->publish("t", payload).is_ok());
-    CHECK(soon([&] { return ear.heard().size() == 4; }));
+    CHECK(eventually([&] { return ear.heard().size() == 4; }));
     CHECK((ear.heard() == Lines{"t: ", "t: " + all, "t: a\r\nb", "t: " + large}));
     if (one->broker().max_payload() < 100u << 20) {
       const std::string over(one->broker().max_payload() + 1, 'x');
@@ -248,15 +185,15 @@ TEST_CASE("broker: a server that dies and comes back finds its subscribers again
     Ear ear, late;
     REQUIRE(two->subscribe("t", ear).is_ok());
     kind.server->kill9();
-    CHECK(soon([&] { return one->publish("t", "lost") == Errc::unavailable; }));
-    CHECK(soon([&] { return two->subscribe("late", late) == Errc::unavailable; }));
+    CHECK(eventually([&] { return one->publish("t", "lost") == Errc::unavailable; }));
+    CHECK(eventually([&] { return two->subscribe("late", late) == Errc::unavailable; }));
     REQUIRE(kind.server->start_again().is_ok());
-    CHECK(soon([&] { return ear.again() == 1 && late.again() == 1; }));
-    CHECK(soon([&] { return one->publish("t", "back").is_ok(); }));
-    CHECK(soon([&] { return !ear.heard().empty(); }));
+    CHECK(eventually([&] { return ear.again() == 1 && late.again() == 1; }));
+    CHECK(eventually([&] { return one->publish("t", "back").is_ok(); }));
+    CHECK(eventually([&] { return !ear.heard().empty(); }));
     CHECK(ear.heard() == Lines{"t: back"});
     REQUIRE(one->publish("late", "too").is_ok());
-    CHECK(soon([&] { return late.heard() == Lines{"late: too"}; }));
+    CHECK(eventually([&] { return late.heard() == Lines{"late: too"}; }));
     two->unsubscribe("t", ear);
     two->unsubscribe("late", late);
   }
@@ -270,12 +207,12 @@ TEST_CASE("broker: a server that is frozen is found silent, and used again when 
     Ear ear;
     REQUIRE(one->subscribe("t", ear).is_ok());
     kind.server->freeze();
-    CHECK(soon([&] { return one->publish("t", "x") == Errc::unavailable; }));
+    CHECK(eventually([&] { return one->publish("t", "x") == Errc::unavailable; }));
     Ear other;
-    CHECK(soon([&] { return one->subscribe("other", other) == Errc::unavailable; }));
+    CHECK(eventually([&] { return one->subscribe("other", other) == Errc::unavailable; }));
     kind.server->thaw();
-    CHECK(soon([&] { return ear.again() >= 1; }));
-    CHECK(soon([&] {
+    CHECK(eventually([&] { return ear.again() >= 1; }));
+    CHECK(eventually([&] {
       return one->publish("t", "back").is_ok() && !ear.heard().empty() &&
              ear.heard().back() == "t: back";
     }));
@@ -299,11 +236,11 @@ TEST_CASE("broker: a connection that falls silent while it is made is left again
     (*proxy)->black_hole_at(7, Way::to_client);
     const std::uint64_t before = (*proxy)->accepted();
     (*proxy)->cut_all();
-    CHECK(soon([&] { return (*proxy)->accepted() >= before + 3; }));
+    CHECK(eventually([&] { return (*proxy)->accepted() >= before + 3; }));
     (*proxy)->behave();  // what is silent stays so
-    CHECK(soon([&] { return ear.again() >= 1; }));
+    CHECK(eventually([&] { return ear.again() >= 1; }));
     auto other = kind.app();
-    CHECK(soon([&] { return other->publish("t", "x").is_ok() && !ear.heard().empty(); }));
+    CHECK(eventually([&] { return other->publish("t", "x").is_ok() && !ear.heard().empty(); }));
     one.unsubscribe("t", ear);
   }
 }

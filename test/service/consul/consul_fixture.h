@@ -14,11 +14,10 @@
 #include <vector>
 
 #include "m3/async/runtime.h"
-#include "m3/config/document.h"
-#include "m3/plugin/builtin.h"
-#include "m3/plugin/registry.h"
 #include "m3/plugin/router.h"
 #include "m3/testing/catch.h"
+#include "m3/testing/eventually.h"
+#include "m3/testing/plugin_host.h"
 #include "m3/testing/real_service.h"
 #include "plugins/client/consul/consul_client.h"
 
@@ -32,19 +31,12 @@ using m3::Router;
 using m3::ServiceId;
 using m3::Status;
 using m3::Task;
+using m3::testing::eventually;
+using m3::testing::PluginHost;
 using m3::testing::RealService;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using Lines = std::vector<std::string>;
-
-inline bool soon(const std::function<bool()>& done, std::chrono::milliseconds limit = 40s) {
-  const auto until = Clock::now() + limit;
-  while (Clock::now() < until) {
-    if (done()) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return done();
-}
 
 /// A pass mark in time: three times as long where other work may be in the way.
 inline std::chrono::milliseconds mark(std::chrono::milliseconds time) {
@@ -158,59 +150,30 @@ class Ear final : public Router::Watcher {
   Status why_;
 };
 
-/// One app's router, on a core of its own.
-class App {
+/// An app's router.
+class App : public PluginHost<Router> {
  public:
   /// `lines`: more of [router.consul].
   App(const std::string& id, const Lines& agents, const std::string& lines = "",
-      std::chrono::milliseconds start_timeout = 20s)
-      : id_(*m3::AppId::parse(id)),
-        runtime_(one_core()),
-        env_(id_, runtime_, metrics_, std::make_shared<m3::SharedParts>(),
-             [](std::string_view) -> m3::Plugin* { return nullptr; }) {
-    std::string list;
-    for (const std::string& agent : agents) list += (list.empty() ? "\"" : ", \"") + agent + "\"";
-    m3::Registry registry;
-    m3::add_builtin(registry);
-    m3::ErrorList errors;
-    auto choices =
-        registry.choose(m3::Document::parse("[router.consul]\naddresses = [" + list + "]\n" + lines,
-                                            "test.toml", errors),
-                        errors);
-    INFO(errors.to_string());
-    REQUIRE(errors.empty());
-    for (auto& choice : choices)
-      if (choice.type->kind == Router::kKind) plugin_ = choice.type->make(env_, choice.config);
-    REQUIRE(plugin_);
-    runtime_.start();
-    started = run([&](Ctx& ctx) { return begin(ctx, start_timeout); });
-  }
-  ~App() {
-    if (started) (void)run([&](Ctx& ctx) { return plugin_->stop(ctx); });
-    runtime_.stop();
-  }
+      m3::Nanos start_timeout = 20s)
+      : PluginHost(section(agents, lines), {id, start_timeout}) {}
 
-  Router& router() { return static_cast<Router&>(*plugin_); }
-  template <class Body>
-  Status run(Body body) {
-    return runtime_.block_on(runtime_.core(0), body).status();
-  }
-  Status announce(Member self, std::chrono::milliseconds limit = 20s) {
+  Router& router() { return plugin(); }
+  Status announce(Member self, m3::Nanos limit = 20s) {
     return run([&](Ctx& ctx) { return tell(ctx, self, limit); });
   }
   Status withdraw() {
     return run([&](Ctx& ctx) { return router().withdraw(ctx); });
   }
   void watch(const std::string& service, Ear& ear) {
-    (void)run([&](Ctx&) { return begin_watch(*ServiceId::parse(service), ear); });
+    CHECK(on_core([&] { router().watch(*ServiceId::parse(service), ear); }).is_ok());
   }
   void unwatch(const std::string& service) {
-    (void)run([&](Ctx&) { return end_watch(*ServiceId::parse(service)); });
+    CHECK(on_core([&] { router().unwatch(*ServiceId::parse(service)); }).is_ok());
   }
   std::vector<Member> members(const std::string& service) {
-    const ServiceId id = service.empty() ? ServiceId() : *ServiceId::parse(service);
-    auto got =
-        runtime_.block_on(runtime_.core(0), [&](Ctx& ctx) { return router().members(ctx, id); });
+    const ServiceId of = service.empty() ? ServiceId() : *ServiceId::parse(service);
+    auto got = ask([&](Ctx& ctx) { return router().members(ctx, of); });
     INFO(got.status().to_string());
     REQUIRE(got.is_ok());
     return *std::move(got);
@@ -218,21 +181,18 @@ class App {
   /// Announced with that port.
   Member self(std::uint16_t port) const {
     Member out;
-    out.id = id_;
+    out.id = id();
     out.generation = static_cast<std::uint64_t>(
         std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
     out.address = {"127.0.0.1", port};
     return out;
   }
 
-  Status started;
-
  private:
-  Task<> begin(Ctx& ctx, m3::Nanos limit) {
-    Ctx soon(ctx, m3::Deadline(ctx.core().now() + limit));
-    Task<> starting = plugin_->start(soon);
-    co_await std::move(starting);
-    co_return m3::ok;
+  static std::string section(const Lines& agents, const std::string& lines) {
+    std::string list;
+    for (const std::string& agent : agents) list += (list.empty() ? "\"" : ", \"") + agent + "\"";
+    return "[router.consul]\naddresses = [" + list + "]\n" + lines;
   }
   Task<> tell(Ctx& ctx, Member self, m3::Nanos limit) {
     Ctx soon(ctx, m3::Deadline(ctx.core().now() + limit));
@@ -240,20 +200,6 @@ class App {
     co_await std::move(telling);
     co_return m3::ok;
   }
-  Task<> begin_watch(ServiceId service, Ear& ear) {
-    router().watch(service, ear);
-    co_return m3::ok;
-  }
-  Task<> end_watch(ServiceId service) {
-    router().unwatch(service);
-    co_return m3::ok;
-  }
-
-  const m3::AppId id_;
-  m3::MetricRegistry metrics_;
-  m3::Runtime runtime_;
-  m3::Env env_;
-  std::unique_ptr<m3::Plugin> plugin_;
 };
 
 inline std::unique_ptr<App> app(const std::string& id, const RealService& consul,

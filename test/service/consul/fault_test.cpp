@@ -50,10 +50,10 @@ TEST_CASE("consul: an agent that was stopped and wiped has all instances back") 
   cordoned.state = MemberState::cordoned;
   REQUIRE(two->announce(cordoned).is_ok());
   const Lines both{"dev.w.hello.1", "dev.w.hello.2"};
-  CHECK(soon([&] { return ear.ids(kService) == both; }));
+  CHECK(eventually([&] { return ear.ids(kService) == both; }));
 
   consul->kill9();
-  CHECK(soon([&] { return ear.unreachable() > 1; }));
+  CHECK(eventually([&] { return ear.unreachable() > 1; }));
   CHECK(ear.why() == Errc::unavailable);
   CHECK(ear.why().text().find(consul->address().to_string()) != std::string::npos);
   CHECK(ear.ids(kService) == both);  // nothing was said of them
@@ -61,8 +61,8 @@ TEST_CASE("consul: an agent that was stopped and wiped has all instances back") 
   const int lists = ear.lists();
   REQUIRE(consul->start_again().is_ok());  // in memory: it knows of nobody
   const auto back = Clock::now();
-  CHECK(soon([&] { return ear.lists() > lists && ear.ids(kService) == both; }));
-  CHECK(soon([&] {
+  CHECK(eventually([&] { return ear.lists() > lists && ear.ids(kService) == both; }));
+  CHECK(eventually([&] {
     for (const Member& member : ear.members(kService))
       if (member.id.to_string() == "dev.w.hello.2" && member.state == MemberState::cordoned)
         return true;
@@ -78,12 +78,12 @@ TEST_CASE("consul: an app that is deregistered by somebody else registers again"
   Ear ear;
   hearer->watch(kService, ear);
   REQUIRE(teller->announce(teller->self(4711)).is_ok());
-  CHECK(soon([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
   api.put("/v1/agent/service/deregister/dev.w.hello.1");
-  CHECK(soon([&] { return ear.ids(kService).empty(); }));
-  CHECK(soon([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }, mark(10s)));
+  CHECK(eventually([&] { return ear.ids(kService).empty(); }));
+  CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }, mark(10s)));
   api.put("/v1/agent/check/deregister/m3:dev.w.hello.1");  // only the check
-  CHECK(soon([&] {
+  CHECK(eventually([&] {
     return api.get("/v1/health/service/m3-dev-w-hello").find("m3:dev.w.hello.1") !=
            std::string::npos;
   }));
@@ -95,13 +95,13 @@ TEST_CASE("consul: a silent agent is found out before the queries that wait ther
                     "wait = \"10m\"\nrequest_timeout = \"300ms\"\ncheck_interval = \"500ms\"\n");
   Ear ear;
   hearer->watch(kService, ear);
-  CHECK(soon([&] { return ear.lists() >= 1; }));
+  CHECK(eventually([&] { return ear.lists() >= 1; }));
   consul->freeze();
-  CHECK(soon([&] { return ear.unreachable() > 0; }));
+  CHECK(eventually([&] { return ear.unreachable() > 0; }));
   CHECK(ear.why().text().find("did not answer within 300ms") != std::string::npos);
   const int lists = ear.lists();
   consul->thaw();
-  CHECK(soon([&] { return ear.lists() > lists; }));
+  CHECK(eventually([&] { return ear.lists() > lists; }));
 }
 
 TEST_CASE("consul: of two agents the one that lives is used") {
@@ -115,7 +115,7 @@ TEST_CASE("consul: of two agents the one that lives is used") {
   Ear ear;
   hearer.watch(kService, ear);
   REQUIRE(teller.announce(teller.self(4711)).is_ok());
-  CHECK(soon([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
 
   // The other one takes over while all runs, and has everybody.
   REQUIRE((*dead)->start_again().is_ok());
@@ -125,9 +125,10 @@ TEST_CASE("consul: of two agents the one that lives is used") {
     return where.get("/v1/health/service/m3-dev-w-hello").find("dev.w.hello.1") !=
            std::string::npos;
   };
-  CHECK(soon([&] { return listed(api); }));
+  CHECK(eventually([&] { return listed(api); }));
   const int lists = ear.lists();
-  CHECK(soon([&] { return ear.lists() >= lists && ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  CHECK(eventually(
+      [&] { return ear.lists() >= lists && ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
   REQUIRE(teller.withdraw().is_ok());
   CHECK_FALSE(listed(api));
 }
@@ -145,10 +146,10 @@ TEST_CASE("consul: an agent that was left and comes back with what it had is tid
     auto answer = api.send({"GET", "/v1/agent/service/dev.w.hello.1"});
     return answer.is_ok() && answer->found();
   };
-  CHECK(soon([&] { return has(two); }));
+  CHECK(eventually([&] { return has(two); }));
   REQUIRE(first->start_again().is_ok());
   Api one(first->address());
-  CHECK(soon([&] { return !has(one); }));
+  CHECK(eventually([&] { return !has(one); }));
   CHECK(has(two));
 }
 
@@ -177,7 +178,7 @@ TEST_CASE("consul: the token lets in, a wrong one is told at once, and none is e
   const m3::ScopedLogSink scoped(sink);
   // The first token comes with the leader.
   Api api(consul->address(), kMaster);
-  CHECK(soon([&] { return api.send({"GET", "/v1/acl/token/self"}).is_ok(); }));
+  CHECK(eventually([&] { return api.send({"GET", "/v1/acl/token/self"}).is_ok(); }));
 
   const App wrong("dev.w.hello.1", {address}, "token = \"secret-but-wrong\"\n");
   CHECK(wrong.started == Errc::unauthenticated);
@@ -201,10 +202,10 @@ TEST_CASE("consul: the token lets in, a wrong one is told at once, and none is e
   Ear ear;
   hearer->watch(kService, ear);
   REQUIRE(teller->announce(teller->self(4711)).is_ok());
-  CHECK(soon([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
   CHECK(hearer->members("").size() == 1);
   REQUIRE(teller->withdraw().is_ok());
-  CHECK(soon([&] { return ear.ids(kService).empty(); }));
+  CHECK(eventually([&] { return ear.ids(kService).empty(); }));
 
   // A token that may register, but not see what it registered.
   api.put("/v1/acl/policy", R"({"Name": "blind", "Rules":
@@ -236,13 +237,13 @@ TEST_CASE(
   Member self = teller->self(4711);
   self.admin_port = admin.port();
   REQUIRE(teller->announce(self).is_ok());
-  CHECK(soon([&] { return ear.members(kService) == std::vector<Member>{self}; }));
-  CHECK(soon([&] { return admin.requests() > 2; }));
+  CHECK(eventually([&] { return ear.members(kService) == std::vector<Member>{self}; }));
+  CHECK(eventually([&] { return admin.requests() > 2; }));
   CHECK(ear.ids(kService) == Lines{"dev.w.hello.1"});
   admin.set([](const std::string&) { return FakeAgent::answer(503, "starting"); });
-  CHECK(soon([&] { return ear.ids(kService).empty(); }));
+  CHECK(eventually([&] { return ear.ids(kService).empty(); }));
   admin.set([](const std::string&) { return FakeAgent::answer(200, "ok"); });
-  CHECK(soon([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
 }
 
 TEST_CASE("consul: 200 watched services cost as many connections as are allowed, and all hear") {
@@ -250,10 +251,10 @@ TEST_CASE("consul: 200 watched services cost as many connections as are allowed,
   auto hearer = app("dev.w.caller.1", *consul, "max_watches = 20\n");
   Ear ear;
   for (int i = 0; i < 200; ++i) hearer->watch("dev.w.s" + std::to_string(i), ear);
-  CHECK(soon([&] { return ear.services() == 200; }));
+  CHECK(eventually([&] { return ear.services() == 200; }));
   auto teller = app("dev.w.s150.1", *consul);
   REQUIRE(teller->announce(teller->self(4711)).is_ok());
-  CHECK(soon([&] { return ear.ids("dev.w.s150") == Lines{"dev.w.s150.1"}; }));
+  CHECK(eventually([&] { return ear.ids("dev.w.s150") == Lines{"dev.w.s150.1"}; }));
   CHECK(ear.unreachable() == 0);
   // 20 that wait, and those of the two apps that look after themselves.
   CHECK(connections_to(consul->address().port) <= 24);

@@ -92,10 +92,10 @@ TEST_CASE(
   };
   auto begun = Clock::now();
   const auto one = start("dev.w.multi.1");
-  REQUIRE(soon([&] { return caller.answered("dev.w.multi.1"); }));
+  REQUIRE(eventually([&] { return caller.answered("dev.w.multi.1"); }));
   const auto first_call = Clock::now() - begun;
   const auto two = start("dev.w.multi.2");
-  REQUIRE(soon([&] { return caller.answered("dev.w.multi.2"); }));
+  REQUIRE(eventually([&] { return caller.answered("dev.w.multi.2"); }));
   caller.forget_failures();
 
   const auto told = Clock::now();
@@ -120,8 +120,8 @@ TEST_CASE("consul: calls go on while Consul is away, and when it comes back know
     apps.push_back(std::make_unique<seed::Process>(
         Lines{seed::multi_program(), "-idstr", id, "-conf", config.path()}));
   const auto both_after = [&](Clock::time_point when) {
-    return soon([&] { return caller.last(ids[0]) > when && caller.last(ids[1]) > when; },
-                std::chrono::milliseconds(2min));
+    return eventually([&] { return caller.last(ids[0]) > when && caller.last(ids[1]) > when; },
+                      std::chrono::milliseconds(2min));
   };
   REQUIRE(both_after(Clock::time_point()));
   caller.forget_failures();
@@ -135,7 +135,7 @@ TEST_CASE("consul: calls go on while Consul is away, and when it comes back know
     const std::string list = api.get("/v1/health/service/m3-dev-w-multi?passing=1");
     return list.find(ids[0]) != std::string::npos && list.find(ids[1]) != std::string::npos;
   };
-  CHECK(soon(listed));
+  CHECK(eventually(listed));
   const auto took = Clock::now() - back;
   CHECK(both_after(Clock::now() + 1s));  // the callers have heard of the new lists
   CHECK(caller.failed() == 0);

@@ -28,7 +28,7 @@ TEST_CASE("consul: what is announced comes whole to a watcher, and goes with the
   auto teller = app("dev.w.hello.1", *consul), hearer = app("dev.w.caller.1", *consul);
   Ear ear;
   hearer->watch(kService, ear);
-  CHECK(soon([&] { return ear.ids(kService).empty(); }));  // an empty list is an answer
+  CHECK(eventually([&] { return ear.ids(kService).empty(); }));  // an empty list is an answer
   Member self = teller->self(4711);
   self.weight = 7;
   self.version = "1.2";
@@ -36,13 +36,13 @@ TEST_CASE("consul: what is announced comes whole to a watcher, and goes with the
   self.placement = "stateless";
   REQUIRE(teller->announce(self).is_ok());
   const auto announced = Clock::now();
-  CHECK(soon([&] { return ear.members(kService) == std::vector<Member>{self}; }));
+  CHECK(eventually([&] { return ear.members(kService) == std::vector<Member>{self}; }));
   CHECK(Clock::now() - announced < mark(1s));
   CHECK(teller->members(kService) == std::vector<Member>{self});
   REQUIRE(teller->withdraw().is_ok());
   CHECK(teller->members(kService).empty());
   const auto withdrawn = Clock::now();
-  CHECK(soon([&] { return ear.ids(kService).empty(); }));
+  CHECK(eventually([&] { return ear.ids(kService).empty(); }));
   CHECK(Clock::now() - withdrawn < mark(1s));
   REQUIRE(teller->withdraw().is_ok());  // nothing is there: nothing to do
 
@@ -68,7 +68,7 @@ TEST_CASE("consul: an instance that announces another state or weight is seen so
     const std::string wanted = "dev.w.hello.1@127.0.0.1:4711 " +
                                std::string(m3::member_state_name(state)) + " " +
                                std::to_string(self.weight) + ";";
-    CHECK(soon([&] { return seen(ear) == wanted; }));
+    CHECK(eventually([&] { return seen(ear) == wanted; }));
     CHECK(Clock::now() - announced < mark(1s));
   }
 }
@@ -83,7 +83,7 @@ TEST_CASE("consul: another process is seen, and noticed when it is killed") {
       consul->address().to_string() + "\"]\ncheck_interval = \"500ms\"\n");
   seed::Process process({seed::multi_program(), "-idstr", "dev.w.multi.1", "-conf", config.path()});
   REQUIRE(process.says("ready id=dev.w.multi.1"));
-  CHECK(soon([&] { return ear.ids("dev.w.multi") == Lines{"dev.w.multi.1"}; }, mark(1s)));
+  CHECK(eventually([&] { return ear.ids("dev.w.multi") == Lines{"dev.w.multi.1"}; }, mark(1s)));
 
   // A second one with that id does not start, and says why.
   const seed::Finished second =
@@ -101,13 +101,13 @@ TEST_CASE("consul: another process is seen, and noticed when it is killed") {
   process.wait();
   seed::Process again({seed::multi_program(), "-idstr", "dev.w.multi.1", "-conf", config.path()});
   REQUIRE(again.says("ready id=dev.w.multi.1"));
-  CHECK(soon([&] {
+  CHECK(eventually([&] {
     const auto now = ear.members("dev.w.multi");
     return now.size() == 1 && now[0].generation > generation;
   }));
   again.signal(SIGKILL);
   again.wait();
-  CHECK(soon([&] { return ear.ids("dev.w.multi").empty(); }));
+  CHECK(eventually([&] { return ear.ids("dev.w.multi").empty(); }));
   CHECK(hearer->members("dev.w.multi").size() == 1);  // not passing, but still there
 }
 
@@ -130,7 +130,7 @@ TEST_CASE("consul: entries that are no instances of m3 are left out, one by one"
   Ear ear;
   hearer->watch(kService, ear);
   REQUIRE(teller->announce(teller->self(4711)).is_ok());
-  CHECK(soon([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
   CHECK(hearer->members(kService).size() == 1);
   CHECK(hearer->members("").size() == 1);
 }
@@ -143,9 +143,9 @@ TEST_CASE("consul: ids that read the same as a name of DNS stay apart") {
   for (App* teller : {one.get(), two.get(), three.get(), other.get()})
     REQUIRE(teller->announce(teller->self(4711)).is_ok());
   for (const char* service : {"dev.a-b.c", "dev.a.b-c", "dev.A_b.c"}) one->watch(service, ear);
-  CHECK(soon([&] { return ear.ids("dev.a-b.c") == Lines{"dev.a-b.c.1"}; }));
-  CHECK(soon([&] { return ear.ids("dev.a.b-c") == Lines{"dev.a.b-c.1"}; }));
-  CHECK(soon([&] { return ear.ids("dev.A_b.c") == Lines{"dev.A_b.c.1"}; }));
+  CHECK(eventually([&] { return ear.ids("dev.a-b.c") == Lines{"dev.a-b.c.1"}; }));
+  CHECK(eventually([&] { return ear.ids("dev.a.b-c") == Lines{"dev.a.b-c.1"}; }));
+  CHECK(eventually([&] { return ear.ids("dev.A_b.c") == Lines{"dev.A_b.c.1"}; }));
   CHECK(one->members("").size() == 3);  // the whole environment
   CHECK(other->members("").size() == 1);
 }
@@ -158,9 +158,9 @@ TEST_CASE("consul: an operator's maintenance mode cordons, and ends") {
   hearer->watch(kService, ear);
   REQUIRE(teller->announce(teller->self(4711)).is_ok());
   api.put("/v1/agent/service/maintenance/dev.w.hello.1?enable=true&reason=test");
-  CHECK(soon([&] { return seen(ear) == "dev.w.hello.1@127.0.0.1:4711 cordoned 100;"; }));
+  CHECK(eventually([&] { return seen(ear) == "dev.w.hello.1@127.0.0.1:4711 cordoned 100;"; }));
   api.put("/v1/agent/service/maintenance/dev.w.hello.1?enable=false");
-  CHECK(soon([&] { return seen(ear) == "dev.w.hello.1@127.0.0.1:4711 serving 100;"; }));
+  CHECK(eventually([&] { return seen(ear) == "dev.w.hello.1@127.0.0.1:4711 serving 100;"; }));
 }
 
 TEST_CASE("consul: a watch that has ended hears nothing more, and can begin again") {
@@ -168,10 +168,10 @@ TEST_CASE("consul: a watch that has ended hears nothing more, and can begin agai
   auto teller = app("dev.w.hello.1", *consul), hearer = app("dev.w.caller.1", *consul);
   Ear first, second;
   hearer->watch(kService, first);
-  CHECK(soon([&] { return first.lists() == 1; }));
+  CHECK(eventually([&] { return first.lists() == 1; }));
   hearer->unwatch(kService);
   hearer->watch(kService, second);
   REQUIRE(teller->announce(teller->self(4711)).is_ok());
-  CHECK(soon([&] { return second.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  CHECK(eventually([&] { return second.ids(kService) == Lines{"dev.w.hello.1"}; }));
   CHECK(first.lists() == 1);
 }

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <thread>
+
+namespace m3::testing {
+
+/// Polls what only another process or thread can bring about, every few milliseconds. False: it has
+/// not come true within `limit`. For a thread that is no core; on virtual time there is nothing to
+/// poll for.
+template <class Done>
+bool eventually(Done done, std::chrono::nanoseconds limit = std::chrono::seconds(30)) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  }
+  return true;
+}
+
+}  // namespace m3::testing

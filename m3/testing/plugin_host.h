@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "m3/async/runtime.h"
+#include "m3/config/document.h"
+#include "m3/plugin/builtin.h"
+#include "m3/plugin/plugin.h"
+#include "m3/plugin/registry.h"
+
+namespace m3::testing {
+
+/// One plugin, as an app would have it, on a core of its own and without the app: to test it
+/// against the real thing. It is made and started by the constructor, stopped by the destructor. Of
+/// a thread that is no core.
+///
+///     PluginHost<m3::Broker> host("[broker.redis]\naddress = \"127.0.0.1:6379\"\n");
+///     REQUIRE(host.started.is_ok());
+///     host.run([&](m3::Ctx& ctx) { return host.plugin().subscribe(ctx, "news", ear); });
+template <class P>
+class PluginHost {
+ public:
+  struct Options {
+    std::string id = "dev.w.test.1";
+    Nanos start_timeout = std::chrono::seconds(20);
+    std::shared_ptr<SharedParts> shared = std::make_shared<SharedParts>();
+  };
+
+  /// `config` has the section that chooses it among the built-in ones, and those of `registry`.
+  /// std::invalid_argument: it is wrong, or chooses none of this kind.
+  explicit PluginHost(const std::string& config, Options options = {}, Registry registry = {})
+      : id_(*AppId::parse(options.id)),
+        runtime_(one_core()),
+        env_(id_, runtime_, metrics_, std::move(options.shared),
+             [](std::string_view) -> Plugin* { return nullptr; }) {
+    add_builtin(registry);
+    ErrorList errors;
+    for (auto& choice : registry.choose(Document::parse(config, "test.toml", errors), errors))
+      if (errors.empty() && choice.type->kind == P::kKind)
+        plugin_ = choice.type->make(env_, choice.config);
+    if (!plugin_) throw std::invalid_argument(errors.to_string() + ": no " + std::string(P::kKind));
+    runtime_.start();
+    const Nanos limit = options.start_timeout;
+    started = run([this, limit](Ctx& ctx) { return start(ctx, limit); });
+  }
+  PluginHost(const PluginHost&) = delete;
+  PluginHost& operator=(const PluginHost&) = delete;
+  ~PluginHost() {
+    if (started) (void)run([this](Ctx& ctx) { return plugin_->stop(ctx); });
+    runtime_.stop();
+  }
+
+  P& plugin() { return static_cast<P&>(*plugin_); }
+  const AppId& id() const noexcept { return id_; }
+  MetricRegistry& metrics() noexcept { return metrics_; }
+  /// On its core; ends when the task has.
+  template <class Body>
+  auto ask(Body body) {
+    return runtime_.block_on(runtime_.core(0), body);
+  }
+  template <class Body>
+  Status run(Body body) {
+    return ask(std::move(body)).status();
+  }
+  /// The same, of a function that waits for nothing and gives a Status, or nothing.
+  template <class Body>
+  Status on_core(Body body) {
+    return run([&body](Ctx&) -> Task<> {
+      if constexpr (std::is_void_v<decltype(body())>) {
+        body();
+        co_return ok;
+      } else {
+        co_return body();
+      }
+    });
+  }
+
+  Status started;
+
+ private:
+  static RuntimeConfig one_core() {
+    RuntimeConfig config;
+    config.cores = 1;
+    config.blocking_threads = 1;
+    return config;
+  }
+  Task<> start(Ctx& ctx, Nanos limit) {
+    Ctx soon(ctx, Deadline(ctx.core().now() + limit));
+    Task<> starting = plugin_->start(soon);
+    co_await std::move(starting);
+    co_return ok;
+  }
+
+  const AppId id_;
+  MetricRegistry metrics_;
+  Runtime runtime_;
+  Env env_;
+  std::unique_ptr<Plugin> plugin_;
+};
+
+}  // namespace m3::testing
