@@ -44,12 +44,13 @@ Status Publisher::publish(const std::string& topic, std::string_view notify) {
                                               " bytes is over the broker's limit of " +
                                               std::to_string(limit));
   if (Status can = broker_.can_publish(bytes_); !can) return can;
-  if (to.second.message != kNone) {
-    Message& before = waiting_[to.second.message];
-    if (before.bytes.size() + notify.size() > std::min(limit, kGathered))
-      if (Status sent = send(before); !sent) return sent;
-  }
   Message& message = message_of(to);
+  if (message.count > 0 && message.bytes.size() + notify.size() > std::min(limit, kGathered))
+    if (Status sent = send(message); !sent) return sent;
+  if (message.count == 0) {
+    begin_broadcast(message.bytes, self_.to_string(), generation_, to.second.last + 1);
+    bytes_ += message.bytes.size() + topic.size() + kProtocol;
+  }
   message.bytes += notify;
   bytes_ += notify.size();
   ++message.count;
@@ -68,31 +69,26 @@ void Publisher::Flush::fire(Runnable& work) {
   publisher.armed_.done();
 }
 
-/// The one that waits for that topic, or a new one.
+/// The topic's own of this turn, empty at first.
 Publisher::Message& Publisher::message_of(Topics::value_type& topic) {
   if (topic.second.message == kNone) {
     if (used_ == waiting_.size()) waiting_.emplace_back();
     topic.second.message = used_++;
-    Message& fresh = waiting_[topic.second.message];
-    fresh.topic = &topic;
+    waiting_[topic.second.message].topic = &topic;
   }
-  Message& message = waiting_[topic.second.message];
-  if (message.count == 0) {
-    message.bytes.clear();
-    begin_broadcast(message.bytes, self_.to_string(), generation_, topic.second.last + 1);
-    bytes_ += message.bytes.size() + topic.first.size() + kProtocol;
-  }
-  return message;
+  return waiting_[topic.second.message];
 }
 
 /// Its notifies have their numbers: when it does not leave, receivers miss them.
 Status Publisher::send(Message& message) {
-  const std::uint64_t count = std::exchange(message.count, 0);
-  bytes_ -= message.bytes.size() + message.topic->first.size() + kProtocol;
-  Status sent = broker_.publish(message.topic->first, message.bytes);
-  (sent ? published_ : unsent_).add(count);
+  const std::string& topic = message.topic->first;
+  Status sent = broker_.publish(topic, message.bytes);
+  (sent ? published_ : unsent_).add(message.count);
   if (!sent)
-    log::warn("topic {}: {} notifies are lost: {}", message.topic->first, count, sent.to_string());
+    log::warn("topic {}: {} notifies are lost: {}", topic, message.count, sent.to_string());
+  bytes_ -= message.bytes.size() + topic.size() + kProtocol;
+  message.bytes.clear();
+  message.count = 0;
   return sent;
 }
 

@@ -48,8 +48,8 @@ class Publisher {
   using Topics = std::unordered_map<std::string, Topic>;
   struct Message {
     Topics::value_type* topic = nullptr;
-    std::string bytes;
-    std::uint64_t count = 0;
+    std::string bytes;        // empty while count is 0
+    std::uint64_t count = 0;  // notifies
   };
   struct Flush final : async_detail::Runnable {
     explicit Flush(Publisher& publisher) : Runnable(&Flush::fire), owner(publisher) {}

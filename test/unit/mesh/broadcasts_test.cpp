@@ -27,7 +27,7 @@ class Hub {
     explicit Line(Hub& hub) : hub_(hub) { hub_.lines_.push_back(this); }
     ~Line() override { std::erase(hub_.lines_, this); }
     bool reaches_other_processes() const override { return true; }
-    std::size_t max_payload() const override { return 4096; }
+    std::size_t max_payload() const override { return hub_.max_payload; }
     Task<> subscribe(Ctx&, std::string topic, Subscriber& subscriber) override {
       wishes_.emplace_back(std::move(topic), &subscriber);
       co_return m3::ok;
@@ -63,6 +63,7 @@ class Hub {
     std::vector<std::pair<std::string, Subscriber*>> wishes_;
   };
 
+  std::size_t max_payload = 4096;
   int messages = 0;
   std::size_t room = 1u << 20;
   int lose = 0;
@@ -333,6 +334,25 @@ CO_TEST("broadcasts: what is gathered never grows over the broker's limits") {
   CHECK(co_await say(1200) == "ok");
   co_await m3::sleep(ctx, 1ms);
   CHECK(one.heard.size() == 14);
+  co_await one.stop(ctx);
+}
+
+CO_TEST("broadcasts: large and small ones of one turn each leave once, in order") {
+  Hub hub;
+  hub.max_payload = 1u << 20;
+  Member one(sim, &hub, "dev.w.role.1");
+  co_await one.start(ctx);
+  Lines said;
+  for (const std::size_t size : {30000, 20000, 5, 6, 30000, 16384 - 200, 100, 100, 100, 7}) {
+    const std::string text = std::to_string(said.size()) + std::string(size, 'x');
+    CHECK(co_await one.say_now(ctx, text, m3::to::all()) == "ok");
+    said.push_back("dev.w.role.1: " + text);
+  }
+  co_await m3::sleep(ctx, 1ms);
+  CHECK((one.heard == said));
+  CHECK(one.count("m3_broadcasts_published_total") == 10);
+  CHECK(one.count("m3_broadcasts_missing_total") == 0);
+  CHECK(one.count("m3_broadcasts_repeated_total") == 0);
   co_await one.stop(ctx);
 }
 
