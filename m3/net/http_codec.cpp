@@ -29,6 +29,21 @@ HttpResponse refusal_of(const boost::system::error_code& error) {
   return refusal(400, "this is no HTTP request: " + error.message());
 }
 
+/// Whether the first line is whole and ends within a quoted text.
+bool ends_in_quotes(std::string_view bytes) {
+  if (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+  const std::size_t end = bytes.find("\r\n");
+  if (end == std::string_view::npos) return false;
+  bool quoted = false;
+  for (std::size_t i = 0; i < end; ++i) {
+    if (bytes[i] == '"')
+      quoted = !quoted;
+    else if (quoted && bytes[i] == '\\')
+      ++i;
+  }
+  return quoted;
+}
+
 }  // namespace
 
 struct HttpRequestReader::Impl {
@@ -78,6 +93,10 @@ bool HttpRequestReader::Impl::put(std::string_view bytes, std::size_t& taken) {
     state = State::complete;
     return false;
   }
+  // Beast looks for the end of the quotes in what follows, and takes the chunk's size off the limit
+  // each time.
+  if (used == 0 && header_done && ends_in_quotes(look))
+    return fail(refusal(400, "a quote in a chunk's extension is not closed")), false;
   // Lines of a chunked body are kept until they are whole; Beast would wait for their end for ever.
   if (used == 0 && look.size() == window)
     return fail(refusal(header_done ? 400 : 431, "a line is too long")), false;

@@ -3,6 +3,8 @@
 
 #include <google/protobuf/message.h>
 
+#include <cstdlib>
+
 #include "m3/async/when.h"
 #include "m3/net/tcp.h"
 #include "m3/obs/log.h"
@@ -31,7 +33,18 @@ RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRe
 RpcNode::~RpcNode() = default;
 
 const AppId& RpcNode::app_id() const { return shared_->id; }
-RpcCore& RpcNode::here() const { return *cores_[Core::current().index()]; }
+
+RpcCore& RpcNode::here() const {
+  const Core& now = Core::current();
+  if (now.index() >= cores_.size() || &cores_[now.index()]->core() != &now) [[unlikely]] {
+    log::fatal(
+        "{} is used on a core of another runtime; go to one of its own first: "
+        "m3::run_on(ctx, app.runtime().core(0), …)",
+        shared_->id.to_string());
+    std::abort();
+  }
+  return *cores_[now.index()];
+}
 Caller& RpcNode::caller() { return here().caller(); }
 Status RpcNode::serve(Service& service) { return shared_->dispatcher.add(service); }
 const std::vector<Service*>& RpcNode::services() const { return shared_->dispatcher.services(); }

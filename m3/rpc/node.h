@@ -25,7 +25,8 @@ struct RpcShared;
 /// The RPC side of one app: a share on every core, the services it answers, the sockets it listens
 /// on. Owned by App (tests own one directly); the runtime, resolver and metrics outlive it.
 ///
-/// Set up first (serve, intercept), then listen; stop() before it is destroyed.
+/// Set up first (serve, intercept), then listen; stop() before it is destroyed. Used on a core of
+/// another runtime it ends the process with log::fatal, as nothing there is guarded by locks.
 class RpcNode final : public Host {
  public:
   struct Options {

@@ -130,6 +130,10 @@ TEST_CASE("http: the sizes are kept before anything is allocated") {
   CHECK(status_of(chunked + "ffffffffffffffff\r\n") == 413);
   CHECK(status_of(chunked + "1;" + std::string(9000, 'x')) == 400);
   CHECK(status_of(chunked + "0\r\nX: " + std::string(9000, 'x')) == 400);
+  // The end of its quotes is not looked for in what follows.
+  CHECK(status_of(chunked + "1;a=\"b\\\"c\"\r\nx\r\n0\r\n\r\n") == 200);
+  CHECK(status_of(chunked + "1;a=\"b\r\nx\r\n0\r\n\r\n") == 400);
+  CHECK(status_of(chunked + "1\r\nx\r\n1;a=\"b\\\"\r\n") == 400);
 }
 
 TEST_CASE("http: a peer that waits to send its body is told once to go on") {

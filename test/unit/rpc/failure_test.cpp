@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <map>
 #include <set>
 
@@ -510,4 +513,37 @@ CO_TEST("rpc: how long calls took is counted for each of them, at once or later"
   CHECK(up_to(2.5) == 8);
   CHECK(counted(app.metrics, "m3_rpc_requests_total") == 8);
   co_await net.stop(ctx);
+}
+
+namespace {
+
+/// Calls with an app's client on a core of another runtime.
+void call_abroad() {
+  m3::RuntimeConfig one;
+  one.cores = 1;
+  m3::Runtime home(one), abroad(one);
+  m3::MetricRegistry metrics;
+  m3::StaticResolver resolver;
+  m3::RpcNode::Options options;
+  options.id = *m3::AppId::parse("dev.w.test.1");
+  m3::RpcNode node(home, std::move(options), resolver, metrics);
+  EchoClient echo(node);
+  abroad.start();
+  const auto req = request("x");
+  (void)abroad.block_on(abroad.core(0), [&](Ctx& ctx) { return echo.echo(ctx, req); }).is_ok();
+}
+
+}  // namespace
+
+TEST_CASE("rpc: a client that is used on a core of another runtime ends the process") {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    call_abroad();
+    ::_exit(0);
+  }
+  int how = 0;
+  REQUIRE(::waitpid(child, &how, 0) == child);
+  CHECK(WIFEXITED(how));
+  CHECK(WEXITSTATUS(how) == 1);
 }
