@@ -89,7 +89,7 @@ std::string HttpRequest::target() const {
   for (const auto& [name, value] : query) {
     out += std::exchange(separator, '&');
     out += percent_encode(name);
-    if (!value.empty()) out += "=" + percent_encode(value);
+    if (!value.empty() || name.empty()) out += "=" + percent_encode(value);
   }
   return out;
 }

@@ -53,6 +53,12 @@ TEST_CASE("http: a request writes the target that it was read from") {
   REQUIRE(back.param("wait"));
   CHECK(*back.param("wait") == "5s");
   CHECK_FALSE(back.param("Wait"));
+  for (const char* odd : {"/a?x=1&=", "/a?=&=b", "/?&&", "/a?=="}) {
+    REQUIRE(parse_target(odd, request.path, request.query));
+    REQUIRE(parse_target(request.target(), back.path, back.query));
+    CHECK(back.path == request.path);
+    CHECK(back.query == request.query);
+  }
 }
 
 TEST_CASE("http: an error tells its text, but not what went wrong inside") {
