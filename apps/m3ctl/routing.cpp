@@ -10,7 +10,6 @@
 namespace m3ctl {
 
 using m3::Ctx;
-using m3::Errc;
 using m3::Member;
 using m3::Result;
 using m3::Status;

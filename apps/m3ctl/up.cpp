@@ -16,7 +16,6 @@ namespace m3ctl {
 namespace {
 
 using m3::Errc;
-using m3::Result;
 using m3::Status;
 
 Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }

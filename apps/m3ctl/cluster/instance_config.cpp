@@ -132,8 +132,7 @@ ConfigValue load_app_config(const ClusterFile& file, const ClusterFile::App& app
     return ConfigValue::table();
   }
   const m3::Document document = m3::Document::load(path, errors, nullptr);
-  ConfigValue out = document.value();
-  return out.kind == Kind::table ? out : ConfigValue::table();
+  return document.value().kind == Kind::table ? document.value() : ConfigValue::table();
 }
 
 std::map<std::string, AnyValue> fill(const ClusterFile& file, const ClusterFile::App& app,

@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using m3::Errc;
-using m3::HostPort;
 using m3::Result;
 using m3::Status;
 

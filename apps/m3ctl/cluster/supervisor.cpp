@@ -278,10 +278,11 @@ void Supervisor::reap_stopped() {
     if (!ended) continue;
     const bool was_asked = member.phase == Phase::stopping;
     member.phase = Phase::stopped;
-    member.last_end = ended->to_string();
+    // A service that was asked to leave may do so as it likes: consul's exit code is 1.
+    const bool as_asked = was_asked && ended->signal == 0 && !member.plan.is_app();
+    member.last_end = as_asked ? "left" : ended->to_string();
     say(member, member.last_end);
     changed_ = true;
-    // A service may leave as it likes: consul's exit code is 1.
     if (ended->clean() || !was_asked || !member.plan.is_app()) continue;
     had_trouble_ = true;
     unpeaceful_.push_back(fmt::format("{} {}", member.plan.name, member.last_end));

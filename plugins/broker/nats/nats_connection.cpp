@@ -62,7 +62,7 @@ void NatsConnection::Impl::end(const Status& reason) {
   if (!std::exchange(alive, false)) return;
   why = reason;
   boost::system::error_code ignored;
-  socket.close(ignored);  // NOLINT(bugprone-unused-return-value): it is `ignored`
+  socket.close(ignored);
   if (living.count()) living.done();
   for (auto& pong : std::exchange(pongs, {})) pong->done();
   wake.close();
@@ -83,7 +83,7 @@ Task<> NatsConnection::Impl::dial(Ctx& ctx) {
     co_return Status(Errc::unavailable,
                      address.to_string() + ": " + std::string(connected.status().text()));
   boost::system::error_code ignored;
-  socket.set_option(tcp::no_delay(true), ignored);  // NOLINT(bugprone-unused-return-value)
+  socket.set_option(tcp::no_delay(true), ignored);
   co_return ok;
 }
 

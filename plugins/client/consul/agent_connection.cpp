@@ -59,7 +59,7 @@ struct AgentConnection::Impl {
   Task<AgentAnswer> receive(Ctx& ctx, std::size_t most_bytes);
   Status close(Status why) {
     boost::system::error_code ignored;
-    socket.close(ignored);  // NOLINT(bugprone-unused-return-value): it is `ignored`
+    socket.close(ignored);
     if (closed.is_ok()) closed = why;
     return why;
   }
