@@ -27,6 +27,7 @@ trap clean_up EXIT
 good() { printf '  ✓ %s\n' "$*"; }
 bad() {
   printf '  ✗ %s\n' "$*"
+  [ ! -s "$scratch/errors" ] || { printf '\nm3ctl call said:\n'; tail -n 5 "$scratch/errors"; }
   [ ! -s "$scratch/up.out" ] || { printf '\nm3ctl up said:\n'; tail -n 30 "$scratch/up.out"; }
   exit 1
 }
@@ -57,7 +58,7 @@ eventually() {
 
 # by ROUTE: who answers one call, as "multi.1"; an error is "failed".
 by() {
-  "$m3ctl" call "$service" Hello '{"Req": "Ann"}' --route "$1" --cluster "$state" --json 2>/dev/null |
+  "$m3ctl" call "$service" Hello '{"Req": "Ann"}' --route "$1" --cluster "$state" --json 2>>"$scratch/errors" |
     sed -nE 's/.*"By":"demo\.world1\.([^"]*)".*/\1/p' | grep . || echo failed
 }
 

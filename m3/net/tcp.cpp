@@ -419,7 +419,7 @@ Result<std::unique_ptr<Stream>> TcpTransport::adopt(int fd, std::string peer_nam
   try {
     return std::unique_ptr<Stream>(
         std::make_unique<TcpStream>(core_, buffers_, fd, std::move(peer_name)));
-  } catch (const std::system_error& error) {
+  } catch (const std::runtime_error& error) {  // the standard's system_error, and Boost's
     ::close(fd);
     return Status(Errc::resource_exhausted,
                   std::string("a connection cannot be watched: ") + error.what());

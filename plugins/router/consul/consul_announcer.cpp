@@ -92,23 +92,31 @@ Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
   const auto before = std::exchange(wanted_, self);
+  const bool first = !said_;
   said_ = self;
-  Task<> saying = say(ctx, std::move(self));
+  Task<> saying = say(ctx, std::move(self), first);
   Status said = (co_await as_result(std::move(saying))).status();
   if (said) co_return ok;
   wanted_ = before;  // what was said before stands
   co_return said;
 }
 
-/// Until it is seen, as long as Consul is only away.
-Task<> ConsulAnnouncer::say(Ctx& ctx, Member self) {
+/// Until it is seen, as long as Consul is only away. `first`: of this process. Consul gives its
+/// check the state of the one before, which may have been found dead: then it begins anew.
+Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
   Backoff backoff(kBackoff);
   for (bool told = false;;) {
     Task<> putting = put(ctx, std::nullopt, self);
     Status status = (co_await as_result(std::move(putting))).status();
     if (status) {
-      Task<> seeing = wait_until_seen(ctx, self);
-      status = (co_await as_result(std::move(seeing))).status();
+      Task<bool> seeing = wait_until_seen(ctx, self);
+      const auto critical = co_await as_result(std::move(seeing));
+      status = critical.status();
+      if (status && *critical && std::exchange(first, false)) {
+        Task<> removing = remove(ctx, self);
+        co_await std::move(removing);
+        continue;
+      }
     }
     if (status) co_return ok;
     if (is_over(ctx) || !may_pass(status.code())) co_return status;
@@ -145,7 +153,8 @@ Task<ConsulResponse> ConsulAnnouncer::list(Ctx& ctx, const Member& self, std::ui
   return client_.send(ctx, std::move(request));
 }
 
-Task<> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
+/// True: with a check that is critical.
+Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
   std::uint64_t index = 0;
   for (int round = 0;; ++round) {
     Task<ConsulResponse> asking = list(ctx, self, index);
@@ -161,10 +170,12 @@ Task<> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
     }
     auto seen = parse_consul_health(answer->body);
     if (!seen.is_ok()) co_return std::move(seen).status();
+    auto health = ConsulService::Health::passing;
     if (find(*seen, self.id, [&](const ConsulService& service, const Member& member) {
+          health = service.health;
           return same(service, member, self);
         }))
-      co_return ok;
+      co_return health == ConsulService::Health::critical;
     const auto later = find(*seen, self.id, [&](auto&, const Member& member) {
       return member.generation > self.generation;
     });
@@ -189,13 +200,20 @@ Task<> ConsulAnnouncer::withdraw() {
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
   const Member self = *std::exchange(said_, std::nullopt);
+  Task<> removing = remove(ctx, self);
+  co_await std::move(removing);
+  Task<> going = wait_until_gone(ctx, self);
+  co_await std::move(going);
+  co_return ok;
+}
+
+/// From every agent that was told.
+Task<> ConsulAnnouncer::remove(Ctx& ctx, const Member& self) {
   for (const std::size_t agent : std::exchange(told_, {})) {
     Task<> removing = remove(ctx, agent, self);
     const Status removed = (co_await as_result(std::move(removing))).status();
     if (!removed) log::warn("router.consul: not deregistered: {}", removed.text());
   }
-  Task<> going = wait_until_gone(ctx, self);
-  co_await std::move(going);
   co_return ok;
 }
 

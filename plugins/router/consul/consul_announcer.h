@@ -35,11 +35,12 @@ class ConsulAnnouncer {
 
  private:
   class Busy;
-  Task<> say(Ctx& ctx, Member self);
+  Task<> say(Ctx& ctx, Member self, bool first);
   Task<> put(Ctx& ctx, std::optional<std::size_t> agent, const Member& self);
-  Task<> wait_until_seen(Ctx& ctx, const Member& self);
+  Task<bool> wait_until_seen(Ctx& ctx, const Member& self);
   Task<> wait_until_gone(Ctx& ctx, const Member& self);
   Task<ConsulResponse> list(Ctx& ctx, const Member& self, std::uint64_t index);
+  Task<> remove(Ctx& ctx, const Member& self);
   Task<> remove(Ctx& ctx, std::size_t agent, const Member& self);
   Task<> keep(Ctx& ctx);
   Task<> look(Ctx& ctx);

@@ -53,6 +53,34 @@ TEST_CASE("consul: what is announced comes whole to a watcher, and goes with the
   CHECK(teller->members(kService).empty());
 }
 
+TEST_CASE("consul: one that is started again is called at once, though its death was noticed") {
+  const auto consul = start_consul();
+  const std::string rare = "check_interval = \"1m\"\n";
+  auto dead = app("dev.w.hello.1", *consul, rare), hearer = app("dev.w.caller.1", *consul);
+  Ear ear;
+  hearer->watch(kService, ear);
+  REQUIRE(dead->announce(dead->self(4711)).is_ok());
+  CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  Api api(consul->address());
+  api.put("/v1/agent/check/fail/m3:dev.w.hello.1");
+  CHECK(eventually([&] { return ear.ids(kService).empty(); }));
+
+  auto again = app("dev.w.hello.1", *consul, rare);
+  const Member self = again->self(4711);
+  REQUIRE(again->announce(self).is_ok());
+  CHECK_FALSE(api.get("/v1/health/service/m3-dev-w-hello?passing").starts_with("[]"));
+  CHECK(eventually([&] { return ear.members(kService) == std::vector<Member>{self}; }, mark(1s)));
+
+  // What it says later changes nothing about its health.
+  api.put("/v1/agent/check/fail/m3:dev.w.hello.1");
+  CHECK(eventually([&] { return ear.ids(kService).empty(); }));
+  Member heavier = self;
+  heavier.weight = 7;
+  REQUIRE(again->announce(heavier).is_ok());
+  CHECK(ear.ids(kService).empty());
+  CHECK(api.get("/v1/health/service/m3-dev-w-hello?passing").starts_with("[]"));
+}
+
 TEST_CASE("consul: an instance that announces another state or weight is seen so at once") {
   const auto consul = start_consul();
   auto teller = app("dev.w.hello.1", *consul), hearer = app("dev.w.caller.1", *consul);

@@ -171,7 +171,7 @@ TEST_CASE("admin: two apps in one process have a port each") {
   REQUIRE(talk.start(config(kAdmin)).is_ok());
   App::Embedding second = config(kAdmin);
   second.id = *m3::AppId::parse("dev.w.talk.2");
-  REQUIRE(other.start(std::move(second)).is_ok());
+  REQUIRE(other.start(second).is_ok());
   CHECK(talk.admin_address().port != other.admin_address().port);
   CHECK(contains(http_get(talk.admin_address().port, "/").body, "dev.w.talk.1"));
   CHECK(contains(http_get(other.admin_address().port, "/").body, "dev.w.talk.2"));
@@ -225,8 +225,8 @@ TEST_CASE("admin: an app that an operator drains is not ready until it is called
   App::Embedding second = config("");
   second.id = *m3::AppId::parse("dev.w.tool.1");
   first.shared = second.shared = shared;
-  REQUIRE(talk.start(std::move(first)).is_ok());
-  REQUIRE(tool.start(std::move(second)).is_ok());
+  REQUIRE(talk.start(first).is_ok());
+  REQUIRE(tool.start(second).is_ok());
   const auto say = [&](m3::wire::MemberState state) {
     auto call = [&](Ctx&) -> Task<> {
       Ctx ctx(tool.runtime().core(0), m3::Deadline::never(), static_cast<m3::Host*>(&tool));
@@ -236,7 +236,7 @@ TEST_CASE("admin: an app that an operator drains is not ready until it is called
       m3::wire::SetStateReq req;
       req.set_state(state);
       m3::wire::SetStateRsp rsp;
-      const m3::AppId whom = talk.app_id();
+      const m3::AppId& whom = talk.app_id();
       co_await m3::CallOp(tool.caller(), ctx, whom.service_id(), info, req, &rsp,
                           m3::to::app(whom));
       co_return m3::ok;

@@ -101,7 +101,7 @@ TEST_CASE("membership: a registry that drops one after the other is doubted as w
   for (int left = 3; left >= 0; --left) {
     std::vector<Member> members;
     for (int i = 1; i <= left; ++i) members.push_back(member(i));
-    CHECK_FALSE(judge.list(std::move(members)));
+    CHECK_FALSE(judge.list(members));
     judge.clock += 100ms;
   }
   judge.clock += 1h;
