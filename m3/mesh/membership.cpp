@@ -34,6 +34,24 @@ std::shared_ptr<const Instance> make_instance(const Member& member,
           }};
 }
 
+namespace {
+
+/// Of some instances, how many a list lacks.
+struct Share {
+  std::size_t all = 0;
+  std::size_t missing = 0;
+  void add(bool is_missing) {
+    ++all;
+    missing += is_missing;
+  }
+  /// More than a registry drops that knows what it does.
+  bool is_lost() const {
+    return missing > 0 && (missing == all || (missing >= 2 && missing * 2 >= all));
+  }
+};
+
+}  // namespace
+
 void Membership::set_instance(MeshEntry& entry, const Member& member) {
   if (entry.instance) gone_.push_back(std::move(entry.instance));
   entry.instance = make_instance(member, slots_);
@@ -56,16 +74,17 @@ Membership::ById::iterator Membership::erase(ById::iterator at) {
 
 /// Those that the list does not name are doubted, or go. True when one went.
 bool Membership::drop_missing(TimePoint now) {
-  std::size_t known = 0;
-  std::size_t missing = 0;
+  Share listed;  // by the list before
+  Share recent;  // ... and by those of a moment ago
   for (const auto& [id, one] : by_id_) {
     const MeshEntry& entry = one.at->second;
     if (!entry.listed && entry.until == TimePoint::max()) continue;  // of an earlier loss
-    ++known;
-    if (one.named != lists_) ++missing;
+    const bool missing = one.named != lists_;
+    recent.add(missing);
+    if (entry.listed) listed.add(missing);
   }
-  if (missing == 0) return false;
-  const bool lost_memory = missing == known || (missing >= 2 && missing * 2 >= known);
+  if (recent.missing == 0) return false;
+  const bool lost_memory = listed.is_lost() || recent.is_lost();
   bool changed = false;
   for (auto at = by_id_.begin(); at != by_id_.end();) {
     MeshEntry& entry = at->second.at->second;

@@ -46,9 +46,9 @@ struct MeshEntry {
 /// Who belongs to one service. Judges what the registry says. Those that a list lacks are asked
 /// themselves, and are gone when they do not answer or are leaving. Those that answer are kept for
 /// kGrace, as a registry that was frozen drops many one by one before it lists them again; and for
-/// good, when the list is empty, or when those that went within kGrace are two or more and half of
-/// the service: that is a registry which lost its memory. Pure: told of lists and of probes, never
-/// waits. Used by one thread at a time.
+/// good, when the list lacks all of the one before, or when those that went within kGrace are two
+/// or more and half of the service: that is a registry which lost its memory. Pure: told of lists
+/// and of probes, never waits. Used by one thread at a time.
 class Membership {
  public:
   using Entries = std::map<AppId, MeshEntry, InstanceLess>;

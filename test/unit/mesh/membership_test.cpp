@@ -119,6 +119,26 @@ TEST_CASE("membership: a registry that drops one after the other is doubted as w
   CHECK(slow.now() == "1 2 ");
 }
 
+TEST_CASE("membership: a list that lacks all of the one before is doubted, whom else it names") {
+  Judge judge;
+  judge.list({2, 4});
+  CHECK_FALSE(judge.list({4}));
+  judge.clock += 1600ms;
+  CHECK_FALSE(judge.list({2}));
+  judge.clock += Membership::kGrace;
+  CHECK_FALSE(judge.probe(judge.at(4), true));
+  CHECK(judge.now() == "2 4? ");
+  // Two of four, whom a list named beside one that went a moment ago.
+  Judge five;
+  five.list({1, 2, 3, 4, 5});
+  CHECK_FALSE(five.list({1, 2, 3, 4}));
+  CHECK_FALSE(five.list({1, 2, 5}));
+  five.clock += Membership::kGrace;
+  CHECK_FALSE(five.probe(five.at(3), true));
+  CHECK_FALSE(five.probe(five.at(4), true));
+  CHECK(five.now() == "1 2 3? 4? 5 ");
+}
+
 TEST_CASE("membership: a list that is somebody's word is believed whatever it lacks") {
   Judge judge{Membership(std::make_shared<m3::SlotPool>(), false), {}};
   judge.list({1, 2, 3});
