@@ -50,13 +50,6 @@ std::string_view take_frame(std::string_view& frames) noexcept {
   return first;
 }
 
-Result<BroadcastMessage> decode_broadcast(std::string_view bytes) {
-  auto message = read_broadcast(bytes);
-  if (message.is_ok() && !AppId::parse(message->publisher).is_ok())
-    return Status(Errc::invalid_argument, "the publisher's name is no app id");
-  return message;
-}
-
 Result<BroadcastMessage> read_broadcast(std::string_view bytes) {
   const auto wrong = [](const char* why) { return Status(Errc::invalid_argument, why); };
   if (bytes.size() <= kNameAt) return wrong("too short for a broadcast");

@@ -13,11 +13,11 @@ namespace m3 {
 /// What a broker carries for m3: who published, and one or more notify frames, of which the first
 /// is the how manieth of that publisher to that topic. docs/reference/wire.md has the bytes.
 struct BroadcastMessage {
-  std::string_view publisher;  ///< app id
+  std::string_view publisher;  ///< should be an app id
   std::uint64_t generation = 0;
   std::uint64_t sequence = 0;  ///< of the first frame, from 1
   std::string_view frames;
-  std::uint64_t count = 0;  ///< how many frames; decoding says it
+  std::uint64_t count = 0;  ///< how many frames; reading says it
 };
 
 /// Of a message with that many bytes of frames.
@@ -25,12 +25,11 @@ std::size_t broadcast_size(std::string_view publisher, std::size_t frames);
 /// Appends all but the frames.
 void begin_broadcast(std::string& out, std::string_view publisher, std::uint64_t generation,
                      std::uint64_t sequence);
-/// Cuts the first off `frames`, which decoding gave and which are not empty.
+/// Cuts the first off `frames`, which read_broadcast() gave and which are not empty.
 std::string_view take_frame(std::string_view& frames) noexcept;
 
-/// The views point into `bytes`. invalid_argument: not one of ours.
-Result<BroadcastMessage> decode_broadcast(std::string_view bytes);
-/// The same, for who knows publishers: whether its name is an app id is not looked at.
+/// The views point into `bytes`. invalid_argument: not one of ours. Whether the publisher's name is
+/// an app id is not looked at: who hears many of one publisher looks once.
 Result<BroadcastMessage> read_broadcast(std::string_view bytes);
 
 /// The broker's name of what every instance of a service hears.

@@ -6,6 +6,23 @@
 #include "m3/mesh/hash_slots.h"
 
 namespace m3 {
+namespace {
+
+/// Of some instances, how many a list lacks.
+struct Share {
+  std::size_t all = 0;
+  std::size_t missing = 0;
+  void add(bool is_missing) {
+    ++all;
+    missing += is_missing;
+  }
+  /// More than a registry drops that knows what it does.
+  bool is_lost() const {
+    return missing > 0 && (missing == all || (missing >= 2 && missing * 2 >= all));
+  }
+};
+
+}  // namespace
 
 std::uint32_t SlotPool::take() {
   std::lock_guard lock(mutex_);
@@ -33,24 +50,6 @@ std::shared_ptr<const Instance> make_instance(const Member& member,
             delete gone;
           }};
 }
-
-namespace {
-
-/// Of some instances, how many a list lacks.
-struct Share {
-  std::size_t all = 0;
-  std::size_t missing = 0;
-  void add(bool is_missing) {
-    ++all;
-    missing += is_missing;
-  }
-  /// More than a registry drops that knows what it does.
-  bool is_lost() const {
-    return missing > 0 && (missing == all || (missing >= 2 && missing * 2 >= all));
-  }
-};
-
-}  // namespace
 
 void Membership::set_instance(MeshEntry& entry, const Member& member) {
   if (entry.instance) gone_.push_back(std::move(entry.instance));

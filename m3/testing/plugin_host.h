@@ -59,7 +59,6 @@ class PluginHost {
 
   P& plugin() { return static_cast<P&>(*plugin_); }
   const AppId& id() const noexcept { return id_; }
-  MetricRegistry& metrics() noexcept { return metrics_; }
   /// On its core; ends when the task has.
   template <class Body>
   auto ask(Body body) {

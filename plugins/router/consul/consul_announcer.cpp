@@ -153,7 +153,7 @@ Task<ConsulResponse> ConsulAnnouncer::list(Ctx& ctx, const Member& self, std::ui
   return client_.send(ctx, std::move(request));
 }
 
-/// True: with a check that is critical.
+/// True: with a check that is critical, and no maintenance mode that an operator wants kept.
 Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
   std::uint64_t index = 0;
   for (int round = 0;; ++round) {
@@ -170,12 +170,12 @@ Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
     }
     auto seen = parse_consul_health(answer->body);
     if (!seen.is_ok()) co_return std::move(seen).status();
-    auto health = ConsulService::Health::passing;
+    bool critical = false;
     if (find(*seen, self.id, [&](const ConsulService& service, const Member& member) {
-          health = service.health;
+          critical = service.health == ConsulService::Health::critical && !service.maintenance;
           return same(service, member, self);
         }))
-      co_return health == ConsulService::Health::critical;
+      co_return critical;
     const auto later = find(*seen, self.id, [&](auto&, const Member& member) {
       return member.generation > self.generation;
     });
