@@ -76,6 +76,15 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("max_calls", &Rpc::max_calls)
       .doc("calls that one connection may have under way")
       .range(1, 1000000);
+  s.add("connection_memory", &Rpc::connection_memory)
+      .doc(
+          "bytes that the requests under way on one connection may hold here, and answers until "
+          "the caller reads them; over it calls are refused and answers are dropped "
+          "(resource_exhausted)")
+      .range(ByteSize{1u << 20}, ByteSize{1ull << 40});
+  s.add("core_memory", &Rpc::core_memory)
+      .doc("the same for all connections of one core together")
+      .range(ByteSize{16u << 20}, ByteSize{1ull << 40});
   s.add("max_connections", &Rpc::max_connections)
       .doc("accepted at once, for each core")
       .range(1, 1000000);
@@ -190,6 +199,8 @@ RpcConfig AppConfig::rpc_config() const {
   out.limits.max_frame_bytes = static_cast<std::uint32_t>(rpc.max_frame.bytes);
   out.limits.max_metadata_bytes = static_cast<std::uint32_t>(rpc.max_metadata.bytes);
   out.limits.max_calls = rpc.max_calls;
+  out.connection_memory = rpc.connection_memory.bytes;
+  out.core_memory = rpc.core_memory.bytes;
   out.token = rpc.token;
   out.default_timeout = rpc.default_timeout;
   out.connect_timeout = rpc.connect_timeout;

@@ -28,6 +28,8 @@ struct AppConfig {
     ByteSize max_frame{4u << 20};
     ByteSize max_metadata{16u << 10};
     unsigned max_calls = 16384;
+    ByteSize connection_memory{32u << 20};
+    ByteSize core_memory{512u << 20};
     unsigned max_connections = 10000;
     unsigned max_attempts = 3;
     Duration wait_for_route{0};

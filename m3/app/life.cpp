@@ -23,6 +23,9 @@ std::uint64_t nanoseconds_since_1970() {
       std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
+/// How long a handler that was cancelled may go on, before a stop leaves it behind.
+constexpr Nanos kCancelledMayTake = std::chrono::seconds(2);
+
 }  // namespace
 
 Status App::Impl::prepare() {
@@ -210,6 +213,8 @@ Task<> App::Impl::take_down(Ctx& ctx) {
 
 void App::Impl::let_go() {
   if (own_runtime) own_runtime->stop();
+  // What a handler that did not end refers to stays, as long as the process.
+  if (rpc_detail::calls_left_behind > 0) (void)new auto(std::exchange(services, {}));
   admin.reset();
   pages.reset();
   probe.reset();
@@ -258,15 +263,14 @@ Task<> App::Impl::finish_calls(Ctx& ctx) {
   if (status) co_return ok;
   // on_stop may rely on it that no handler runs.
   if (came_up) log::warn("handlers that still run are cancelled: {}", status.to_string());
-  Task<> stopped = stop_node();
-  co_await std::move(stopped);
+  co_await stop_node();
   co_return ok;
 }
 
+/// Cancelled handlers end at once, unless they wait for something of their own: those are left.
 Task<> App::Impl::stop_node() {
-  Ctx patient(core(), Deadline::never(), static_cast<Host*>(&app));
-  Task<> stopped = node->stop(patient);
-  co_await std::move(stopped);
+  Ctx soon(core(), Deadline(core().now() + kCancelledMayTake), static_cast<Host*>(&app));
+  co_await node->stop(soon);
   co_return ok;
 }
 

@@ -74,6 +74,8 @@ int App::Impl::run(const std::vector<std::string>& words, const std::string& pro
   }
   std::signal(SIGTERM, SIG_IGN);  // it is over already
   std::signal(SIGINT, SIG_IGN);
+  if (rpc_detail::calls_left_behind > 0)
+    leave_at_once("handlers that did not end still use what would be destroyed now");
   let_go();
   if (!outcome) log::error("{}", outcome.to_string());
   log::flush();

@@ -51,18 +51,20 @@ struct AsioValue<One> {
 
 /// One Asio operation as a leaf op. It always ends through its handler, also when cancelled.
 template <class Initiation, class InitArgs, class... Args>
-class AsioOp : CancelNode {
+class AsioOp : CancelNode, Runnable {
  public:
   using m3_leaf_op = void;
   using value_type = typename AsioValue<Args...>::type;
 
   AsioOp(Ctx& ctx, Initiation initiation, InitArgs args)
       : CancelNode(&AsioOp::on_cancel),
+        Runnable(&AsioOp::on_ready),
         ctx_(ctx),
         initiation_(std::move(initiation)),
         args_(std::move(args)) {}
   AsioOp(AsioOp&& other) noexcept
       : CancelNode(&AsioOp::on_cancel),
+        Runnable(&AsioOp::on_ready),
         ctx_(other.ctx_),
         initiation_(std::move(other.initiation_)),
         args_(std::move(other.args_)) {}
@@ -108,8 +110,12 @@ class AsioOp : CancelNode {
     unlink();
     value_.emplace(std::move(args)...);
     if (error) error_ = ctx_.cancelled() ? ctx_.status() : to_status(error);
-    ctx_.core().set_task_name(ctx_.name());
-    waiter_->complete();
+    ctx_.core().ready(*this);
+  }
+  static void on_ready(Runnable& runnable) {
+    auto& self = static_cast<AsioOp&>(runnable);
+    self.ctx_.core().set_task_name(self.ctx_.name());
+    self.waiter_->complete();
   }
   static void on_cancel(CancelNode& node) {
     static_cast<AsioOp&>(node).signal_.emit(boost::asio::cancellation_type::terminal);

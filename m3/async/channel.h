@@ -132,10 +132,10 @@ class Channel<T>::SendOp final : public async_detail::CtxOp {
   friend class async_detail::OpQueue<SendOp>;
   T give() {
     T value = std::move(value_);
-    finish_later();
+    finish();
     return value;
   }
-  void fail(Status status) { finish_later(std::move(status)); }
+  void fail(Status status) { finish(std::move(status)); }
   void detach() noexcept override { channel_.senders_.remove(*this); }
 
   Channel& channel_;
@@ -170,9 +170,9 @@ class Channel<T>::ReceiveOp final : public async_detail::CtxOp {
   friend class async_detail::OpQueue<ReceiveOp>;
   void deliver(T value) {
     value_.emplace(std::move(value));
-    finish_later();
+    finish();
   }
-  void fail(Status status) { finish_later(std::move(status)); }
+  void fail(Status status) { finish(std::move(status)); }
   void detach() noexcept override { channel_.receivers_.remove(*this); }
 
   Channel& channel_;

@@ -4,12 +4,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cassert>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "m3/async/asio.h"
 #include "m3/async/edge_op.h"
@@ -20,12 +22,21 @@ namespace asio = boost::asio;
 using async_detail::EdgeWatch;
 
 namespace {
-/// A turn hands control back to the sockets after so many passes over the ready queue.
+/// A turn hands control back to the sockets after so many passes over the ready queue, also while
+/// a virtual clock stands still.
 constexpr int kMaxPasses = 64;
+/// Pieces of work between two looks at the clock, at most: the price of one is spread over them.
+constexpr unsigned kMostBetweenLooks = 4;
+/// A piece of work that takes longer on average is expensive: the clock is read after each...
+constexpr Nanos kExpensive = Core::kSlice / kMostBetweenLooks;
+/// ...and after each of so many more, since expensive ones rarely come alone.
+constexpr unsigned kWary = 64;
 /// Events in one turn, so that the first of them does not wait long for its answer to be sent.
 constexpr int kMostEvents = 64;
 /// Bytes read in one turn, likewise: with large frames a second read costs more than a send saves.
 constexpr std::size_t kMostBytes = 64u << 10;
+/// Turns after the end was asked for, for what was sent before it.
+constexpr int kMostLastTurns = 1000;
 /// Passes of the loop with one event each before it looks for a second.
 constexpr unsigned kLookAfter = 16;
 }  // namespace
@@ -60,7 +71,11 @@ struct Core::Io {
     Turn turn(core);
     int events = 0;
     read_bytes = 0;
-    while (events < kMostEvents && read_bytes < kMostBytes && context.poll_one()) ++events;
+    while (events < kMostEvents && read_bytes < kMostBytes && !core.slice_over() &&
+           context.poll_one()) {
+      ++events;
+      core.spent();
+    }
     crowded = events > 0;
   }
 
@@ -129,47 +144,95 @@ void Core::flush_outboxes() {
   }
 }
 
+/// What other threads posted goes behind what is ready, in the order in which each of them sent it.
 bool Core::drain_inbox() {
-  Runnable* list = inbox_.exchange(nullptr, std::memory_order_acquire);
-  if (!list) return false;
+  Runnable* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
+  if (!newest) return false;
   Runnable* oldest_first = nullptr;
-  while (list) {
+  for (Runnable* list = newest; list;) {
     Runnable* next = list->next;
     list->next = oldest_first;
     oldest_first = list;
     list = next;
   }
-  run_list(oldest_first);
+  ready_.append(*oldest_first, *newest);
   return true;
-}
-
-void Core::run_list(Runnable* list) {
-  while (list) {
-    Runnable* work = list;
-    list = list->next;  // before it runs: it may be gone, or queued again
-    work->run(*work);
-  }
 }
 
 void Core::begin_turn() {
   sleeping_.store(false, std::memory_order_relaxed);
   now_ = clock_.now();
+  begin_slice();
   turn_started_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
+void Core::begin_slice() noexcept {
+  slice_end_ = now_ + kSlice;
+  until_look_ = between_looks_;
+}
+
+/// Reads the clock, and decides by what the last pieces of work cost when to read it again.
+bool Core::look() noexcept {
+  const TimePoint now = clock_.now();
+  const bool expensive = now - std::exchange(now_, now) > kExpensive * between_looks_;
+  if (expensive)
+    wary_ = kWary;
+  else if (wary_ > 0)
+    --wary_;
+  between_looks_ = wary_ > 0 ? 1 : std::min(between_looks_ + 1, kMostBetweenLooks);
+  until_look_ = between_looks_;
+  return slice_over();
+}
+
 void Core::end_turn() {
-  for (int pass = 0; pass < kMaxPasses; ++pass) {
-    if (!ready_.empty())
-      run_list(ready_.take());
-    else if (!turn_end_.empty())
-      run_list(turn_end_.take());
-    else
-      break;
-  }
-  if (!turn_end_.empty()) run_list(turn_end_.take());
+  run_ready();
   if (outgoing_) flush_outboxes();
   turn_started_.store(0, std::memory_order_relaxed);
   task_name_.store("", std::memory_order_relaxed);
+}
+
+/// The ready queue has a slice of its own: it gets on, however much the sockets bring.
+void Core::run_ready() {
+  if (slice_over()) now_ = clock_.now();
+  begin_slice();
+  for (int pass = 0; pass < kMaxPasses; ++pass) {
+    if (!ready_.empty()) {
+      if (!run_pass()) break;
+    } else if (!turn_end_.empty()) {
+      run_turn_end();
+    } else {
+      break;
+    }
+  }
+  if (!turn_end_.empty()) run_turn_end();
+}
+
+/// What is ready now, not what that makes ready. False: the slice was over first.
+bool Core::run_pass() {
+  resuming_ = true;
+  bool in_time = true;
+  for (const Runnable* last = ready_.last; in_time;) {
+    Runnable& work = ready_.pop();  // before it runs: it may be gone, or queued again
+    const bool done = &work == last;
+    work.run(work);
+    in_time = !spent();
+    if (done) break;
+  }
+  resuming_ = false;
+  return in_time;
+}
+
+void Core::run_turn_end() {
+  for (Runnable* list = std::exchange(turn_end_.head, nullptr); list;) {
+    Runnable* work = list;
+    list = list->next;
+    work->run(*work);
+  }
+}
+
+bool async_detail::may_resume() noexcept {
+  const Core* core = Core::try_current();
+  return core && core->resuming_ && core->walks_ == 0;
 }
 
 void Core::run() {
@@ -184,10 +247,10 @@ void Core::run() {
     if (!more) sleep();
     io_->gather(*this, more);  // sockets first, then on with what a turn has left
   }
-  {
-    // What was sent before the end still comes: a message may be all that owns its record.
+  // What was sent before the end still comes: a message may be all that owns its record.
+  for (int turns = 0; turns < kMostLastTurns; ++turns) {
     Turn turn(*this);
-    drain_inbox();
+    if (!drain_inbox() && ready_.empty()) break;
   }
   current_ = previous;
   async_detail::FramePool::drain();

@@ -9,6 +9,7 @@
 
 #include "m3/async/clock.h"
 #include "m3/async/ctx.h"
+#include "m3/async/op.h"
 #include "m3/async/timer_wheel.h"
 
 namespace m3 {
@@ -20,6 +21,13 @@ namespace m3 {
 /// Work happens in turns: the loop (a socket, a timer, the inbox) enters m3 through a Turn; when
 /// the outermost Turn ends, the ready queue runs, then the turn-end queue (connections send what
 /// they gathered), then messages to other cores leave in one batch per core.
+///
+/// A turn has a budget: after about kSlice of work in its events, and again in its ready queue, it
+/// ends, what it gathered is sent, and the rest waits until the other sockets and the timers had
+/// their turn. Whoever does many pieces of work in a loop asks spent() after each of them.
+///
+/// Coroutines that waited are resumed from the ready queue and from nowhere else, so that no code
+/// of a user ever runs inside a walk over one of m3's own lists.
 class Core {
  public:
   using Runnable = async_detail::Runnable;
@@ -39,10 +47,18 @@ class Core {
   static Core* try_current() noexcept { return current_; }
 
   unsigned index() const noexcept { return options_.index; }
-  /// Read once per turn.
+  /// Read when a turn begins and while it works: at most about kSlice old, unless one piece of work
+  /// alone took longer.
   TimePoint now() const noexcept { return now_; }
-  /// Looks at the clock, to measure what happens within a turn.
+  /// Looks at the clock (29 ns): for times that count from this very moment.
   TimePoint read_clock() const { return clock_.now(); }
+
+  /// How long the events of a turn, and then its ready queue, may work before others get in.
+  static constexpr Nanos kSlice = std::chrono::microseconds(500);
+  /// One piece of work is done. True: the slice is over, stop and let others in.
+  bool spent() noexcept { return --until_look_ == 0 && look(); }
+  /// Whether the slice was over when the clock was last read.
+  bool slice_over() const noexcept { return now_ >= slice_end_; }
   /// Seeded by the Runtime: the same seed gives the same run under a SimClock.
   std::mt19937_64& random() noexcept { return random_; }
   async_detail::TimerWheel& timers() noexcept { return timers_; }
@@ -78,6 +94,9 @@ class Core {
   }
   const char* task_name() const noexcept { return task_name_.load(std::memory_order_relaxed); }
 
+  /// Inside a Walk: user code must not begin here.
+  bool walking() const noexcept { return walks_ > 0; }
+
   struct Io;  // the Asio side: m3/async/asio.h
   Io& io() noexcept { return *io_; }
 
@@ -86,18 +105,20 @@ class Core {
 
   struct Queue {
     Runnable* head = nullptr;
-    Runnable** tail = &head;
+    Runnable* last = nullptr;
     bool empty() const noexcept { return head == nullptr; }
-    void push(Runnable& work) noexcept {
-      work.next = nullptr;
-      *tail = &work;
-      tail = &work.next;
+    void push(Runnable& work) noexcept { append(work, work); }
+    /// A chain that is linked already.
+    void append(Runnable& from, Runnable& to) noexcept {
+      to.next = nullptr;
+      (head ? last->next : head) = &from;
+      last = &to;
     }
-    Runnable* take() noexcept {
-      Runnable* list = head;
-      head = nullptr;
-      tail = &head;
-      return list;
+    /// The first one; the queue is not empty.
+    Runnable& pop() noexcept {
+      Runnable& work = *head;
+      head = work.next;
+      return work;
     }
   };
   /// Messages for one other core, newest first, until the turn ends.
@@ -107,8 +128,12 @@ class Core {
   };
 
   void begin_turn();
+  void begin_slice() noexcept;
+  bool look() noexcept;
   void end_turn();
-  void run_list(Runnable* list);
+  void run_ready();
+  bool run_pass();
+  void run_turn_end();
   bool drain_inbox();
   void deliver(Runnable* newest, Runnable* oldest);
   void flush_outboxes();
@@ -124,6 +149,14 @@ class Core {
   Queue turn_end_;
   unsigned depth_ = 0;
   bool outgoing_ = false;
+  TimePoint slice_end_{};
+  unsigned until_look_ = 1;  // pieces of work before the clock is read again
+  unsigned between_looks_ = 1;
+  unsigned wary_ = 0;  // looks that are still to come after each single piece
+  friend class Walk;
+  friend bool async_detail::may_resume() noexcept;
+  unsigned walks_ = 0;
+  bool resuming_ = false;
   std::vector<Core*> siblings_;
   std::vector<Outbox> outboxes_;
   std::unique_ptr<Io> io_;
@@ -136,6 +169,23 @@ class Core {
   std::atomic<const char*> task_name_{""};
 
   static inline constinit thread_local Core* current_ = nullptr;
+};
+
+/// Marks a walk over one of m3's own lists. A debug build ends when a coroutine is resumed, or a
+/// handler started, inside one.
+class Walk {
+ public:
+  Walk() noexcept : core_(Core::try_current()) {
+    if (core_) ++core_->walks_;
+  }
+  Walk(const Walk&) = delete;
+  Walk& operator=(const Walk&) = delete;
+  ~Walk() {
+    if (core_) --core_->walks_;
+  }
+
+ private:
+  Core* const core_;
 };
 
 /// Every entry from outside (a socket event, a timer, a test) into a core's work is one Turn.

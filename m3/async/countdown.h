@@ -59,7 +59,7 @@ class Countdown::ZeroOp final : public async_detail::CtxOp {
 
 inline void Countdown::done() noexcept {
   if (--count_ > 0) return;
-  while (ZeroOp* op = waiting_.pop()) op->finish_later();
+  while (ZeroOp* op = waiting_.pop()) op->finish();
 }
 
 inline Countdown::ZeroOp Countdown::zero(Ctx& ctx) noexcept { return ZeroOp(ctx, *this); }

@@ -71,6 +71,8 @@ Status Ctx::status() const {
       return Status(Errc::cancelled, "shutting down");
     case CancelReason::superseded:
       return Status(Errc::cancelled, "no longer needed");
+    case CancelReason::ended:
+      return Status(Errc::cancelled, "the call this work belonged to has ended");
   }
   return Status(Errc::cancelled, "cancelled");
 }
@@ -79,6 +81,7 @@ void Ctx::cancel(CancelReason reason) {
   if (cancelled() || reason == CancelReason::none) return;
   reason_ = reason;
   timer_.cancel();
+  const Walk walk;
   while (waiting_.next_ != &waiting_) {
     CancelNode& node = *waiting_.next_;
     node.unlink();
@@ -183,17 +186,7 @@ void CtxOp::wake() {
   waiter->complete();
 }
 
-void CtxOp::finish() {
-  unlink();
-  wake();
-}
-
 void CtxOp::finish(Status error) {
-  error_ = std::move(error);
-  finish();
-}
-
-void CtxOp::finish_later(Status error) {
   error_ = std::move(error);
   unlink();
   ctx_.core().ready(*this);

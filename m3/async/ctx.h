@@ -27,7 +27,8 @@ enum class CancelReason : std::uint8_t {
   deadline,
   overload,
   shutdown,
-  superseded
+  superseded,
+  ended  ///< the call it belonged to has ended: a bug of whoever still waits under it
 };
 
 namespace async_detail {
@@ -101,6 +102,9 @@ class Ctx {
   /// did.
   const Metadata* last_reply() const noexcept { return last_reply_.get(); }
 
+  /// Whether an operation, or a context made from this one, still hangs on it.
+  bool in_use() const noexcept { return waiting_.next_ != &waiting_; }
+
   /// Static text that names this work for the stall watchdog and the log.
   const char* name() const noexcept { return name_; }
   void set_name(const char* name) noexcept { name_ = name; }
@@ -162,7 +166,8 @@ struct Runnable {
 
 /// Base of leaf ops that end early when their Ctx is cancelled or its deadline passes.
 /// Derived classes call suspend() when they really wait, finish() or finish(error) when done, and
-/// implement detach(): forget me, I am being cancelled.
+/// implement detach(): forget me, I am being cancelled. The coroutine is resumed by the ready
+/// queue.
 class CtxOp : CancelNode, Runnable {
  public:
   using m3_leaf_op = void;
@@ -180,11 +185,8 @@ class CtxOp : CancelNode, Runnable {
   bool refused();
   void suspend(Waiter& waiter);
   bool suspended() const noexcept { return waiter_ != nullptr; }
-  /// From the core's loop: the coroutine goes on now. `*this` may be gone afterwards.
-  void finish();
-  void finish(Status error);
-  /// From anywhere on this core: the coroutine goes on when the ready queue runs.
-  void finish_later(Status error = {});
+  /// From anywhere on this core, once: the coroutine is resumed when the ready queue runs.
+  void finish(Status error = {});
   virtual void detach() noexcept = 0;
   /// True: the op was told of the cancellation and will finish by itself; detach() is not called.
   virtual bool ends_itself_when_cancelled() noexcept { return false; }

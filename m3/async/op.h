@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cassert>
 #include <coroutine>
 #include <type_traits>
 #include <utility>
@@ -20,14 +21,21 @@
 // later. error() is not OK after a failure, take() moves the value out after a success.
 // `co_await op` gives the T or ends the coroutine with the error; `co_await as_result(op)` gives
 // the Result. complete() resumes the coroutine there and then, so it is called from the core's
-// loop (a timer, a socket, the ready queue), never from inside another coroutine.
+// ready queue and from nowhere else: what a resumed coroutine does (cancel, close, call again) must
+// never meet a loop over one of m3's own lists.
 
 namespace m3::async_detail {
+
+/// Whether the ready queue is what runs, and no walk over a list (Walk) inside it. For assertions.
+bool may_resume() noexcept;
 
 class Waiter {
  public:
   /// The op is finished: the waiting coroutine goes on, or fails. `*this` may be gone afterwards.
-  void complete() { on_complete_(this); }
+  void complete() {
+    assert(may_resume() && "a coroutine was resumed outside the ready queue");
+    on_complete_(this);
+  }
 
  protected:
   explicit Waiter(void (*on_complete)(Waiter*)) noexcept : on_complete_(on_complete) {}

@@ -89,7 +89,7 @@ class Serial::EnterOp final : public async_detail::CtxOp {
   friend class async_detail::OpQueue<EnterOp>;
   void grant() noexcept {
     hold_ = Hold(serial_);
-    finish_later();
+    finish();
   }
   void detach() noexcept override {
     serial_.waiting_.remove(*this);

@@ -44,7 +44,7 @@ class YieldOp final : public CtxOp {
   bool start(Waiter& waiter) {
     if (refused()) return true;
     suspend(waiter);
-    finish_later();
+    finish();
     return false;
   }
   void take() const noexcept {}

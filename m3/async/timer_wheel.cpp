@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "m3/async/core.h"
+
 namespace m3::async_detail {
 
 void TimerNode::cancel() noexcept {
@@ -96,6 +98,7 @@ void TimerWheel::cascade(unsigned level) {
 
 void TimerWheel::fire_slot(unsigned slot) {
   TimerNode& head = slots_[slot];
+  const Walk walk;
   // Every node here is due now: a node added by a callback expires at now_ + 1 or later.
   while (head.next_ != &head) {
     TimerNode& node = *head.next_;

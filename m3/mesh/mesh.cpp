@@ -198,7 +198,7 @@ void Mesh::install(Core& core, std::shared_ptr<const Snapshot> snapshot, const I
     for (const auto& instance : gone) node_->caller().forget(*instance);
   // Whoever lets go of a large one last takes it apart: not a core.
   if (before && before->entries().size() > kInstancesInline)
-    runtime_.submit_blocking([old = std::move(before)] {});
+    (void)runtime_.submit_blocking([old = std::move(before)] {});
   seen.waiters.tell();
 }
 

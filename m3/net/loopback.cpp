@@ -20,7 +20,6 @@ struct LoopbackNet::Side {
   }
   std::size_t send(std::string_view bytes);
   void pause(bool stop) {
-    show_again |= stop;
     paused = stop;
     if (!stop) wake_up();
   }
@@ -49,7 +48,8 @@ struct LoopbackNet::Side {
   };
   struct Timer final : async_detail::TimerNode {
     explicit Timer(Side& owner)
-        : TimerNode([](TimerNode& node) { static_cast<Timer&>(node).side.run(); }), side(owner) {}
+        : TimerNode([](TimerNode& node) { static_cast<Timer&>(node).side.wake_up(); }),
+          side(owner) {}
     Side& side;
   };
 
@@ -144,12 +144,9 @@ void LoopbackNet::Side::run() {
   if (!open || !handler) return;
   if (was_cut) return fail("the connection was cut");
   if (net.frozen_) return;
-  if (show_again && !paused) {
-    show_again = false;
-    if (!tail.empty()) show(std::string());
-  }
+  if (show_again && !paused) show(std::string());
   deliver_due();
-  if (!open || paused || coming.empty()) {
+  if (!open || paused || show_again || coming.empty()) {
     if (open && end_has_come() && (blocked || to_nobody)) fail("the peer closed the connection");
   } else {
     core.timers().add(timer, coming.front().due);
@@ -162,7 +159,7 @@ void LoopbackNet::Side::run() {
 
 void LoopbackNet::Side::deliver_due() {
   bool took = false;
-  while (open && !paused && !coming.empty() && coming.front().due <= core.now()) {
+  while (open && !paused && !show_again && !coming.empty() && coming.front().due <= core.now()) {
     Chunk chunk = std::move(coming.front());
     coming.pop_front();
     coming_bytes -= chunk.bytes.size();
@@ -180,6 +177,8 @@ void LoopbackNet::Side::show(std::string bytes) {
   if (taken.bytes) bytes.erase(0, taken.bytes);
   tail = std::move(bytes);
   tail.reserve(tail.size() + taken.needed);
+  show_again = (taken.again || paused) && !tail.empty();
+  if (show_again && !paused) wake_up();
 }
 
 void LoopbackNet::Side::fail(std::string why) {
@@ -235,7 +234,7 @@ class LoopbackNet::ThawOp final : public async_detail::CtxOp {
     return false;
   }
   void take() const noexcept {}
-  void thawed() { finish_later(); }
+  void thawed() { finish(); }
 
  private:
   void detach() noexcept override { std::erase(net_.waiting_for_thaw_, this); }

@@ -34,16 +34,20 @@ OutBufferPool::Buffer OutBufferPool::take(std::size_t bytes) {
       buffer = std::move(free.back());
       free.pop_back();
       kept_bytes_ -= buffer.size;
+      lent_bytes_ += buffer.size;
       return buffer;
     }
   }
   buffer.data = std::make_unique_for_overwrite<char[]>(buffer.size);
   ++allocations_;
+  lent_bytes_ += buffer.size;
   return buffer;
 }
 
 void OutBufferPool::give(Buffer buffer) {
-  if (buffer.data == nullptr || buffer.size > kMost) return;
+  if (buffer.data == nullptr) return;
+  lent_bytes_ -= buffer.size;
+  if (buffer.size > kMost) return;
   if (kept_bytes_ + buffer.size > keep_bytes_) return;
   kept_bytes_ += buffer.size;
   free_[index_of(buffer.size)].push_back(std::move(buffer));

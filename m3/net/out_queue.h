@@ -56,6 +56,8 @@ class OutBufferPool {
   void give(Buffer buffer);
 
   std::size_t kept_bytes() const { return kept_bytes_; }
+  /// Bytes that were taken and not given back: what the streams of the core hold, in and out.
+  std::size_t lent_bytes() const { return lent_bytes_; }
   /// Buffers that had to be allocated so far.
   std::uint64_t allocations() const { return allocations_; }
 
@@ -65,6 +67,7 @@ class OutBufferPool {
 
   std::size_t keep_bytes_;
   std::size_t kept_bytes_ = 0;
+  std::size_t lent_bytes_ = 0;
   std::uint64_t allocations_ = 0;
   std::array<std::vector<Buffer>, kSizes> free_;
 };
@@ -73,7 +76,7 @@ struct OutLimits {
   std::size_t buffer = OutBufferPool::kMost;  // bytes in line, in the order they were written
   // Bytes that wait behind it. One frame may always wait, however large.
   std::size_t control = 1u << 20;   // over it the peer does not read: close
-  std::size_t response = 4u << 20;  // over it stop reading requests; never shed
+  std::size_t response = 4u << 20;  // over it stop reading requests
   std::size_t request = 4u << 20;   // over it new requests are shed
   std::size_t notify = 1u << 20;    // requests and notifies over it: new notifies are shed
 };
@@ -146,6 +149,8 @@ class OutQueue {
     return refused_[static_cast<std::size_t>(reason)];
   }
 
+  /// Bytes of responses that wait behind the line.
+  std::size_t waiting_responses() const { return waiting(OutClass::response); }
   /// True from the moment responses (or answers to pings) wait beyond their limit until half of it
   /// is sent: the acceptor does not read meanwhile. A dialer always reads.
   bool response_over_limit() const { return over_limit_; }

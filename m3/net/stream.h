@@ -21,6 +21,9 @@ class StreamHandler {
   struct Taken {
     std::size_t bytes = 0;   ///< used up; the stream keeps the rest and shows it again with more
     std::size_t needed = 0;  ///< how many more complete the next frame, 0 = not known
+    /// The rest may hold whole frames: it is shown again, alone, before anything more is read, when
+    /// the other streams of the core had their turn (or when a pause ends).
+    bool again = false;
   };
   virtual Taken on_bytes(std::string_view bytes) = 0;
   /// The stream takes bytes again after a short send().

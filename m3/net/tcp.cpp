@@ -73,7 +73,6 @@ class TcpStream final : public Stream {
   std::size_t send(std::string_view bytes) override;
   void pause_reading(bool paused) override {
     paused_ = paused;
-    show_again_ |= paused;
     if (!paused && fd_ >= 0) read_soon();
   }
   void close() override {
@@ -116,7 +115,7 @@ class TcpStream final : public Stream {
     if (last_read_ + kQuiet > core_.now())
       core_.timers().add(quiet_, last_read_ + kQuiet);
     else
-      read();
+      read_soon();
   }
   void wait() {
     if (waiting_) return;
@@ -139,19 +138,16 @@ class TcpStream final : public Stream {
       if (send_error_) broke(errno_status(send_error_, "send"));
       return;
     }
-    if (std::exchange(show_again_, false) && tail_size_ > 0) {
-      show(tail_.data.get(), tail_size_);
-      if (fd_ < 0 || paused_) return;
-    }
-    read();
+    if (show_again_) show(tail_.data.get() + tail_begin_, tail_size_);
+    if (fd_ >= 0) read();
   }
   void read();
   void nothing_to_read(int error);
   void show(const char* bytes, std::size_t size);
-  void keep_tail(std::string_view rest, std::size_t needed);
+  void keep_tail(std::string_view rest, const StreamHandler::Taken& taken);
   void drop_tail() {
     if (tail_.data) buffers_.pool.give(std::exchange(tail_, {}));
-    tail_size_ = 0;
+    tail_begin_ = tail_size_ = 0;
   }
   void discard_unread();
   void shut() {
@@ -176,12 +172,13 @@ class TcpStream final : public Stream {
   Quiet quiet_;
   StreamHandler* handler_ = nullptr;
   OutBufferPool::Buffer tail_;  // an unfinished frame; none while the connection is idle
+  std::size_t tail_begin_ = 0;  // not 0 only while it is shown piece by piece
   std::size_t tail_size_ = 0;
   TimePoint last_read_;
   bool waiting_ = false;  // for an edge
   bool blocked_ = false;  // a send fell short
   bool paused_ = false;
-  bool show_again_ = false;  // it was paused: the tail may hold whole frames
+  bool show_again_ = false;  // the tail may hold whole frames: nothing is read before them
   bool showing_ = false;     // the handler looks at bytes that may lie in tail_
   int send_error_ = 0;
 };
@@ -208,7 +205,7 @@ std::size_t TcpStream::send(std::string_view bytes) {
 }
 
 void TcpStream::read() {
-  if (paused_ || !handler_) return;
+  if (paused_ || show_again_ || !handler_) return;
   // A small tail goes before the new bytes in the core's buffer, so that whole frames lie in one
   // piece; a large frame is gathered where it is.
   const bool gather = tail_size_ > 0 && tail_.size > StreamBuffers::kReadBytes / 2;
@@ -224,6 +221,8 @@ void TcpStream::read() {
   show(to, tail_size_ + static_cast<std::size_t>(got));
   if (fd_ < 0) return;
   last_read_ = core_.now();
+  // Reading goes on when what is there has been handled, and then finds out how much more there is.
+  if (show_again_ && !send_error_) return;
   if (static_cast<std::size_t>(got) == room || send_error_) {
     if (!paused_ || send_error_) read_soon();
     return;
@@ -243,24 +242,33 @@ void TcpStream::show(const char* bytes, std::size_t size) {
   showing_ = true;
   const StreamHandler::Taken taken = handler_->on_bytes(std::string_view(bytes, size));
   showing_ = false;
-  if (fd_ < 0)
-    drop_tail();
-  else
-    keep_tail(std::string_view(bytes + taken.bytes, size - taken.bytes), taken.needed);
+  show_again_ = false;
+  if (fd_ < 0) return drop_tail();
+  keep_tail(std::string_view(bytes + taken.bytes, size - taken.bytes), taken);
+  if (show_again_ && !paused_) read_soon();
 }
 
-void TcpStream::keep_tail(std::string_view rest, std::size_t needed) {
+void TcpStream::keep_tail(std::string_view rest, const StreamHandler::Taken& taken) {
   if (rest.empty()) return drop_tail();
-  // There is always room for more: of a frame of unknown length as much again.
-  const std::size_t want = rest.size() + (needed ? needed : rest.size());
-  if (tail_.size < want) {
-    OutBufferPool::Buffer bigger = buffers_.pool.take(want);
-    std::memcpy(bigger.data.get(), rest.data(), rest.size());
-    drop_tail();
-    tail_ = std::move(bigger);
-  } else if (rest.data() != tail_.data.get()) {
-    std::memmove(tail_.data.get(), rest.data(), rest.size());
+  show_again_ = taken.again || paused_;
+  const bool in_tail =
+      tail_.data && rest.data() >= tail_.data.get() && rest.data() < tail_.data.get() + tail_.size;
+  tail_size_ = rest.size();
+  if (in_tail && show_again_) {  // what is shown piece by piece is not moved for each of them
+    tail_begin_ = static_cast<std::size_t>(rest.data() - tail_.data.get());
+    return;
   }
+  // There is always room for more: of a frame of unknown length as much again.
+  const std::size_t more = show_again_ ? 0 : taken.needed ? taken.needed : rest.size();
+  tail_begin_ = 0;
+  if (tail_.size >= rest.size() + more) {
+    std::memmove(tail_.data.get(), rest.data(), rest.size());
+    return;
+  }
+  OutBufferPool::Buffer bigger = buffers_.pool.take(rest.size() + more);
+  std::memcpy(bigger.data.get(), rest.data(), rest.size());
+  drop_tail();
+  tail_ = std::move(bigger);
   tail_size_ = rest.size();
 }
 

@@ -67,11 +67,18 @@ class LocalCall final : public CallSink, public async_detail::Pooled {
   explicit LocalCall(CallOp* op) noexcept : op_(op) {}
   void answer(ServerCall& call, Status outcome) override {
     running_ = nullptr;
+    if (call.response())
+      call.response_bytes = static_cast<std::uint32_t>(call.response()->ByteSizeLong());
     if (CallOp* op = std::exchange(op_, nullptr))
       op->on_local_answer(outcome.is_ok() ? call.response() : nullptr, call.ctx.reply(),
                           std::move(outcome));
   }
   void suspended(ServerCall& call) override { running_ = &call; }
+  void abandon(ServerCall&) override {
+    running_ = nullptr;
+    if (CallOp* op = std::exchange(op_, nullptr))
+      op->on_local_answer(nullptr, nullptr, Status(Errc::unavailable, "shutting down"));
+  }
   void give_up(CancelReason reason) {
     op_ = nullptr;
     if (running_) running_->ctx.cancel(reason);
@@ -118,7 +125,7 @@ struct CallOp::Intercepted final : Interceptor::Next {
     auto* self = static_cast<Intercepted*>(arg);
     CallOp& op = self->op;
     op.phase_ = Phase::idle;
-    op.finish_later(self->task.frame().promise().take_result().status());
+    op.finish(self->task.frame().promise().take_result().status());
     return std::noop_coroutine();
   }
   CallOp& op;
@@ -282,8 +289,7 @@ bool CallOp::wait_for_route(const Pick& found) {
 
 void CallOp::on_route_change() {
   route_wait_->cancel();
-  phase_ = Phase::idle;
-  if (attempt()) end(std::move(error()));
+  settle_later(ok);
 }
 
 /// What goes beside the request; most calls carry nothing.
@@ -385,7 +391,7 @@ void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const 
   }
   phase_ = Phase::idle;
   tally(outcome);
-  finish_later(std::move(outcome));
+  finish(std::move(outcome));
 }
 
 bool CallOp::may_retry(const Status& outcome) const {
@@ -400,25 +406,37 @@ void CallOp::on_link_ready() {
   phase_ = Phase::idle;
   connection_ = link_->ready();
   if (!connection_)
-    return settle(Status(Errc::unavailable, "the connection closed at once").not_executed());
+    return settle_later(Status(Errc::unavailable, "the connection closed at once").not_executed());
   if (send()) end(std::move(error()));
 }
 
-void CallOp::on_link_failed(const Status& why) {
-  phase_ = Phase::idle;
-  settle(why);
-}
+void CallOp::on_link_failed(const Status& why) { settle_later(why); }
 
 void CallOp::on_lost(const Status& why) {
   connection_ = nullptr;
-  phase_ = Phase::idle;
-  settle(why);
+  settle_later(why);
+}
+
+/// OK: the list of instances has changed, pick again.
+void CallOp::settle_later(Status outcome) {
+  count_out();
+  phase_ = Phase::settling;
+  error() = std::move(outcome);
+  ctx().core().ready(settle_);
+}
+
+void CallOp::on_settle(async_detail::Runnable& runnable) {
+  CallOp& op = static_cast<Settle&>(runnable).op;
+  if (op.phase_ != Phase::settling) return;  // cancelled or too late meanwhile
+  op.phase_ = Phase::idle;
+  Status outcome = std::exchange(op.error(), Status());
+  if (!outcome.is_ok()) return op.settle(std::move(outcome));
+  if (op.attempt()) op.end(std::move(op.error()));
 }
 
 /// An attempt failed while the caller waits: on to another instance, or tell the caller. What was
 /// never sent may go elsewhere freely; what was sent is sent again within the budget.
 void CallOp::settle(Status outcome) {
-  count_out();
   if (may_retry(outcome) && (!sent_ || caller_.take_retry())) {
     may_have_run_ |= outcome.maybe_executed();
     sent_ = false;
@@ -439,7 +457,7 @@ void CallOp::on_response(const Metadata* metadata, std::string_view body, bool n
     outcome = metadata->status->to_status();
     if (not_executed) outcome = std::move(outcome).not_executed();
     caller_.note(instance, outcome);
-    if (may_retry(outcome)) return settle(std::move(outcome));
+    if (may_retry(outcome)) return settle_later(std::move(outcome));
   } else if (!response_->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
     outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) + " is no " +
                                          response_->GetTypeName());
@@ -459,10 +477,7 @@ void CallOp::end(Status outcome) {
                   .with_app_code(outcome.app_code())
                   .with_retry_after(outcome.retry_after());
   tally(outcome);
-  if (outcome.is_ok())
-    finish();
-  else
-    finish(std::move(outcome));
+  finish(std::move(outcome));
 }
 
 void CallOp::on_timer(async_detail::TimerNode& node) {
@@ -490,6 +505,7 @@ void CallOp::forget() noexcept {
       local_->give_up(CancelReason::caller_gone);
       break;
     case Phase::idle:
+    case Phase::settling:
     case Phase::intercepted:
       break;
   }

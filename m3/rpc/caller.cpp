@@ -44,15 +44,14 @@ bool Caller::heard_since(const Instance& instance, TimePoint when) {
 }
 
 void Caller::forget(const Instance& instance) {
-  Peers::State& state = peers_[instance.slot];
-  const auto link = std::exchange(state.link, nullptr);
-  if (link) link->let_go();
-  const std::uint32_t in_flight = state.in_flight;  // they still count themselves out
-  state = Peers::State();
-  state.in_flight = in_flight;
+  if (const auto link = std::exchange(peers_[instance.slot].link, nullptr)) link->let_go();
+  Peers::State state;
+  state.in_flight = peers_.in_flight(instance);  // they still count themselves out
+  peers_[instance.slot] = std::move(state);
 }
 
 void Caller::close(const Status& why) {
+  const Walk walk;
   for (Peers::State& state : peers_.states())
     if (const auto link = state.link) link->close(why);
 }
@@ -111,9 +110,9 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
   }
   void on_link_ready() override {
     note_who();
-    finish_later();
+    finish();
   }
-  void on_link_failed(const Status& why) override { finish_later(why); }
+  void on_link_failed(const Status& why) override { finish(why); }
   void detach() noexcept override { link_->leave(*this); }
   const std::shared_ptr<Link> link_;
   std::uint64_t generation_ = 0;
@@ -145,12 +144,12 @@ class RouteOp final : public async_detail::CtxOp, RouteWaiter, async_detail::Tim
  private:
   void on_route_change() override {
     TimerNode::cancel();
-    finish_later();
+    finish();
   }
   static void on_timer(async_detail::TimerNode& node) {
     auto& self = static_cast<RouteOp&>(node);
     RouteWaiters::remove(self);
-    self.finish_later();
+    self.finish();
   }
   void detach() noexcept override {
     RouteWaiters::remove(*this);

@@ -117,9 +117,23 @@ class CallOp final : public async_detail::CtxOp, private rpc_detail::LinkWaiter 
   friend class rpc_detail::ClientConnection;
   friend class rpc_detail::LocalCall;
 
-  enum class Phase : std::uint8_t { idle, routing, connecting, waiting, local, intercepted };
+  enum class Phase : std::uint8_t {
+    idle,
+    routing,
+    connecting,
+    waiting,
+    settling,
+    local,
+    intercepted
+  };
   struct Timer final : async_detail::TimerNode {
     explicit Timer(CallOp& owner) noexcept : TimerNode(&CallOp::on_timer), op(owner) {}
+    CallOp& op;
+  };
+  /// What an attempt came to is acted upon from the ready queue: that may pick, dial or run a
+  /// handler of this process, which must not happen inside a walk over calls that wait.
+  struct Settle final : async_detail::Runnable {
+    explicit Settle(CallOp& owner) noexcept : Runnable(&CallOp::on_settle), op(owner) {}
     CallOp& op;
   };
   struct Intercepted;
@@ -144,6 +158,8 @@ class CallOp final : public async_detail::CtxOp, private rpc_detail::LinkWaiter 
   void on_route_change();
   void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
                        Status outcome);
+  void settle_later(Status outcome);
+  static void on_settle(async_detail::Runnable& runnable);
   void settle(Status outcome);
   void end(Status outcome);
   void forget() noexcept;
@@ -170,6 +186,7 @@ class CallOp final : public async_detail::CtxOp, private rpc_detail::LinkWaiter 
   bool intercept_ = true;
   std::uint8_t attempts_ = 0;
   Timer timer_{*this};
+  Settle settle_{*this};
   std::unique_ptr<RouteWait> route_wait_;
   std::unique_ptr<Intercepted> intercepted_;
 };

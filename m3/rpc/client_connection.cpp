@@ -131,7 +131,14 @@ void ClientConnection::on_response(const Frame& frame) {
 
 void ClientConnection::close_when_idle() {
   draining_ = true;
-  if (pending_.empty()) close(Status(Errc::unavailable, "drained").not_executed(), false);
+  if (!pending_.empty()) return;
+  flush();
+  if (!out_.empty()) return;  // notifies: on_all_sent() follows
+  close(Status(Errc::unavailable, "drained").not_executed(), false);
+}
+
+void ClientConnection::on_all_sent() {
+  if (draining_) close_when_idle();
 }
 
 void ClientConnection::forget(std::uint64_t id, bool tell) {
@@ -175,8 +182,9 @@ void ClientConnection::ping() {
 
 void ClientConnection::on_tick() {
   const TimePoint now = core_.core().now();
-  if (draining_ && pending_.empty()) return close_when_idle();
-  if (ping_sent_ != TimePoint::max() && now - ping_sent_ >= core_.config().ping_timeout) {
+  if (draining_ && pending_.empty() && out_.empty()) return close_when_idle();
+  const TimePoint sign = ping_sent_ == TimePoint::max() ? now : std::max(ping_sent_, last_sign());
+  if (now - sign >= core_.config().ping_timeout) {
     core_.metrics().dead_link.inc();
     return close(Status(Errc::unavailable, peer_name() + " does not answer pings"), false);
   }
@@ -189,7 +197,8 @@ void ClientConnection::on_tick() {
   if (state_ == State::closed) return;
   // The pong is missed when its time is over, not when the next ping would be due.
   const bool unanswered = ping_sent_ != TimePoint::max();
-  next_tick_ = unanswered ? ping_sent_ + core_.config().ping_timeout : next_ping_;
+  next_tick_ =
+      unanswered ? std::max(ping_sent_, last_sign()) + core_.config().ping_timeout : next_ping_;
   if (unanswered && next_ping_ > now) next_tick_ = std::min(next_tick_, next_ping_);
   set_tick(next_tick_ - now);
 }
@@ -198,17 +207,19 @@ void ClientConnection::on_lost(const Status& why) {
   core_.metrics().client_connections.dec();
   Ref<ClientConnection> keep(this);
   std::unordered_set<std::uint64_t> unsent;
-  if (!pending_.empty())
-    out_.for_each_unsent([&](const FrameHeader& header) { unsent.insert(header.call_id); });
+  if (!out_.empty())
+    out_.for_each_unsent([&](const FrameHeader& header) {
+      if (header.kind == FrameKind::request) unsent.insert(header.call_id);
+      if (header.kind == FrameKind::notify) core_.metrics().notifies_unsent.inc();
+    });
   // The link first: a call that is tried again must find a new connection.
   if (Link* link = std::exchange(link_, nullptr)) link->lost(*this, why);
-  std::vector<std::pair<std::uint64_t, CallOp*>> orphans;
-  pending_.for_each([&](std::uint64_t id, CallOp* op) { orphans.emplace_back(id, op); });
-  for (auto [id, op] : orphans) {
-    if (!pending_.erase(id)) continue;  // ended by what an earlier one woke
-    Status status(Errc::unavailable, "connection to " + peer_name() + " lost: " + why.text());
-    op->on_lost(unsent.count(id) ? std::move(status).not_executed() : std::move(status));
-  }
+  const Status lost(Errc::unavailable, "connection to " + peer_name() + " lost: " + why.text());
+  const Walk walk;
+  pending_.for_each([&](std::uint64_t id, CallOp* op) {
+    op->on_lost(unsent.count(id) ? Status(lost).not_executed() : lost);
+  });
+  pending_.clear();
 }
 
 }  // namespace m3::rpc_detail

@@ -80,8 +80,10 @@ void Connection::flush() {
 
 void Connection::on_writable() {
   blocked_ = false;
+  last_taken_ = core_.core().now();
   Ref<Connection> keep(this);
   flush();
+  if (state_ != State::closed && out_.empty()) on_all_sent();
 }
 
 void Connection::on_closed(Status why) { close(why, false); }
@@ -98,18 +100,19 @@ StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
       on_handshake_frame(frame);
       reader.set_limits(frame_limits_);
     }
-    if (state_ == State::closed) return {bytes.size(), 0};
+    if (state_ == State::closed) return {bytes.size(), 0, false};
     if (may_pause_ && out_.response_over_limit()) {
       reading_paused_ = true;
       stream_->pause_reading(true);
-      return {reader.consumed(), 0};
+      return {reader.consumed(), 0, true};
     }
+    if (core_.core().spent()) return {reader.consumed(), 0, true};
   }
   if (reader.failed()) {
     bad_frame(reader.status());
-    return {bytes.size(), 0};
+    return {bytes.size(), 0, false};
   }
-  return {reader.consumed(), reader.needed()};
+  return {reader.consumed(), reader.needed(), false};
 }
 
 void Connection::on_handshake_frame(const Frame& frame) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -54,13 +55,17 @@ class Connection : public CallSink, public StreamHandler {
   virtual void on_frame(const Frame& frame) = 0;
   virtual void on_lost(const Status& why) = 0;
   virtual void on_tick() = 0;
+  virtual void on_all_sent() {}
 
   void expire() noexcept override;
   void send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id);
   void set_tick(Nanos after);
   std::uint32_t now_ms() const;
   void bad_frame(Status why);
-  void after_send();
+  void flush();
+  /// When the peer last showed that it is there: bytes came from it, or it took bytes that had been
+  /// waiting for it.
+  TimePoint last_sign() const noexcept { return std::max(last_heard_, last_taken_); }
 
   RpcCore& core_;
   std::unique_ptr<Stream> stream_;
@@ -68,6 +73,7 @@ class Connection : public CallSink, public StreamHandler {
   FrameLimits frame_limits_ = handshake_frame_limits();
   PeerInfo peer_;
   TimePoint last_heard_;
+  TimePoint last_taken_{};
   State state_ = State::handshake;
   bool may_pause_ = false;  ///< an acceptor stops reading while its answers pile up
 
@@ -95,7 +101,6 @@ class Connection : public CallSink, public StreamHandler {
   void on_handshake_frame(const Frame& frame);
   void apply(Handshake::Step step);
   void send_raw(const std::string& frames);
-  void flush();
 
   std::unique_ptr<Handshake> handshake_;
   Flush flush_{*this};
@@ -113,6 +118,7 @@ class ServerConnection final : public Connection {
 
   void answer(ServerCall& call, Status outcome) override;
   void suspended(ServerCall& call) override;
+  void abandon(ServerCall& call) override;
   void ask_to_drain() override;
 
  private:
@@ -126,8 +132,7 @@ class ServerConnection final : public Connection {
   void on_cancel(std::uint64_t id);
   void refuse(const FrameHeader& header, Counter& counter, Status why);
   void send_error(std::uint64_t id, const Status& why, const Metadata* reply);
-  void send_answer(std::uint64_t id, const google::protobuf::MessageLite& message,
-                   const Metadata* reply);
+  void send_answer(ServerCall& call);
 
   ServerCall*& bucket(std::uint64_t id) { return table_[(id ^ (id >> 32)) & (table_.size() - 1)]; }
   void grow_table();
@@ -137,6 +142,7 @@ class ServerConnection final : public Connection {
   DeadlineClock clock_{0};
   std::vector<ServerCall*> table_;  // suspended calls, chained by id
   std::size_t suspended_ = 0;
+  std::size_t suspended_bytes_ = 0;  // of their requests
 };
 
 /// The dialer's end: requests and notifies go out, answers come in.
@@ -146,6 +152,7 @@ class ClientConnection final : public Connection {
 
   void answer(ServerCall&, Status) override {}  // a dialer answers nothing
   void suspended(ServerCall&) override {}
+  void abandon(ServerCall&) override {}
 
   /// OK: the peer serves it. unimplemented with near names, or internal for a clash of numbers.
   Status knows(const MethodInfo& method) const;
@@ -181,6 +188,7 @@ class ClientConnection final : public Connection {
   void on_frame(const Frame& frame) override;
   void on_lost(const Status& why) override;
   void on_tick() override;
+  void on_all_sent() override;
   void on_response(const Frame& frame);
   void busy_now();
   void send_ping();

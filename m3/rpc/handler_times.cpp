@@ -25,10 +25,8 @@ HandlerTimes::HandlerTimes(Core& core, MetricRegistry& registry, Countdown& aliv
 void HandlerTimes::flush() {
   armed_ = false;
   const TimePoint now = core_.read_clock();
-  if (of_this_turn_ > 0) seconds_.observe(seconds_between(core_.now(), now), of_this_turn_);
-  of_this_turn_ = 0;
-  for (const TimePoint began : earlier_) seconds_.observe(seconds_between(began, now));
-  earlier_.clear();
+  for (const Ended& some : ended_) seconds_.observe(seconds_between(some.began, now), some.count);
+  ended_.clear();
   alive_.done();
 }
 

@@ -20,12 +20,12 @@ class HandlerTimes {
   HandlerTimes(const HandlerTimes&) = delete;
   HandlerTimes& operator=(const HandlerTimes&) = delete;
 
-  /// `began`: Core::now() of the turn that read the call.
+  /// `began`: Core::now() when the call was read.
   void ended(TimePoint began) {
-    if (began == core_.now())
-      ++of_this_turn_;
+    if (!ended_.empty() && ended_.back().began == began)
+      ++ended_.back().count;
     else
-      earlier_.push_back(began);
+      ended_.push_back({began, 1});
     if (armed_) return;
     armed_ = true;
     alive_.add();
@@ -43,8 +43,12 @@ class HandlerTimes {
   Core& core_;
   Countdown& alive_;
   Histogram seconds_;
-  std::uint64_t of_this_turn_ = 0;
-  std::vector<TimePoint> earlier_;
+  /// Calls in a row that were read at the same time.
+  struct Ended {
+    TimePoint began;
+    std::uint64_t count;
+  };
+  std::vector<Ended> ended_;
   bool armed_ = false;
   Flush flush_{*this};
 };

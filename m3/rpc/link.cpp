@@ -105,6 +105,7 @@ void Link::established() {
   backoff_.reset();
   core_.caller().peers()[instance_->slot].out = false;
   const auto keep = shared_from_this();
+  const Walk walk;
   while (LinkWaiter* waiter = waiting_head_) {
     leave(*waiter);
     waiter->on_link_ready();
@@ -145,10 +146,8 @@ void Link::fail_all(const Status& why) {
   const Nanos pause = backoff_.next(core_.core().random()());
   not_before_ = core_.core().now() + pause;
   set_out(pause);
-  // Only those who wait now: one that comes back in its retry has its own turn.
-  std::size_t count = waiting_;
-  while (count-- > 0 && waiting_head_) {
-    LinkWaiter* waiter = waiting_head_;
+  const Walk walk;
+  while (LinkWaiter* waiter = waiting_head_) {
     leave(*waiter);
     waiter->on_link_failed(Status(last_error_).not_executed());
   }

@@ -15,7 +15,8 @@ namespace m3::rpc_detail {
 class ClientConnection;
 class RpcCore;
 
-/// Who waits for a connection. Core-local.
+/// Who waits for a connection. Core-local. Both may send or note what happened; calls, dials and
+/// handlers begin later, from the ready queue.
 class LinkWaiter {
  public:
   virtual void on_link_ready() = 0;

@@ -15,6 +15,10 @@ namespace m3 {
 using rpc_detail::RpcCore;
 using rpc_detail::RpcShared;
 
+namespace {
+constexpr Nanos kMoment = std::chrono::milliseconds(100);
+}
+
 RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRegistry& metrics)
     : runtime_(runtime),
       shared_(std::make_unique<RpcShared>(std::move(options.id), std::move(options.config),
@@ -137,13 +141,15 @@ Task<> RpcNode::drain(Ctx& ctx) { return on_every_core(ctx, &RpcNode::drain_here
 Task<> RpcNode::stop(Ctx& ctx) {
   if (std::exchange(stopped_, true)) co_return ok;
   if (listener_) {
-    co_await run_on(ctx, runtime_.core(0), [this](Ctx&) -> Task<> {
+    Ctx own(ctx.core());
+    co_await run_on(own, runtime_.core(0), [this](Ctx&) -> Task<> {
       listener_.reset();
       co_return ok;
     });
   }
-  Task<> all = on_every_core(ctx, &RpcNode::stop_here);
-  co_await std::move(all);
+  // A context that is over already: what runs is cancelled, and gets a moment to end.
+  Ctx moment(ctx.core(), Deadline(ctx.core().now() + kMoment), ctx.host());
+  co_await on_every_core(ctx.cancelled() ? moment : ctx, &RpcNode::stop_here);
   co_return ok;
 }
 

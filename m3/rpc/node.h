@@ -68,7 +68,9 @@ class RpcNode final : public Host {
   Task<> come_back(Ctx& ctx);
   /// Refuses new calls (not executed), tells dialers to go elsewhere, waits for running handlers.
   Task<> drain(Ctx& ctx);
-  /// Ends every connection and waits for what runs. Listening ends first.
+  /// Ends listening and every connection, cancels what runs and waits for it as long as `ctx`
+  /// allows. deadline_exceeded: handlers that do not end were named in the log and left behind;
+  /// the node may be destroyed, their service only when they have ended.
   Task<> stop(Ctx& ctx);
 
   std::size_t running() const;      ///< handlers on this core

@@ -41,12 +41,10 @@ void RouteWaiters::remove(RouteWaiter& waiter) noexcept {
 }
 
 void RouteWaiters::tell() {
-  RouteWaiter* last = tail_;  // who waits again is told the next time
+  const Walk walk;
   while (RouteWaiter* waiter = head_) {
     remove(*waiter);
-    const bool done = waiter == last;
     waiter->on_route_change();
-    if (done) return;
   }
 }
 

@@ -29,6 +29,7 @@ struct RouteQuery {
 /// A call that waits for the list of instances to change. Intrusive, core-local.
 class RouteWaiter {
  public:
+  /// Picks again later, from the ready queue: never here.
   virtual void on_route_change() = 0;
 
  protected:

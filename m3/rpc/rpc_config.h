@@ -23,8 +23,12 @@ struct RpcConfig {
   Nanos ping_timeout = std::chrono::milliseconds(1700);  ///< unanswered that long: the link is dead
   Nanos idle_close = std::chrono::minutes(10);           ///< a connection without calls is closed
   std::size_t max_connections = 10000;                   ///< accepted, per core
-  std::size_t max_waiting_for_connect = 10000;           ///< calls that wait for one connection
-  unsigned max_attempts = 3;                             ///< of one call, on different instances
+  /// What one connection's calls may hold here: requests under way, or answers that wait until the
+  /// peer reads. Over it calls are refused, and answers become resource_exhausted.
+  std::size_t connection_memory = 32u << 20;
+  std::size_t core_memory = 512u << 20;         ///< the same for all connections of a core together
+  std::size_t max_waiting_for_connect = 10000;  ///< calls that wait for one connection
+  unsigned max_attempts = 3;                    ///< of one call, on different instances
   double retry_budget = 0.1;  ///< retries of calls that were sent, for each call made
   unsigned eject_after = 5;   ///< errors in a row take an instance out...
   Nanos eject_for = std::chrono::seconds(10);  ///< ...for so long; never more than half of them

@@ -2,7 +2,10 @@
 #include "m3/rpc/rpc_core.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <chrono>
+#include <string>
 
 #include "m3/net/metadata_codec.h"
 #include "m3/obs/log.h"
@@ -47,6 +50,14 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   dead_link = broken("dead_link");
   handshake_failed = broken("handshake");
   too_many_connections = broken("too_many");
+  answers_too_large = registry.counter(
+      "m3_rpc_answers_dropped_total",
+      "Answers for whose bytes there was no room, because the caller does not read: it got "
+      "resource_exhausted instead");
+  notifies_unsent = registry.counter("m3_rpc_notifies_unsent_total",
+                                     "Notifies that a connection had not sent when it was lost");
+  escaped = registry.counter("m3_rpc_escaped_contexts_total",
+                             "Calls that ended while work still waited under their context");
   unexpected_response = registry.counter("m3_rpc_unexpected_responses_total",
                                          "Answers whose caller had given up, or never was");
   server_connections = registry.core_gauge("m3_rpc_server_connections", "Accepted connections");
@@ -102,6 +113,7 @@ ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadli
   call.method = entry.binding.info;
   call.sink = Ref<CallSink>(&sink);
   call.id = id;
+  call.response_bytes = 0;
   call.began = ServerCall::kNotHandled;
   call.wants_answer = !entry.binding.info->notify;
   return call;
@@ -140,7 +152,7 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
   call.ctx.set_caller(shared_.id.to_string());
   call.request().Clear();
   call.request().CheckTypeAndMergeFrom(request);
-  call.request_bytes = 0;
+  call.request_bytes = static_cast<std::uint32_t>(request.ByteSizeLong());
   if (metadata) {
     call.metadata = *metadata;
     call.ctx.set_incoming(&call.metadata);
@@ -154,6 +166,7 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
     explicit Nowhere(std::string_view from) : size(from.copy(name.data(), name.size())) {}
     void answer(ServerCall&, Status) override {}
     void suspended(ServerCall&) override {}
+    void abandon(ServerCall&) override {}
     void expire() noexcept override { delete this; }
     std::string_view peer() const { return {name.data(), size}; }
     std::array<char, 4 * kMaxIdPart + 3> name;  // an app id: no other allocation
@@ -182,7 +195,24 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
   return ok;
 }
 
+void RpcCore::wait_for(ServerCall& call) {
+  call.waiting_prev = nullptr;
+  call.waiting_next = waiting_;
+  if (waiting_) waiting_->waiting_prev = &call;
+  waiting_ = &call;
+  call.waits = true;
+  waiting_bytes_ += call.request_bytes;
+}
+
+void RpcCore::no_longer_waits(ServerCall& call) {
+  if (!std::exchange(call.waits, false)) return;
+  (call.waiting_prev ? call.waiting_prev->waiting_next : waiting_) = call.waiting_next;
+  if (call.waiting_next) call.waiting_next->waiting_prev = call.waiting_prev;
+  waiting_bytes_ -= call.request_bytes;
+}
+
 void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
+  assert(!core_.walking() && "a handler begins inside a walk over a list");
   entry.requests.inc();
   call.began = core_.now();
   running_.add();
@@ -196,10 +226,9 @@ void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
     auto frame = call.chain.frame();
     ended = async_detail::start_root(frame, frame.promise(), &ServerCall::ended, &call);
   }
-  if (ended)
-    finish(call);
-  else
-    call.sink->suspended(call);
+  if (ended) return finish(call);
+  wait_for(call);
+  call.sink->suspended(call);
 }
 
 Task<> RpcCore::intercepted(ServerCall& call, Service& service) {
@@ -225,12 +254,41 @@ Task<> RpcCore::intercepted(ServerCall& call, Service& service) {
 
 std::coroutine_handle<> ServerCall::ended(void* call) {
   auto* self = static_cast<ServerCall*>(call);
-  self->home->finish(*self);
+  if (self->home) {
+    self->home->finish(*self);
+  } else {  // left behind by a stop: nobody waits for it any more
+    calls_left_behind.fetch_sub(1, std::memory_order_relaxed);
+    self->chain = Task<>();
+    self->recycle();
+  }
   return std::noop_coroutine();
+}
+
+bool ServerCall::clear() {
+  if (ctx.in_use()) {
+    if (home) home->metrics().escaped.inc();
+    log::error(
+        "{} has ended, and work that it began still waits under its Ctx: that work is cancelled. "
+        "Work that outlives a call needs a Ctx of its own: scope.spawn(name, [](m3::Ctx& own) "
+        "{{ … }})",
+        method->full_name);
+    ctx.cancel(CancelReason::ended);
+    // What escaped may use the context again when it goes on: no other call may be found there.
+    static std::atomic<ServerCall*> kept_for_good{nullptr};
+    bucket_next = kept_for_good.load(std::memory_order_relaxed);
+    while (!kept_for_good.compare_exchange_weak(bucket_next, this)) {
+    }
+    return false;
+  }
+  ctx.reset(ctx.core(), Deadline::never(), nullptr);
+  metadata.clear();
+  home = nullptr;
+  return true;
 }
 
 void RpcCore::finish(ServerCall& call) {
   metrics_.running.dec();
+  no_longer_waits(call);
   if (call.began != ServerCall::kNotHandled) times_.ended(call.began);
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
@@ -242,8 +300,6 @@ void RpcCore::finish(ServerCall& call) {
     log::warn(call.ctx, "notify {} failed: {}", call.method->full_name, outcome.to_string());
   call.sink->answer(call, std::move(outcome));
   call.chain = Task<>();
-  call.ctx.reset(core_, Deadline::never(), nullptr);
-  call.metadata.clear();
   Ref<CallSink> sink = std::move(call.sink);  // lets go last
   call.recycle();
   running_.done();
@@ -256,6 +312,7 @@ void RpcCore::begin_drain() {
 
 void RpcCore::begin_leave() {
   if (std::exchange(leaving_, true)) return;
+  const Walk walk;
   for (Connection* c = connections_; c; c = c->list_next)
     if (c->is_established()) c->ask_to_drain();
 }
@@ -263,6 +320,34 @@ void RpcCore::begin_leave() {
 Task<> RpcCore::drained(Ctx& ctx) {
   co_await running_.zero(ctx);
   co_return ok;
+}
+
+void RpcCore::cancel_waiting(CancelReason reason) {
+  const Walk walk;
+  for (ServerCall* call = waiting_; call; call = call->waiting_next) call->ctx.cancel(reason);
+}
+
+/// Handlers that do not end although they are cancelled wait for something of their own.
+Status RpcCore::leave_behind() {
+  std::size_t count = 0;
+  while (ServerCall* call = waiting_) {
+    const auto ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(core_.read_clock() - call->began);
+    log::error("{} has run for {} ms and does not end although it is cancelled: left behind{}",
+               call->method->full_name, ms.count(),
+               call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
+    ++count;
+    no_longer_waits(*call);
+    calls_left_behind.fetch_add(1, std::memory_order_relaxed);
+    call->home = nullptr;
+    call->sink->abandon(*call);
+    call->sink.reset();
+    metrics_.running.dec();
+    running_.done();
+  }
+  if (count == 0) return ok;
+  return Status(Errc::deadline_exceeded,
+                std::to_string(count) + " handlers did not end and were left behind");
 }
 
 Task<> RpcCore::stop(Ctx& ctx) {
@@ -273,13 +358,14 @@ Task<> RpcCore::stop(Ctx& ctx) {
   for (Connection* c = connections_; c; c = c->list_next) all.emplace_back(c);
   for (auto& connection : all) connection->close(why, true);
   all.clear();
-  Task<> idle = drained(ctx);
-  co_await std::move(idle);
-  Task<> closed = scope_.close(ctx);
-  co_await std::move(closed);
+  cancel_waiting(CancelReason::shutdown);
+  (void)co_await as_result(drained(ctx));
+  Status left = leave_behind();
+  Ctx rest(core_);  // what is left ends by itself
+  co_await scope_.close(rest);
   // Closed connections are deleted when the queues that know them have run.
-  co_await alive_.zero(ctx);
-  co_return ok;
+  co_await alive_.zero(rest);
+  co_return left;
 }
 
 }  // namespace m3::rpc_detail

@@ -63,6 +63,9 @@ struct RpcMetrics {
   Counter handshake_failed;
   Counter too_many_connections;
   Counter unexpected_response;
+  Counter answers_too_large;
+  Counter notifies_unsent;
+  Counter escaped;
   CoreGauge server_connections;
   CoreGauge client_connections;
   CoreGauge running;
@@ -114,10 +117,17 @@ class RpcCore {
   void begin_drain();
   /// Waits until no handler runs.
   Task<> drained(Ctx& ctx);
-  /// Closes every connection and waits for what runs.
+  /// Closes every connection, cancels the handlers that wait, and waits for them as long as `ctx`
+  /// allows. What runs even then is named in the log and left behind: it touches nothing here when
+  /// it ends. The error says how many there are.
   Task<> stop(Ctx& ctx);
 
   std::size_t running() const noexcept { return running_.count(); }
+  /// Whether so many bytes more are too much for this core: what its connections hold, and the
+  /// requests whose handlers wait.
+  bool memory_full(std::size_t more) const noexcept {
+    return buffers_.pool.lent_bytes() + waiting_bytes_ + more > config().core_memory;
+  }
   std::size_t connections() const noexcept { return connection_count_; }
   /// A connection that a peer opened has come or gone.
   void count_accepted(bool there) noexcept { there ? ++accepted_ : --accepted_; }
@@ -130,6 +140,10 @@ class RpcCore {
 
  private:
   void run(ServerCall& call, const Dispatcher::Entry& entry);
+  void wait_for(ServerCall& call);
+  void no_longer_waits(ServerCall& call);
+  void cancel_waiting(CancelReason reason);
+  Status leave_behind();
   ServerCall& take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
                    std::uint64_t id);
   Task<> intercepted(ServerCall& call, Service& service);
@@ -143,6 +157,8 @@ class RpcCore {
   bool leaving_ = false;
   bool draining_ = false;
   Countdown running_;
+  ServerCall* waiting_ = nullptr;  // calls whose handlers wait, youngest first
+  std::size_t waiting_bytes_ = 0;  // of their requests
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;
   std::size_t accepted_ = 0;  // of them

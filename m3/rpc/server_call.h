@@ -3,6 +3,8 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -21,14 +23,20 @@ namespace m3::rpc_detail {
 class RpcCore;
 class ServerCall;
 
+/// Handlers of this process that did not end when their app stopped, and have not ended since: what
+/// they use must not be destroyed.
+inline std::atomic<std::size_t> calls_left_behind{0};
+
 /// Where a call came from and its answer goes: a connection, or a caller in this process.
 /// Core-local, counted: calls keep it alive.
 class CallSink {
  public:
   /// Once, when the handler has ended; `call` is given back to its pool afterwards.
   virtual void answer(ServerCall& call, Status outcome) = 0;
-  /// The handler waits; answer() follows later.
+  /// The handler waits; answer() or abandon() follows later.
   virtual void suspended(ServerCall& call) = 0;
+  /// No answer will come: `call` is forgotten.
+  virtual void abandon(ServerCall& call) = 0;
 
   void ref() noexcept { ++refs_; }
   void unref() noexcept {
@@ -91,7 +99,7 @@ class ServerCall {
   virtual Task<> handler(Service& service) = 0;
   /// How the handler ended. Once.
   virtual Status take_outcome() = 0;
-  /// Back to the pool.
+  /// Destroys the handler's frame, and gives the record back to its pool if clear() allows.
   virtual void recycle() = 0;
 
   static constexpr TimePoint kNotHandled = TimePoint::min();
@@ -104,9 +112,14 @@ class ServerCall {
   std::uint64_t id = 0;
   TimePoint began = kNotHandled;  // Core::now() when it came to its handler
   std::uint32_t request_bytes = 0;
+  std::uint32_t response_bytes = 0;
+  std::uint32_t kept_bytes = 0;  // that the messages are known to hold on to
   bool wants_answer = true;
-  ServerCall* bucket_next = nullptr;  // the sink's table of suspended calls
-  Task<> chain;                       // the interceptors around the handler, when there are any
+  ServerCall* bucket_next = nullptr;   // the sink's table of suspended calls
+  bool waits = false;                  // it is in that list:
+  ServerCall* waiting_prev = nullptr;  // the core's list of them
+  ServerCall* waiting_next = nullptr;
+  Task<> chain;  // the interceptors around the handler, when there are any
 
   /// Runs when a suspended handler has ended.
   static std::coroutine_handle<> ended(void* call);
@@ -114,6 +127,9 @@ class ServerCall {
  protected:
   explicit ServerCall(Core& core) noexcept : ctx(core) {}
   virtual ~ServerCall() = default;
+  /// The handler's frame is destroyed: forgets the call. False: work that outlives the call still
+  /// uses its context. That work is cancelled, and the record is never used for another call.
+  bool clear();
 };
 
 }  // namespace m3::rpc_detail

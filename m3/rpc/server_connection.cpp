@@ -55,7 +55,7 @@ void ServerConnection::ask_to_drain() {
 }
 
 void ServerConnection::on_tick() {
-  const Nanos silence = core_.core().now() - last_heard_;
+  const Nanos silence = core_.core().now() - last_sign();
   const Nanos limit = core_.config().idle_ping_interval * kSilentPings;
   if (silence < limit) return set_tick(limit - silence);
   core_.metrics().dead_link.inc();
@@ -98,6 +98,13 @@ void ServerConnection::on_call(const Frame& frame) {
   if (suspended_ >= peer_.limits.max_calls)
     return refuse(header, metrics.overloaded,
                   Status(Errc::resource_exhausted, "too many calls in flight on this connection"));
+  if (suspended_ > 0 && suspended_bytes_ + frame.body.size() > core_.config().connection_memory)
+    return refuse(header, metrics.overloaded,
+                  Status(Errc::resource_exhausted,
+                         "too many bytes of requests in flight on this connection"));
+  if (core_.memory_full(frame.body.size()))
+    return refuse(header, metrics.overloaded,
+                  Status(Errc::resource_exhausted, "the memory for calls is full here"));
   const std::int32_t left = clock_.remaining(header.deadline, now_ms());
   if (left <= 0)
     return refuse(header, metrics.late,
@@ -122,26 +129,37 @@ void ServerConnection::answer(ServerCall& call, Status outcome) {
   if (call.bucket_next != nullptr || suspended_ > 0) unlink(call.id, &call);
   if (state_ == State::closed || !call.wants_answer) return;
   if (!outcome.is_ok()) return send_error(call.id, outcome, call.ctx.reply());
-  send_answer(call.id, *call.response(), call.ctx.reply());
+  send_answer(call);
 }
 
-void ServerConnection::send_answer(std::uint64_t id, const google::protobuf::MessageLite& message,
-                                   const Metadata* reply) {
+void ServerConnection::send_answer(ServerCall& call) {
+  const google::protobuf::MessageLite& message = *call.response();
+  const Metadata* reply = call.ctx.reply();
   const std::size_t body = message.ByteSizeLong();
+  call.response_bytes = static_cast<std::uint32_t>(body);
   const std::size_t meta = reply ? encoded_metadata_size(*reply) : 0;
   if (kLeastLength + meta + body > peer_.limits.max_frame_bytes ||
       meta > peer_.limits.max_metadata_bytes)
     return send_error(
-        id,
+        call.id,
         Status(Errc::resource_exhausted, "the answer of " + std::to_string(body + meta) +
                                              " bytes is over the limit of " +
                                              std::to_string(peer_.limits.max_frame_bytes)),
         nullptr);
+  const std::size_t waiting = out_.waiting_responses();
+  if (waiting > 0 && (waiting + body + meta > core_.config().connection_memory ||
+                      core_.memory_full(body + meta))) {
+    core_.metrics().answers_too_large.inc();
+    return send_error(call.id,
+                      Status(Errc::resource_exhausted,
+                             "the answer was dropped: too many bytes of answers wait to be read"),
+                      nullptr);
+  }
   char* to = reserve(FrameKind::response, frame_size(meta, body));
   if (!to) return;
   FrameHeader header;
   header.kind = FrameKind::response;
-  header.call_id = id;
+  header.call_id = call.id;
   write_header(to, header, meta, body);
   if (meta) encode_metadata(*reply, to + kFrameHeaderSize);
   message.SerializeWithCachedSizesToArray(
@@ -172,13 +190,17 @@ void ServerConnection::send_error(std::uint64_t id, const Status& why, const Met
 }
 
 void ServerConnection::suspended(ServerCall& call) {
-  if (state_ == State::closed) return call.ctx.cancel(CancelReason::caller_gone);
+  if (state_ == State::closed && call.wants_answer)
+    return call.ctx.cancel(CancelReason::caller_gone);
   if (suspended_ >= table_.size()) grow_table();
   ServerCall*& head = bucket(call.id);
   call.bucket_next = head;
   head = &call;
   ++suspended_;
+  suspended_bytes_ += call.request_bytes;
 }
+
+void ServerConnection::abandon(ServerCall& call) { unlink(call.id, &call); }
 
 void ServerConnection::grow_table() {
   std::vector<ServerCall*> old(std::max<std::size_t>(16, table_.size() * 2), nullptr);
@@ -201,6 +223,7 @@ ServerCall* ServerConnection::unlink(std::uint64_t id, const ServerCall* which) 
     *at = call->bucket_next;
     call->bucket_next = nullptr;
     --suspended_;
+    suspended_bytes_ -= call->request_bytes;
     return call;
   }
   return nullptr;
@@ -212,12 +235,14 @@ void ServerConnection::on_cancel(std::uint64_t id) {
     if (call->id == id) return call->ctx.cancel(CancelReason::caller_gone);
 }
 
+/// Nobody waits for what answers any more; a notify was handed over, and its handler goes on.
 void ServerConnection::on_lost(const Status&) {
   core_.metrics().server_connections.dec();
   core_.count_accepted(false);
+  const Walk walk;
   for (ServerCall* head : table_)
     for (ServerCall* call = head; call; call = call->bucket_next)
-      call->ctx.cancel(CancelReason::caller_gone);
+      if (call->wants_answer) call->ctx.cancel(CancelReason::caller_gone);
 }
 
 }  // namespace m3::rpc_detail

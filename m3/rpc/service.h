@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -32,7 +34,12 @@ class Service {
 
 namespace rpc_detail {
 
-/// Free records of one type on this thread. Records that grew large are not kept.
+/// Bytes of messages that all pools of a thread may keep, and those that they do.
+inline constexpr std::size_t kPooledBytes = 16u << 20;
+inline thread_local std::size_t pooled_bytes = 0;
+
+/// Free records of one type on this thread. A message keeps the memory of the largest call that it
+/// carried, so that records which grew large are not kept, nor more of them than kPooledBytes.
 template <class Call>
 class CallPool {
  public:
@@ -45,15 +52,20 @@ class CallPool {
     if (!call) return new Call(core);
     pool.head_ = static_cast<Call*>(call->bucket_next);
     --pool.count_;
+    pooled_bytes -= call->kept_bytes;
     call->bucket_next = nullptr;
     return call;
   }
   static void give(Call* call) {
     CallPool& pool = local();
-    if (pool.count_ >= kKeep || call->request_bytes > kLargeBytes) {
+    const std::uint32_t bytes = call->request_bytes + call->response_bytes;
+    call->kept_bytes = std::max(call->kept_bytes, bytes);
+    if (pool.count_ >= kKeep || bytes > kLargeBytes ||
+        pooled_bytes + call->kept_bytes > kPooledBytes) {
       delete call;
       return;
     }
+    pooled_bytes += call->kept_bytes;
     call->bucket_next = pool.head_;
     pool.head_ = call;
     ++pool.count_;
@@ -61,6 +73,7 @@ class CallPool {
   ~CallPool() {
     while (Call* call = head_) {
       head_ = static_cast<Call*>(call->bucket_next);
+      pooled_bytes -= call->kept_bytes;
       delete call;
     }
   }
@@ -117,7 +130,7 @@ class TypedCall final : public ServerCall {
     pooled_ = Task<>();
     by_value_ = Task<Rsp>();
     rsp_.Clear();
-    CallPool<TypedCall>::give(this);
+    if (clear()) CallPool<TypedCall>::give(this);
   }
 
  private:
@@ -150,7 +163,7 @@ class TypedNotify final : public ServerCall {
   Status take_outcome() override { return task_.frame().promise().take_result().status(); }
   void recycle() override {
     task_ = Task<>();
-    CallPool<TypedNotify>::give(this);
+    if (clear()) CallPool<TypedNotify>::give(this);
   }
 
  private:

@@ -245,11 +245,11 @@ class RedisConnection::Impl::ReplyOp final : public async_detail::CtxOp {
   RedisReply take() { return std::move(reply_); }
   void came(const redisReply* reply) {
     asked_ = nullptr;
-    if (!reply) return finish_later(Status(Errc::unavailable, "redis: the connection was lost"));
+    if (!reply) return finish(Status(Errc::unavailable, "redis: the connection was lost"));
     if (reply->type == REDIS_REPLY_ERROR)
-      return finish_later(error_reply({reply->str, static_cast<std::size_t>(reply->len)}));
+      return finish(error_reply({reply->str, static_cast<std::size_t>(reply->len)}));
     reply_ = to_reply(*reply);
-    finish_later();
+    finish();
   }
 
  private:

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <deque>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -372,4 +374,60 @@ CO_TEST("when_any: a body that throws before it gives a Task has failed like the
   CHECK(first.index == 1);
   CHECK(first.result.status().text() == "exception: no body");
   CHECK(cancelled);
+}
+
+CO_TEST("core: timers fire between pieces of long work") {
+  struct Fires final : m3::async_detail::TimerNode {
+    explicit Fires(std::vector<int>& list)
+        : TimerNode([](TimerNode& node) { static_cast<Fires&>(node).out.push_back(-1); }),
+          out(list) {}
+    std::vector<int>& out;
+  };
+  m3::Scope scope(ctx.core());
+  std::vector<int> order;
+  auto grind = [](Ctx& own, m3::testing::SimRuntime& time, std::vector<int>& out, int i) -> Task<> {
+    co_await m3::yield(own);
+    time.clock().advance(1ms);
+    out.push_back(i);
+    co_return m3::ok;
+  };
+  Fires timer(order);
+  ctx.core().timers().add(timer, ctx.core().now() + 2ms);
+  for (int i = 0; i < 20; ++i) scope.spawn("grind", grind(scope.ctx(), sim, order, i));
+  co_await scope.drain(ctx);
+  const auto when = std::find(order.begin(), order.end(), -1) - order.begin();
+  CHECK(when >= 2);
+  CHECK(when <= 5);
+  std::erase(order, -1);
+  CHECK(std::is_sorted(order.begin(), order.end()));
+  co_await scope.close(ctx);
+}
+
+CO_TEST("core: messages of another core keep their order when a turn's slice ends between them") {
+  m3::testing::SimRuntime two(2);
+  std::vector<int> order;
+  struct Message final : m3::async_detail::Runnable {
+    Message(std::vector<int>& list, m3::testing::SimRuntime& time, int which)
+        : Runnable([](Runnable& r) {
+            auto& self = static_cast<Message&>(r);
+            self.runtime.clock().advance(400us);
+            self.out.push_back(self.number);
+          }),
+          out(list),
+          runtime(time),
+          number(which) {}
+    std::vector<int>& out;
+    m3::testing::SimRuntime& runtime;
+    int number;
+  };
+  std::deque<Message> messages;
+  for (int i = 0; i < 30; ++i) messages.emplace_back(order, two, i);
+  for (int i = 0; i < 15; ++i) two.core(1).post(messages[static_cast<std::size_t>(i)]);
+  CHECK(two.core(1).step());
+  CHECK(order.size() < 15);
+  for (int i = 15; i < 30; ++i) two.core(1).post(messages[static_cast<std::size_t>(i)]);
+  two.settle();
+  CHECK(order.size() == 30);
+  CHECK(std::is_sorted(order.begin(), order.end()));
+  co_await m3::yield(ctx);
 }

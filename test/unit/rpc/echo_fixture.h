@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ class EchoHandler final : public EchoService {
 
   m3::Task<> echo(m3::Ctx& ctx, const EchoReq& req, EchoRsp& rsp) override {
     ++started;
+    if (work) work(ctx);
     if (req.text() == "throw") throw std::runtime_error("boom");
     if (req.wait_ms()) {
       auto slept = co_await m3::as_result(m3::sleep(ctx, std::chrono::milliseconds(req.wait_ms())));
@@ -58,12 +60,14 @@ class EchoHandler final : public EchoService {
     co_await m3::sleep(ctx, std::chrono::milliseconds(req.wait_ms()));
     co_return Nothing();
   }
-  m3::Task<> tell(m3::Ctx&, const Notice& notice) override {
+  m3::Task<> tell(m3::Ctx& ctx, const Notice& notice) override {
+    if (notice.wait_ms()) co_await m3::sleep(ctx, std::chrono::milliseconds(notice.wait_ms()));
     notices.push_back(notice.text());
     co_return m3::ok;
   }
 
   int started = 0;
+  std::function<void(m3::Ctx&)> work;  // what echo() computes before it waits or answers
   m3::CancelReason last_reason = m3::CancelReason::none;
   std::vector<std::string> notices;
 

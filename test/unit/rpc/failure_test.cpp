@@ -408,6 +408,41 @@ CO_TEST("rpc: an answer to a reader that does not keep up waits in bounded memor
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a connection on which bytes move is alive, however long its pong has to wait") {
+  Net net(sim);
+  m3::LoopbackNet::Options slow;  // 1 MB/s
+  slow.window = 20000;
+  slow.latency = 20ms;
+  net.wire.set_options(slow);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  Ctx patient(ctx, m3::Deadline(ctx.core().now() + 20s));
+  EchoReq grows;
+  grows.set_answer_bytes(3500000);
+  CHECK((co_await echo.echo(patient, grows)).text().size() == 3500000);
+  const auto large = request(std::string(3500000, 'x'));
+  auto sent = co_await as_result(echo.echo(patient, large));
+  CHECK(sent.status().to_string() == "ok");
+  CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total", "dead_link") == 0);
+  // One that falls silent in the middle of an answer is found all the same.
+  const auto began = ctx.core().now();
+  m3::Scope scope(ctx.core());
+  auto freeze = [](Ctx& own, Net& frozen) -> Task<> {
+    co_await m3::sleep(own, 1s);
+    frozen.wire.freeze(true);
+    co_return m3::ok;
+  };
+  scope.spawn("freeze", freeze(scope.ctx(), net));
+  auto lost = co_await as_result(echo.echo(patient, grows));
+  CHECK(lost.code() == Errc::unavailable);
+  CHECK(ctx.core().now() - began < 4s);
+  CHECK(counted(caller.metrics, "m3_rpc_connections_broken_total", "dead_link") == 1);
+  net.wire.freeze(false);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a call that may have run is not called unexecuted because its retry was refused") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
