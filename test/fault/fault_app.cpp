@@ -69,6 +69,9 @@ class FaultSer final : public FaultService {
     if (mode_ == BehaveReq::REFUSE)
       co_return m3::Status(m3::Errc::unavailable, "told to refuse").not_executed();
     if (mode_ == BehaveReq::FAIL) co_return m3::Status(m3::Errc::internal, "told to fail");
+    for (const std::int64_t until = monotonic_ns() + req.burn_us() * 1000ll;
+         req.burn_us() && monotonic_ns() < until;) {
+    }
     if (req.work_ms()) co_await m3::sleep(ctx, std::chrono::milliseconds(req.work_ms()));
     WorkRsp rsp;
     rsp.set_by(by_);

@@ -22,7 +22,8 @@ namespace {
 constexpr std::size_t kMostUnderWay = 5000;
 }
 
-Load::Load(Options options) : options_(std::move(options)), app_("load") {
+Load::Load(Options options)
+    : options_(std::move(options)), app_("load"), per_second_(options_.per_second) {
   m3::App::Embedding embedding;
   embedding.id = *m3::AppId::parse(options_.id);
   embedding.config = "cores = 1\nlog_level = \"error\"\ndrain_wait = \"0s\"\n" + options_.config;
@@ -44,10 +45,10 @@ Load::~Load() {
 Task<> Load::pace(Ctx& ctx) {
   m3::Scope scope(ctx.core(), ctx.host());
   if (options_.shouts) scope.spawn("shouts", shout_on(scope.ctx()));
-  const auto period = std::chrono::duration_cast<Nanos>(1s) / options_.per_second;
+  const auto period = [this] { return Nanos(static_cast<std::int64_t>(1e9 / per_second_)); };
   TimePoint due = now();
   while (!stopping_) {
-    for (; due <= now(); due += std::chrono::duration_cast<Nanos>(period)) {
+    for (; due <= now(); due += period()) {
       if (scope.size() > kMostUnderWay) continue;
       const std::size_t index =
           begin_call(options_.timeouts[calls_.size() % options_.timeouts.size()]);
@@ -64,6 +65,7 @@ Task<> Load::one(std::size_t index) {
   WorkReq req;
   req.set_id(options_.first_id + index);
   req.set_work_ms(options_.work_ms);
+  req.set_burn_us(options_.burn_us);
   TimePoint deadline;
   {
     const std::lock_guard lock(mutex_);

@@ -43,7 +43,8 @@ class Load {
     std::string config;          ///< with the router; the rest of the app's file
     double per_second = 200;
     std::vector<Nanos> timeouts = {std::chrono::seconds(1)};  ///< in turn
-    unsigned work_ms = 0;                                     ///< how long each handler takes
+    unsigned work_ms = 0;                                     ///< how long each handler waits
+    unsigned burn_us = 0;                                     ///< how long it computes
     bool idempotent = false;
     std::vector<m3::Route> routes = {m3::to::random()};  ///< in turn
     bool shouts = false;                                 ///< broadcasts too, ten a second
@@ -57,6 +58,8 @@ class Load {
   bool more_calls(std::size_t count, Nanos limit = 60s);
   /// Waits until a call that began after `from` was answered by `id`; gives when it ended.
   TimePoint answered_by(const std::string& id, TimePoint from, Nanos limit = 60s);
+  /// Another pace from now on.
+  void set_pace(double per_second) { per_second_ = per_second; }
   /// No new calls; waits until the last has ended. False: some have not, and never will.
   bool stop();
 
@@ -96,6 +99,7 @@ class Load {
   const Options options_;
   m3::App app_;
   std::optional<FaultClient> client_;
+  std::atomic<double> per_second_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> finished_{false};
   std::atomic<std::int64_t> stall_{0};

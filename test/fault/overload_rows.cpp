@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+// More work than one core can do.
+#include <fmt/format.h>
+
+#include "support/filters.h"
+#include "support/instance.h"
+
+using namespace fault;
+
+namespace {
+
+/// So long that the caller, who shares the machine, is never what limits the calls.
+constexpr unsigned kBurnUs = 2000;
+
+/// Calls that were answered in time, for each second between the two.
+double goodput(const std::vector<Call>& calls, TimePoint from, TimePoint to) {
+  const std::size_t answered = count_if(calls, [&](const Call& call) {
+    return call.ends && !call.failed() && call.ended >= from && call.ended < to;
+  });
+  return static_cast<double>(answered) / std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+TEST_CASE("fault: three times as many calls as the instance can answer") {
+  Row row("fault: three times as many calls as the instance can answer");
+  INFO("again: " << row.replay());
+  const Instance one(kOne, "cores = 1\n");
+  Load::Options options;
+  options.config = static_router({&one});
+  options.burn_us = kBurnUs;
+  options.timeouts = {500ms};
+  options.per_second = 100;
+  Load load(std::move(options));
+  REQUIRE(load.answered_by(kOne, now()) != TimePoint::max());
+  // The most it can do: a little more than that is asked for.
+  load.set_pace(1.2e6 / kBurnUs);
+  let_run(1s);
+  const TimePoint measured = now();
+  let_run(3s);
+  const double peak = goodput(load.calls(), measured, now());
+  load.set_pace(3e6 / kBurnUs);
+  let_run(1s);
+  const TimePoint at = now();
+  let_run(short_or_long(5s, 60s));
+  const TimePoint over = now();
+  load.set_pace(0.2e6 / kBurnUs);
+  const auto during = load.calls();
+  const double kept = goodput(during, at, over);
+  row.holds(fmt::format("{:.0f} calls/s answered in time, of {:.0f} at most: 80 %", kept, peak),
+            kept >= 0.8 * peak);
+  row.holds("no connection was taken for dead",
+            load.metric("m3_rpc_connections_broken_total") == 0);
+  REQUIRE(load.more_calls(static_cast<std::size_t>(100)));
+  REQUIRE(load.stop());
+  const auto calls = load.calls();
+  row.within_mark("the last call that failed began after the load went down by",
+                  last_after(calls, over, failed), 5s);
+  check_calls(row, load, {kOne});
+}
