@@ -59,6 +59,16 @@ Nonce random_nonce() {
   return nonce;
 }
 
+std::shared_ptr<const std::string> encode_methods(const std::vector<MethodName>& methods) {
+  wire::Hello hello;
+  for (const MethodName& method : methods) {
+    wire::Method* out = hello.add_methods();
+    out->set_hash(method.hash);
+    out->set_name(method.name);
+  }
+  return std::make_shared<const std::string>(hello.SerializeAsString());
+}
+
 std::array<std::uint8_t, kProofBytes> hello_proof(std::string_view token, char role,
                                                   const Nonce& dialer, const Nonce& acceptor,
                                                   std::string_view dialer_id,
@@ -251,15 +261,10 @@ std::string Handshake::hello_frame(bool with_methods, std::string proof) const {
   hello.mutable_limits()->set_max_frame(config_.limits.max_frame_bytes);
   hello.mutable_limits()->set_max_metadata(config_.limits.max_metadata_bytes);
   hello.mutable_limits()->set_max_calls(config_.limits.max_calls);
-  if (with_methods) {
-    for (const MethodName& method : config_.methods) {
-      wire::Method* out = hello.add_methods();
-      out->set_hash(method.hash);
-      out->set_name(method.name);
-    }
-  }
   std::string frame(kFrameHeaderSize, '\0');
   hello.AppendToString(&frame);
+  // Protobuf merges messages whose bytes follow each other.
+  if (with_methods && config_.methods) frame += *config_.methods;
   FrameHeader header;
   header.kind = FrameKind::hello;
   write_header(frame.data(), header, 0, frame.size() - kFrameHeaderSize);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,9 +50,10 @@ struct HelloConfig {
   std::uint64_t generation = 0;
   std::uint64_t features = 0;
   NetLimits limits;
-  std::string token;                // empty: none is asked for
-  std::vector<MethodName> methods;  // acceptor
-  std::string expected_app_id;      // dialer: whom it dialled; empty: whoever answers
+  std::string token;  // empty: none is asked for
+  /// Acceptor: encode_methods(), the same bytes for every dialer; null: it serves none.
+  std::shared_ptr<const std::string> methods;
+  std::string expected_app_id;  // dialer: whom it dialled; empty: whoever answers
   /// Fills a nonce that was never used before. Unset: random_nonce().
   std::function<Nonce()> nonce;
   /// Asked last, when the peer has proven itself; an error refuses it (already_exists for a
@@ -61,6 +63,9 @@ struct HelloConfig {
 
 /// From the operating system's generator.
 Nonce random_nonce();
+
+/// The methods as a hello carries them.
+std::shared_ptr<const std::string> encode_methods(const std::vector<MethodName>& methods);
 
 /// HMAC-SHA256(token, role ‖ dialer's nonce ‖ acceptor's nonce ‖ dialer's id ‖ acceptor's id), the
 /// ids with their length before them as u16. `role` says who proves: 'D' or 'A'.

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "m3/async/core.h"
@@ -34,12 +35,22 @@ struct RpcShared {
   Interceptors server_interceptors;
   Host* host = nullptr;
 
+  /// What hellos say is served here: encoded by the first connection, when all is served.
+  const std::shared_ptr<const std::string>& methods() {
+    std::call_once(methods_made_, [this] { methods_ = encode_methods(dispatcher.names()); });
+    return methods_;
+  }
+
   RpcShared(AppId app, RpcConfig settings, Resolver& peers, MetricRegistry& registry)
       : id(std::move(app)),
         config(std::move(settings)),
         resolver(peers),
         metrics(registry),
         dispatcher(registry) {}
+
+ private:
+  std::once_flag methods_made_;
+  std::shared_ptr<const std::string> methods_;
 };
 
 /// Counters of one core's connections and calls. Handles only.

@@ -16,7 +16,7 @@ HelloConfig acceptor_hello(RpcShared& shared) {
   hello.generation = shared.generation;
   hello.limits = shared.config.limits;
   hello.token = shared.config.token;
-  hello.methods = shared.dispatcher.names();
+  hello.methods = shared.methods();
   return hello;
 }
 

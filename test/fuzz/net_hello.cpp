@@ -34,7 +34,7 @@ m3::HelloConfig config_of(bool dials, bool token, bool expects) {
     m3::MethodName method;
     method.hash = 7;
     method.name = "/hello.Hello/Say";
-    config.methods.push_back(method);
+    config.methods = m3::encode_methods({method});
   }
   return config;
 }

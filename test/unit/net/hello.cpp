@@ -34,7 +34,7 @@ HelloConfig acceptor_config() {
   MethodName say;
   say.name = "/hello.Hello/Say";
   say.hash = method_hash(say.name);
-  config.methods.push_back(say);
+  config.methods = encode_methods({say});
   return config;
 }
 
@@ -300,7 +300,9 @@ TEST_CASE("net: a hello that is not one is refused with the reason") {
 
 TEST_CASE("net: what a hello says is shown in logs, so it must be printable") {
   HelloConfig acceptor = acceptor_config();
-  acceptor.methods[0].name = "/p.S/M\n";
+  MethodName odd;
+  odd.name = "/p.S/M\n";
+  acceptor.methods = encode_methods({odd});
   Meeting named(dialer_config(), acceptor);
   CHECK(named.dialer_status.text() == "a method in the hello has no printable name");
   HelloConfig dialer = dialer_config();
@@ -312,11 +314,11 @@ TEST_CASE("net: three hellos may be 256 KiB together and no more") {
   HelloConfig acceptor = acceptor_config();
   MethodName method;
   method.name = "/p.S/" + std::string(995, 'm');
-  acceptor.methods.assign(250, method);
+  acceptor.methods = encode_methods(std::vector(250, method));
   Meeting fits(dialer_config(), acceptor);
   CHECK(fits.dialer.state() == State::done);
 
-  acceptor.methods.assign(262, method);
+  acceptor.methods = encode_methods(std::vector(262, method));
   Meeting too_large(dialer_config(), acceptor);
   CHECK(too_large.acceptor_status.code() == Errc::internal);
   CHECK(too_large.acceptor_status.text().find("too many methods") != std::string::npos);

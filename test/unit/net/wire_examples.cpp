@@ -80,7 +80,7 @@ void add_hellos(std::map<std::string, std::string>& out) {
   MethodName say;
   say.name = "/hello.Hello/Say";
   say.hash = method_hash(say.name);
-  server.methods.push_back(say);
+  server.methods = encode_methods({say});
   Handshake dialer = Handshake::dial(config_of("dev.world1.client.1", 1, 0));
   Handshake acceptor = Handshake::accept(server);
   const auto feed = [](Handshake& to, const std::string& bytes) {
