@@ -2,30 +2,54 @@
 #include "m3/obs/log.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
+
+#include "m3/base/cut_text.h"
+#include "m3/obs/detail/log_rate.h"
+#include "m3/obs/detail/log_writer.h"
 
 namespace m3 {
 namespace {
 
-/// One write(2) per event, so that lines of several threads do not mix.
+constexpr std::chrono::seconds kFlushTime{1};
+
+std::atomic<obs_detail::LogWriter*> the_stderr{nullptr};
+
+/// A child process has no such thread, and its copy of the mutex may be held by a thread it lacks.
+void begin_anew_in_child() { the_stderr = new obs_detail::LogWriter(STDERR_FILENO); }
+
+/// Lines of a program without App would be lost when it returns from main() at once.
+void flush_at_exit() { (void)the_stderr.load()->flush(kFlushTime); }
+
+/// Never destroyed: threads may log while the process ends, and its own may be blocked for ever.
+obs_detail::LogWriter& stderr_writer() {
+  static const bool made = [] {
+    the_stderr = new obs_detail::LogWriter(STDERR_FILENO);
+    (void)pthread_atfork(nullptr, nullptr, &begin_anew_in_child);
+    (void)std::atexit(&flush_at_exit);
+    return true;
+  }();
+  (void)made;
+  return *the_stderr;
+}
+
 class StderrSink final : public LogSink {
  public:
   void write(const LogRecord& record) override {
-    std::string line = format_log_line(record) + "\n";
-    for (std::string_view rest = line; !rest.empty();) {
-      ssize_t written = ::write(STDERR_FILENO, rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return;
-      rest.remove_prefix(static_cast<std::size_t>(written));
-    }
+    stderr_writer().write(format_log_line(record), record.level == LogLevel::fatal);
   }
+  void flush() override { (void)stderr_writer().flush(kFlushTime); }
 };
 
 /// What belongs to the process: the sink and what fatal() does.
@@ -48,6 +72,20 @@ std::shared_ptr<LogSink> current_sink() {
   return process().sink;
 }
 
+/// What programs have printed. Whoever reads stdout may have stopped, or another thread may hold
+/// it.
+void flush_printed() try {
+  std::promise<void> done;
+  std::future<void> flushed = done.get_future();
+  std::thread([done = std::move(done)]() mutable {
+    std::fflush(nullptr);
+    done.set_value();
+  }).detach();
+  (void)flushed.wait_for(kFlushTime);
+} catch (const std::exception&) {  // no thread is to be had: it is not worth a hang
+  return;
+}
+
 void end_after_fatal() {
   if (!process().fatal_exits.load(std::memory_order_relaxed)) return;
   std::function<void()> hook;
@@ -56,7 +94,7 @@ void end_after_fatal() {
     hook = process().fatal_hook;
   }
   if (hook) return hook();
-  std::fflush(nullptr);
+  flush_printed();
   std::_Exit(1);  // not exit(): destructors of statics would race with threads that still run
 }
 
@@ -76,6 +114,11 @@ std::shared_ptr<LogSink> set_sink(std::shared_ptr<LogSink> sink) {
 }
 
 void flush() { current_sink()->flush(); }
+std::uint64_t dropped() noexcept {
+  const obs_detail::LogWriter* writer = the_stderr;
+  return writer ? writer->dropped() : 0;
+}
+std::uint64_t held_back() noexcept { return obs_detail::held_back(); }
 void set_thread_app(std::string_view app) { thread_app = app; }
 void set_fatal_exits(bool exits) noexcept {
   process().fatal_exits.store(exits, std::memory_order_relaxed);
@@ -91,10 +134,27 @@ void set_fatal_hook(std::function<void()> hook) {
 namespace obs_detail {
 namespace {
 
+using Text = fmt::memory_buffer;
+
+/// However long its arguments are, no more than this much is kept of them.
+void format_limited(Text& text, const LogHead& head, fmt::string_view format,
+                    fmt::format_args args) {
+  std::array<char, log::kMaxLimitedText + 1> start;
+  const std::size_t size = fmt::vformat_to_n(start.data(), start.size(), format, args).size;
+  const std::string_view kept(start.data(), std::min(size, start.size()));
+  text.append(text_start(kept, log::kMaxLimitedText));
+  if (size > text.size()) fmt::format_to(fmt::appender(text), "… ({} bytes)", size);
+  if (head.held_back > 0)
+    fmt::format_to(fmt::appender(text), " ({} more not logged)", head.held_back);
+}
+
 void format_and_write(const LogHead& head, fmt::string_view format, fmt::format_args args) {
-  fmt::memory_buffer text;
+  Text text;
   try {
-    fmt::vformat_to(fmt::appender(text), format, args);
+    if (head.limited)
+      format_limited(text, head, format, args);
+    else
+      fmt::vformat_to(fmt::appender(text), format, args);
   } catch (const std::exception& error) {
     text.clear();
     fmt::format_to(fmt::appender(text), "could not format \"{}\": {}", format, error.what());

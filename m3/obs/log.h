@@ -11,6 +11,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <span>
 #include <string_view>
@@ -109,19 +110,22 @@ struct LogRecord {
   const char* function = "";
 };
 
-/// Where events go (the seed's Logger contract). Called from any thread, several at once; must not
-/// log. An exception out of it is swallowed: logging never ends a caller.
+/// Where events go. Called from any thread, several at once; must not log, and must not wait: its
+/// caller is a core. An exception out of it is swallowed: logging never ends a caller.
 class LogSink {
  public:
   virtual ~LogSink() = default;
   virtual void write(const LogRecord& record) = 0;
-  /// Returns when everything written so far is where it belongs.
+  /// Returns when everything written so far is where it belongs, or after a second or so: a process
+  /// that ends calls it.
   virtual void flush() {}
 };
 
 /// `2026-11-22T22:30:41.123456Z INFO  dev.w.hello.1 app/main.cpp:12 text key=value trace=4bf9…`,
-/// without a line end. Control characters are escaped: what a player typed cannot forge a line.
+/// without a line end and at most kMaxLogLine bytes long. Control characters are escaped: what a
+/// player typed cannot forge a line.
 std::string format_log_line(const LogRecord& record);
+inline constexpr std::size_t kMaxLogLine = 8192;
 
 /// The front door. Free functions, usable anywhere and from any thread, with or without a Ctx. The
 /// text is a compile-time checked fmt string; file and line are the caller's. A call below the
@@ -132,10 +136,20 @@ namespace log {
 void set_level(LogLevel level) noexcept;
 LogLevel get_level() noexcept;
 
-/// The process's one sink; nullptr puts the stderr sink back. Returns the one before, which may
+/// The process's one sink; nullptr puts the stderr sink back. Returns the previous one, which may
 /// still be in use by calls that began earlier, for as long as they last.
+///
+/// The stderr sink never makes its caller wait: a thread of its own writes the lines, at most 1 MiB
+/// of them wait for it, and what does not fit is dropped and counted.
 std::shared_ptr<LogSink> set_sink(std::shared_ptr<LogSink> sink);
+/// Waits at most a second with the stderr sink. fatal(), App::run and a normal exit of the process
+/// call it.
 void flush();
+/// Lines that did not reach stderr because nobody read it or it refused them; since the process
+/// started.
+std::uint64_t dropped() noexcept;
+/// Events that the _limited forms held back; since the process started.
+std::uint64_t held_back() noexcept;
 
 /// The app that this thread's events belong to when they carry no LogContext. Copied.
 void set_thread_app(std::string_view app);
@@ -173,6 +187,8 @@ struct LogHead {
   const std::source_location& where;
   LogContext context;
   std::span<const LogField> plus;
+  bool limited = false;
+  std::uint64_t held_back = 0;  // limited: how many events of this place were not logged before it
 };
 void write_log(const LogHead& head, fmt::string_view format, fmt::format_args args) noexcept;
 
@@ -180,6 +196,18 @@ template <LogLevel level, class... Args>
 void log_event(const LogFormat<std::type_identity_t<Args>...>& format, LogContext context,
                std::span<const LogField> plus, Args&&... args) {
   write_log({level, format.where, context, plus}, format.text, fmt::make_format_args(args...));
+}
+
+/// Empty: the place has logged often enough just now.
+std::optional<std::uint64_t> pass_limit(const std::source_location& where) noexcept;
+
+template <LogLevel level, class... Args>
+void log_limited(const LogFormat<std::type_identity_t<Args>...>& format, LogContext context,
+                 Args&&... args) {
+  if (!log_enabled(level)) return;
+  if (const std::optional<std::uint64_t> held_back = pass_limit(format.where))
+    write_log({level, format.where, context, {}, true, *held_back}, format.text,
+              fmt::make_format_args(args...));
 }
 
 }  // namespace obs_detail
@@ -219,6 +247,28 @@ M3_LOG_LEVEL(warn, warn_p)
 M3_LOG_LEVEL(error, error_p)
 M3_LOG_LEVEL(fatal, fatal_p)
 #undef M3_LOG_LEVEL
+
+/// For whatever somebody else can cause again and again: a peer, a client, a broker, a registry, a
+/// handler that fails. Each place in the source logs at most 10 events in a second; the next one
+/// that is logged ends with how many were not: "(123 more not logged)". The text is cut after
+/// kMaxLimitedText bytes, so that a stranger cannot fill the log with long ones either.
+inline constexpr std::size_t kMaxLimitedText = 400;
+
+#define M3_LOG_LIMITED(name, level)                                                     \
+  template <class... Args>                                                              \
+  void name(obs_detail::Format<Args...> format, Args&&... args) {                       \
+    obs_detail::log_limited<level, Args...>(format, {}, std::forward<Args>(args)...);   \
+  }                                                                                     \
+  template <HasLogContext Source, class... Args>                                        \
+  void name(const Source& source, obs_detail::Format<Args...> format, Args&&... args) { \
+    obs_detail::log_limited<level, Args...>(format, log_context(source),                \
+                                            std::forward<Args>(args)...);               \
+  }
+
+M3_LOG_LIMITED(info_limited, LogLevel::info)
+M3_LOG_LIMITED(warn_limited, LogLevel::warn)
+M3_LOG_LIMITED(error_limited, LogLevel::error)
+#undef M3_LOG_LIMITED
 
 }  // namespace log
 }  // namespace m3

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <string>
 
+#include "m3/base/cut_text.h"
 #include "m3/base/trace_context.h"
 #include "m3/obs/log.h"
 
@@ -27,9 +29,13 @@ void append_time(std::string& out, std::chrono::system_clock::time_point time) {
                  utc.tm_sec, (micros - seconds).count());
 }
 
-/// Control characters become \n, \t, \x1b; bytes of UTF-8 stay.
+constexpr std::size_t kFullLine = kMaxLogLine - 80;  // room for the mark of a cut and the trace
+
+/// Control characters become \n, \t, \x1b; bytes of UTF-8 stay. Of a text that overfills the line,
+/// enough to show that.
 void append_escaped(std::string& out, std::string_view text, bool quoted) {
-  for (char c : text) {
+  const std::size_t room = kFullLine - std::min(out.size(), kFullLine) + 8;
+  for (char c : text_start(text, room)) {
     auto byte = static_cast<unsigned char>(c);
     if (c == '\n') {
       out += "\\n";
@@ -97,7 +103,7 @@ Result<LogLevel> parse_log_level(std::string_view name) {
 
 std::string format_log_line(const LogRecord& record) {
   std::string out;
-  out.reserve(96 + record.text.size());
+  out.reserve(96 + std::min(record.text.size(), kMaxLogLine));
   append_time(out, record.time);
   fmt::format_to(std::back_inserter(out), " {:<5} ", log_level_name(record.level));
   if (!record.app.empty()) {
@@ -106,7 +112,12 @@ std::string format_log_line(const LogRecord& record) {
   }
   fmt::format_to(std::back_inserter(out), "{}:{} ", short_path(record.file), record.line);
   append_escaped(out, record.text, false);
-  for (const LogField& field : record.plus) append_field(out, field);
+  for (const LogField& field : record.plus)
+    if (out.size() <= kFullLine) append_field(out, field);
+  if (out.size() > kFullLine) {
+    out.resize(text_start(out, kFullLine).size());
+    fmt::format_to(std::back_inserter(out), "… (cut; text: {} bytes)", record.text.size());
+  }
   if (record.trace && record.trace->valid()) {
     auto id = record.trace->trace_id_text();
     out += " trace=";

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -23,17 +24,18 @@ using obs_detail::SummaryWindow;
 constexpr std::array<double, 11> kDefaultBuckets{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10};
 constexpr std::array<double, 3> kQuantiles{0.5, 0.9, 0.99};
 
-enum class Storage : std::uint8_t { counter, core_gauge, gauge, histogram, summary };
-constexpr std::array<const char*, 5> kStorageNames{"counter", "core gauge", "gauge", "histogram",
-                                                   "summary"};
-constexpr std::array<MetricKind, 5> kKinds{MetricKind::counter, MetricKind::gauge,
-                                           MetricKind::gauge, MetricKind::histogram,
-                                           MetricKind::summary};
+enum class Storage : std::uint8_t { counter, core_gauge, gauge, histogram, summary, sampled };
+constexpr std::array<const char*, 6> kStorageNames{"counter",   "core gauge", "gauge",
+                                                   "histogram", "summary",    "sampled counter"};
+constexpr std::array<MetricKind, 6> kKinds{MetricKind::counter, MetricKind::gauge,
+                                           MetricKind::gauge,   MetricKind::histogram,
+                                           MetricKind::summary, MetricKind::counter};
 
 struct Series {
   std::uint32_t index = 0;                     // of the first cell; not for gauge
   std::shared_ptr<std::atomic<double>> level;  // gauge
   SummaryWindow window;                        // summary
+  std::function<std::uint64_t()> sample;       // sampled
 };
 
 struct Family {
@@ -83,6 +85,7 @@ std::string wrong_bounds(std::span<const double> bounds) {
 std::uint32_t cells_of(const Family& family) {
   switch (family.storage) {
     case Storage::gauge:
+    case Storage::sampled:
       return 0;
     case Storage::histogram:
       return static_cast<std::uint32_t>(family.bounds->size()) + 2;
@@ -104,6 +107,7 @@ struct MetricRegistry::Impl {
     const MetricLabels& labels;
     Storage storage;
     std::span<const double> bounds{};
+    std::function<std::uint64_t()> sample{};
   };
   struct Found {
     const Family* family = nullptr;
@@ -173,6 +177,7 @@ MetricRegistry::Impl::Found MetricRegistry::Impl::get(const Wanted& wanted, std:
     return {};
   }
   if (family->storage == Storage::gauge) series.level = std::make_shared<std::atomic<double>>(0);
+  series.sample = wanted.sample;
   return {family, &family->series.emplace(std::move(labels), std::move(series)).first->second};
 }
 
@@ -231,6 +236,11 @@ Summary MetricRegistry::summary(std::string_view name, std::string_view help,
   return out;
 }
 
+void MetricRegistry::sampled_counter(std::string_view name, std::string_view help,
+                                     std::function<std::uint64_t()> sample) {
+  impl_->logged_get({name, help, {}, Storage::sampled, {}, std::move(sample)});
+}
+
 void Histogram::observe(double value, std::uint64_t times) noexcept {
   if (!bounds_ || std::isnan(value)) return;
   auto bucket = std::lower_bound(bounds_->begin(), bounds_->end(), value) - bounds_->begin();
@@ -270,6 +280,9 @@ MetricSeries MetricRegistry::Impl::read(const Family& family, const MetricLabels
       break;
     case Storage::gauge:
       out.value = series.level->load(std::memory_order_relaxed);
+      break;
+    case Storage::sampled:
+      out.value = static_cast<double>(series.sample());
       break;
     case Storage::histogram:
       read_histogram(family, series.index, out);

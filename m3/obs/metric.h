@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -150,6 +151,10 @@ class MetricRegistry {
                       std::span<const double> bounds = default_buckets());
   /// Quantiles 0.5, 0.9 and 0.99.
   Summary summary(std::string_view name, std::string_view help, const MetricLabels& labels = {});
+
+  /// A count that somebody else keeps: `sample` is asked when metrics are collected, on any thread.
+  void sampled_counter(std::string_view name, std::string_view help,
+                       std::function<std::uint64_t()> sample);
 
   /// Everything, summed over threads, sorted by name and labels. Does not stop the writers. `now`
   /// moves the window of summaries.

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "m3/obs/detail/log_rate.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
@@ -42,12 +43,13 @@ class RecordingSink final : public LogSink {
 };
 
 /// Sends the process's log to `sink` at level `level` while it lives, then puts both back as they
-/// were.
+/// were. What is limited may be logged anew.
 class ScopedLogSink {
  public:
   explicit ScopedLogSink(std::shared_ptr<LogSink> sink, LogLevel level = LogLevel::debug)
       : level_before_(log::get_level()), before_(log::set_sink(std::move(sink))) {
     log::set_level(level);
+    obs_detail::reset_limits();
   }
   ~ScopedLogSink() {
     log::set_sink(std::move(before_));

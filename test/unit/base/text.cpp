@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "m3/base/byte_size.h"
+#include "m3/base/cut_text.h"
 #include "m3/base/duration.h"
 #include "m3/base/near_names.h"
 #include "m3/base/trace_context.h"
@@ -25,6 +26,17 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 }  // namespace
+
+TEST_CASE("base: long text is cut between characters and says how long it was") {
+  CHECK(m3::cut_text("") == "");
+  CHECK(m3::cut_text("abc", 3) == "abc");
+  CHECK(m3::cut_text("abcd", 3) == "abc… (4 bytes)");
+  CHECK(m3::cut_text("aé", 2) == "a… (3 bytes)");
+  CHECK(m3::cut_text("a€b", 3) == "a… (5 bytes)");
+  CHECK(m3::cut_text("a\U0001F600b", 4) == "a… (6 bytes)");
+  CHECK(m3::cut_text(std::string(300, 'x')) == std::string(200, 'x') + "… (300 bytes)");
+  CHECK(m3::cut_text(std::string(5, '\x80'), 4).size() < 30);  // no UTF-8 at all
+}
 
 TEST_CASE("base: a duration is read with its units") {
   CHECK(*parse_duration("10s") == 10s);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/obs/log.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -169,6 +170,50 @@ TEST_CASE("obs: fatal ends the process with code 1 after its line is on stderr")
   CHECK(contains(text, "cannot bind port=80\n"));
 }
 
+TEST_CASE("obs: fatal ends the process although nobody reads its line") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_NONBLOCK) == 0);
+  const std::string filling(4096, '.');
+  while (::write(ends[1], filling.data(), filling.size()) > 0) continue;
+  REQUIRE(::fcntl(ends[1], F_SETFL, 0) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDERR_FILENO);
+    m3::log::set_sink(nullptr);
+    m3::log::fatal("cannot go on");  // would hang
+    std::_Exit(42);
+  }
+  int state = 0;
+  ::waitpid(child, &state, 0);
+  CHECK(WIFEXITED(state));
+  CHECK(WEXITSTATUS(state) == 1);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_CASE("obs: what was logged just before a normal exit is not lost") {
+  auto [code, text] = in_child([] {
+    m3::log::set_sink(nullptr);
+    for (int i = 0; i < 100; ++i) m3::log::warn("line {}", i);
+    std::exit(7);
+  });
+  CHECK(code == 7);
+  CHECK(contains(text, " line 99\n"));
+}
+
+TEST_CASE("obs: a child process logs although its parent had logged before") {
+  m3::log::set_sink(nullptr);
+  m3::log::set_level(LogLevel::error);
+  m3::log::error("the test wrote this line");
+  auto [code, text] = in_child([] {
+    m3::log::error("from the child");
+    m3::log::flush();
+  });
+  m3::log::set_level(LogLevel::info);
+  CHECK(code == 42);
+  CHECK(contains(text, "from the child\n"));
+}
+
 TEST_CASE("obs: a sink that throws does not end its caller") {
   m3::ScopedLogSink installed(std::make_shared<ThrowingSink>());
   log_front::error("x");
@@ -248,6 +293,34 @@ TEST_CASE("obs: what a player typed cannot forge a log line") {
   CHECK(line.find('\x1b') == std::string::npos);
   CHECK(contains(line, "hi\\n2023 FATAL x\\x1b[31m\\x7f"));
   CHECK(contains(line, "name=a\\x0d\\nb"));
+}
+
+TEST_CASE("obs: a line is bounded, keeps its trace and says how long the text was") {
+  m3::LogRecord record;
+  const auto trace =
+      m3::TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  record.trace = &*trace;
+  const std::string end = " trace=4bf92f3577b34da6a3ce929d0e0e4736";
+  for (const char* unit : {"x", "\x01", "é", "€"}) {
+    std::string text;
+    while (text.size() < 100'000) text += unit;
+    record.text = text;
+    std::vector<m3::LogField> plus{{"k", "v"}};
+    record.plus = plus;
+    const std::string line = m3::format_log_line(record);
+    CHECK(line.size() <= m3::kMaxLogLine);
+    CHECK(line.size() > m3::kMaxLogLine - 200);
+    CHECK(contains(line, "… (cut; text: " + std::to_string(text.size()) + " bytes)" + end));
+    CHECK((line[line.find("…") - 1] & 0xc0) != 0xc0);  // no first byte of a torn character
+  }
+  const std::string value(100'000, 'y');
+  std::vector<m3::LogField> plus{{"long", value}, {"after", "z"}};
+  record.text = "short";
+  record.plus = plus;
+  const std::string line = m3::format_log_line(record);
+  CHECK(line.size() <= m3::kMaxLogLine);
+  CHECK_FALSE(contains(line, "after=z"));
+  CHECK(line.ends_with("… (cut; text: 5 bytes)" + end));
 }
 
 TEST_CASE("obs: a noisy key is held back and counted, others pass") {

@@ -259,3 +259,15 @@ TEST_CASE("obs: the Prometheus text is what promtool accepts") {
         "m3_z_size_sum{app=\"d.w.f.1\"} 0\n"
         "m3_z_size_count{app=\"d.w.f.1\"} 0\n");
 }
+
+TEST_CASE("obs: a sampled counter is asked when metrics are collected") {
+  MetricRegistry registry({.constant_labels = {{"app", "a"}}});
+  std::atomic<std::uint64_t> count = 3;
+  registry.sampled_counter("kept_elsewhere_total", "help", [&] { return count.load(); });
+  CHECK(only(registry, "kept_elsewhere_total").value == 3);
+  count = 5;
+  const auto family = registry.collect().front();
+  CHECK(family.kind == m3::MetricKind::counter);
+  CHECK(family.series.front().value == 5);
+  CHECK(family.series.front().labels == MetricLabels{{"app", "a"}});
+}
