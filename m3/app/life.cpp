@@ -69,6 +69,11 @@ Status App::Impl::make_runtime() {
   MetricOptions metric_options;
   metric_options.constant_labels = {{"app", id.to_string()}};
   metrics = std::make_shared<MetricRegistry>(std::move(metric_options));
+  metrics->sampled_counter("m3_log_dropped_total", "Log lines that did not reach stderr",
+                           &log::dropped);
+  metrics->sampled_counter("m3_log_held_back_total",
+                           "Events that were not logged because their kind was logged too often",
+                           &log::held_back);
   return ok;
 }
 
@@ -300,7 +305,7 @@ Task<> App::Impl::wait_for_health(Ctx& ctx) {
     Task<> asked = probe->check(ctx);
     Status health = (co_await as_result(std::move(asked))).status();
     if (health) co_return ok;
-    if (!std::exchange(told, true)) log::warn("not healthy yet: {}", health.to_string());
+    if (!std::exchange(told, true)) log::warn_limited("not healthy yet: {}", health.to_string());
     auto slept = co_await as_result(sleep(ctx, std::chrono::milliseconds(100)));
     if (!slept.is_ok())
       co_return std::move(slept).status().add_context("not healthy: " + health.to_string());
@@ -345,7 +350,7 @@ Task<MemberState> App::Impl::set_state(Ctx& ctx, MemberState wanted) {
                      "callers away");
   const MemberState before = std::exchange(state, wanted);
   if (before == wanted) co_return before;
-  log::info("{} (was {})", member_state_name(wanted), member_state_name(before));
+  log::info_limited("{} (was {})", member_state_name(wanted), member_state_name(before));
   Task<> told = tell_router(ctx);
   Status status = (co_await as_result(std::move(told))).status();
   if (!status) {
@@ -382,7 +387,7 @@ Task<> App::Impl::withdraw(Ctx& ctx) {
   if (!std::exchange(announced, false)) co_return ok;
   Task<> withdrawn = router->withdraw(ctx);
   Status status = (co_await as_result(std::move(withdrawn))).status();
-  if (!status) log::warn("the router still lists this app: {}", status.to_string());
+  if (!status) log::warn_limited("the router still lists this app: {}", status.to_string());
   Task<> told = node->leave(ctx);
   co_await std::move(told);
   (void)co_await as_result(sleep(ctx, config.drain_wait));

@@ -120,9 +120,10 @@ struct Runtime::Watchdog {
       if (began == 0 || began == reported[i] || now - Nanos(began) < warn_after) continue;
       reported[i] = began;
       const char* name = cores[i]->task_name();
-      log::warn("core {} has been busy for {} ms in {}: nothing else runs there meanwhile", i,
-                std::chrono::duration_cast<std::chrono::milliseconds>(now - Nanos(began)).count(),
-                *name ? name : "work without a name");
+      log::warn_limited(
+          "core {} has been busy for {} ms in {}: nothing else runs there meanwhile", i,
+          std::chrono::duration_cast<std::chrono::milliseconds>(now - Nanos(began)).count(),
+          *name ? name : "work without a name");
     }
   }
 

@@ -39,7 +39,7 @@ void Scope::spawn(const char* name, Task<> task) {
 
 void Scope::ended(Job& job, Status status) {
   if (!status.is_ok() && !(closing_ && ctx_.cancelled()))
-    log::warn("task \"{}\" failed: {}", job.name, status.to_string());
+    log::warn_limited("task \"{}\" failed: {}", job.name, status.to_string());
   jobs_.done();
 }
 

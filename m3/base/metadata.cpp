@@ -5,10 +5,13 @@
 #include <chrono>
 #include <limits>
 
+#include "m3/base/cut_text.h"
+
 namespace m3 {
 namespace {
 
 constexpr std::size_t kMaxKey = 256;
+constexpr std::size_t kMostStatusText = 4096;  // of what a peer wrote; it goes into logs and errors
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -50,7 +53,10 @@ MetadataStatus MetadataStatus::from(const Status& status) {
 Status MetadataStatus::to_status() const {
   if (code == 0) return m3::ok;
   Errc errc = errc_from_number(code);
-  Status made = errc == Errc::moved ? Status::moved(owner, text) : Status(errc, text);
+  std::string said = cut_text(text, kMostStatusText);
+  Status made = errc == Errc::moved ? Status::moved(std::string(text_start(owner, kMostStatusText)),
+                                                    std::move(said))
+                                    : Status(errc, std::move(said));
   return std::move(made).with_app_code(app_code).with_retry_after(
       std::chrono::milliseconds(retry_after_ms));
 }

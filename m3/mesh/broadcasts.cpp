@@ -200,7 +200,7 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   if (!node_) return;
   const auto bad = [&](std::string_view why) {
     bad_.inc();
-    log::warn("topic {}: {}", topic, why);
+    log::warn_limited("topic {}: {}", topic, why);
   };
   auto message = read_broadcast(payload);
   if (!message.is_ok()) return bad(message.status().to_string());
@@ -221,13 +221,13 @@ void Broadcasts::handle(RpcNode& node, std::string_view frames, std::string_view
     Status status = node.deliver(take_frame(frames), deadline, publisher);
     if (status) continue;
     bad_.inc();
-    log::warn("a broadcast of {}: {}", publisher, status.to_string());
+    log::warn_limited("a broadcast of {}: {}", publisher, status.to_string());
   }
 }
 
 void Broadcasts::on_resubscribed(std::string_view topic) {
   resubscribed_.inc();
-  log::warn("topic {}: subscribed again, messages may be missing", topic);
+  log::warn_limited("topic {}: subscribed again, messages may be missing", topic);
 }
 
 }  // namespace m3

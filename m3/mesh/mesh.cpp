@@ -220,7 +220,7 @@ void Mesh::watch(const ServiceId& service, bool hash) {
 
 void Mesh::on_members(const ServiceId& service, std::vector<Member> members) {
   lists_.inc();
-  if (!router_status_.is_ok()) log::info("the router answers again");
+  if (!router_status_.is_ok()) log::info_limited("the router answers again");
   router_status_ = ok;
   const auto found = watched_.find(service);
   if (found == watched_.end()) return;
@@ -233,7 +233,7 @@ void Mesh::on_members(const ServiceId& service, std::vector<Member> members) {
 void Mesh::on_unreachable(const ServiceId&, const Status& why) {
   unreachable_.inc();
   if (router_status_.is_ok())
-    log::warn("the router does not answer, what it said last stands: {}", why.to_string());
+    log::warn_limited("the router does not answer, what it said last stands: {}", why.to_string());
   router_status_ = why;
 }
 
@@ -298,8 +298,8 @@ void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
 /// Has those asked that the registry dropped, until it lists them again or they are gone.
 Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
   Watched& watched = *watched_.at(service);
-  log::info("{}: {} instances are no longer listed; asking them", service.to_string(),
-            watched.doubtful.size());
+  log::info_limited("{}: {} instances are no longer listed; asking them", service.to_string(),
+                    watched.doubtful.size());
   while (!watched.doubtful.empty()) {
     const TimePoint now = ctx.core().now();
     TimePoint next = TimePoint::max();

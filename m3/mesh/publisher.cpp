@@ -85,7 +85,7 @@ Status Publisher::send(Message& message) {
   Status sent = broker_.publish(topic, message.bytes);
   (sent ? published_ : unsent_).add(message.count);
   if (!sent)
-    log::warn("topic {}: {} notifies are lost: {}", topic, message.count, sent.to_string());
+    log::warn_limited("topic {}: {} notifies are lost: {}", topic, message.count, sent.to_string());
   bytes_ -= message.bytes.size() + topic.size() + kProtocol;
   message.bytes.clear();
   message.count = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "m3/base/cut_text.h"
 #include "m3/base/metadata.h"
 #include "m3/net/frame.h"
 #include "m3/wire.pb.h"
@@ -23,8 +24,8 @@ std::string encode_goaway(const Status& reason, bool drain) {
   status.set_code(static_cast<wire::Errc>(said.code));
   status.set_app_code(said.app_code);
   status.set_retry_after_ms(said.retry_after_ms);
-  status.set_text(said.text.substr(0, kMostText));
-  status.set_owner(said.owner.substr(0, kMostText));
+  status.set_text(std::string(text_start(said.text, kMostText)));
+  status.set_owner(std::string(text_start(said.owner, kMostText)));
 
   const std::size_t size = message.ByteSizeLong();
   std::string frame(frame_size(0, size), '\0');
@@ -47,8 +48,8 @@ Result<Goaway> decode_goaway(std::string_view body) {
   status.code = code == 0 ? static_cast<std::uint32_t>(Errc::unavailable) : code;
   status.app_code = said.app_code();
   status.retry_after_ms = said.retry_after_ms();
-  status.text = said.text();
-  status.owner = said.owner();
+  status.text = cut_text(said.text(), kMostText);
+  status.owner = text_start(said.owner(), kMostText);
   Goaway out;
   out.reason = status.to_status();
   out.drain = message.drain();

@@ -17,7 +17,8 @@ struct Goaway {
 /// A whole frame. Text longer than 1 KiB is cut.
 std::string encode_goaway(const Status& reason, bool drain);
 
-/// From the body of a goaway frame; invalid_argument when it is malformed.
+/// From the body of a goaway frame; invalid_argument when it is malformed. Longer text is cut here
+/// too: the peer may be a stranger.
 Result<Goaway> decode_goaway(std::string_view body);
 
 }  // namespace m3

@@ -214,14 +214,14 @@ Task<HttpResponse> HttpServer::Impl::Connection::answer(HttpRequest request) {
   const Status waited = (co_await as_result(asked->running.zero(patient))).status();
   if (ctx.cancelled()) co_return ctx.status();
   if (!asked->outcome) {
-    log::error("{}: the handler of {} does not end although its time is over: {}",
-               server.config.name, path, waited.to_string());
+    log::error_limited("{}: the handler of {} does not end although its time is over: {}",
+                       server.config.name, path, waited.to_string());
     co_return HttpResponse(504, "no answer in time\n");
   }
   if (asked->outcome->is_ok()) co_return **std::move(asked->outcome);
   const Status why = std::move(*asked->outcome).status();
   if (http_status(why.code()) == 500)
-    log::error("{}: {} failed: {}", server.config.name, path, why.to_string());
+    log::error_limited("{}: {} failed: {}", server.config.name, path, why.to_string());
   co_return http_error(why);
 }
 

@@ -457,7 +457,7 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
       const int accepted =
           ::accept4(fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (accepted >= 0) {
-        if (std::exchange(refused, false)) log::info("connections are accepted again");
+        if (std::exchange(refused, false)) log::info_limited("connections are accepted again");
         no_delay(accepted);
         tcp::endpoint peer;
         std::memcpy(peer.data(), &from, std::min<std::size_t>(size, peer.capacity()));
@@ -489,9 +489,9 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
   }
   void try_later(int error) {
     if (!std::exchange(refused, true))
-      log::error("cannot accept a connection: {}; trying again every 100 ms{}",
-                 std::strerror(error),
-                 error == EMFILE || error == ENFILE ? " (raise the limit of open files)" : "");
+      log::error_limited(
+          "cannot accept a connection: {}; trying again every 100 ms{}", std::strerror(error),
+          error == EMFILE || error == ENFILE ? " (raise the limit of open files)" : "");
     core.timers().add(pause, core.now() + std::chrono::milliseconds(100));
   }
   void close() {

@@ -128,7 +128,8 @@ void Connection::apply(Handshake::Step step) {
   }
   if (step.state == Handshake::State::failed) {
     core_.metrics().handshake_failed.inc();
-    log::warn("connection with {} was not let in: {}", peer_name(), step.status.to_string());
+    log::warn_limited("connection with {} was not let in: {}", peer_name(),
+                      step.status.to_string());
     close(step.status, false);
     return;
   }
@@ -159,7 +160,7 @@ void Connection::send_control(FrameKind kind, std::uint32_t deadline, std::uint6
 
 void Connection::bad_frame(Status why) {
   core_.metrics().bad_frame.inc();
-  log::warn("connection with {} broke the protocol: {}", peer_name(), why.to_string());
+  log::warn_limited("connection with {} broke the protocol: {}", peer_name(), why.to_string());
   close(why, true);
 }
 

@@ -8,6 +8,7 @@
 #include "m3/async/when.h"
 #include "m3/net/tcp.h"
 #include "m3/obs/log.h"
+#include "m3/rpc/protobuf_log.h"
 #include "m3/rpc/rpc_core.h"
 
 namespace m3 {
@@ -25,6 +26,7 @@ RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRe
                                           resolver, metrics)) {
   shared_->generation = options.generation;
   shared_->host = options.host ? options.host : this;
+  rpc_detail::route_protobuf_log();
   for (unsigned i = 0; i < runtime_.size(); ++i) {
     Core& core = runtime_.core(i);
     auto rpc = std::make_unique<RpcCore>(core, *shared_, nullptr);
@@ -83,7 +85,7 @@ void RpcNode::hand_over(int fd, std::string peer_name) {
       std::unique_ptr<Arrival> self(static_cast<Arrival*>(&work));
       auto stream = TcpTransport(self->rpc.core(), self->rpc.buffers())
                         .adopt(self->fd, std::move(self->peer));
-      if (!stream.is_ok()) return log::error("{}", stream.status().to_string());
+      if (!stream.is_ok()) return log::error_limited("{}", stream.status().to_string());
       self->rpc.accept(*std::move(stream));
     }
     RpcCore& rpc;

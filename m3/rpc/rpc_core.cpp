@@ -295,9 +295,10 @@ void RpcCore::finish(ServerCall& call) {
   const auto code = static_cast<std::size_t>(outcome.code());
   metrics_.answers[code < metrics_.answers.size() ? code : 2].inc();
   if (outcome == Errc::internal)
-    log::error(call.ctx, "{} failed: {}", call.method->full_name, outcome.to_string());
+    log::error_limited(call.ctx, "{} failed: {}", call.method->full_name, outcome.to_string());
   if (!call.wants_answer && !outcome.is_ok() && outcome != Errc::internal)
-    log::warn(call.ctx, "notify {} failed: {}", call.method->full_name, outcome.to_string());
+    log::warn_limited(call.ctx, "notify {} failed: {}", call.method->full_name,
+                      outcome.to_string());
   call.sink->answer(call, std::move(outcome));
   call.chain = Task<>();
   Ref<CallSink> sink = std::move(call.sink);  // lets go last

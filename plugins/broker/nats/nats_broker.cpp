@@ -97,7 +97,7 @@ Task<> NatsBroker::start(Ctx& ctx) {
     if (why) break;
     if (ctx.cancelled() || !worth_trying_again(why.code()))
       co_return std::move(why).add_context("broker.nats");
-    if (!std::exchange(told, true)) log::warn("broker.nats: waiting for {}", why.text());
+    if (!std::exchange(told, true)) log::warn_limited("broker.nats: waiting for {}", why.text());
     auto slept = co_await as_result(sleep(ctx, backoff_.next(core_.random()())));
     if (!slept.is_ok()) co_return std::move(why).add_context("broker.nats");
   }
@@ -126,14 +126,14 @@ Task<> NatsBroker::keep(Ctx& ctx) {
     Status why = (co_await as_result(std::move(watched))).status();
     if (ctx.cancelled()) co_return ok;
     status_ = why;
-    log::warn("broker.nats: {}", why.to_string());
+    log::warn_limited("broker.nats: {}", why.to_string());
     Ctx patient(core_);
     Task<> stopped = connection_->stop(patient);
     co_await std::move(stopped);
     ++next_server_;
     Task<> found = again(ctx);
     co_await std::move(found);
-    log::info("broker.nats is connected again");
+    log::info_limited("broker.nats is connected again");
   }
 }
 
@@ -160,7 +160,7 @@ Task<> NatsBroker::again(Ctx& ctx) {
     Task<> connecting = connect(ctx);
     Status why = (co_await as_result(std::move(connecting))).status();
     if (!why) {
-      if (status_ != why.code()) log::warn("broker.nats: {}", why.to_string());
+      if (status_ != why.code()) log::warn_limited("broker.nats: {}", why.to_string());
       status_ = std::move(why);
       continue;
     }

@@ -12,6 +12,7 @@
 #include "m3/async/channel.h"
 #include "m3/async/countdown.h"
 #include "m3/async/scope.h"
+#include "m3/base/cut_text.h"
 #include "m3/obs/log.h"
 #include "plugins/broker/nats/nats_buffer.h"
 
@@ -134,7 +135,7 @@ Task<> NatsConnection::Impl::greet(Ctx& ctx, const NatsLogin& login) {
     const NatsOp op = co_await std::move(answer);
     if (op.kind == NatsOp::Kind::pong) co_return ok;
     if (op.kind == NatsOp::Kind::err)
-      co_return Status(Errc::unauthenticated, address.to_string() + ": " + std::string(op.text));
+      co_return Status(Errc::unauthenticated, address.to_string() + ": " + cut_text(op.text));
   }
 }
 
@@ -149,7 +150,7 @@ void NatsConnection::Impl::handle(const NatsOp& op) {
       pongs.front()->done();
       return pongs.pop_front();
     case NatsOp::Kind::err:  // the server closes, but for a subject that is not allowed
-      return log::warn("nats at {}: {}", address.to_string(), op.text);
+      return log::warn_limited("nats at {}: {}", address.to_string(), op.text);
     case NatsOp::Kind::info:
       if (auto said = parse_nats_info(op.text); said.is_ok()) info = *said;
       return;

@@ -51,7 +51,7 @@ Task<> RedisClient::start(Ctx& ctx) {
     Status why = std::move(made).status();
     if (ctx.cancelled() || !worth_trying_again(why.code()))
       co_return std::move(why).add_context(name_);
-    if (!std::exchange(told, true)) log::warn("{}: waiting for {}", name_, why.text());
+    if (!std::exchange(told, true)) log::warn_limited("{}: waiting for {}", name_, why.text());
     auto slept = co_await as_result(sleep(ctx, backoff_.next(core_.random()())));
     if (!slept.is_ok()) co_return std::move(why).add_context(name_);
   }
@@ -80,12 +80,12 @@ Task<> RedisClient::keep(Ctx& ctx) {
     Status why = (co_await as_result(std::move(watched))).status();
     if (ctx.cancelled()) co_return ok;
     status_ = connection_->alive() ? why : connection_->why();
-    log::warn("{}: {}", name_, status_.to_string());
+    log::warn_limited("{}: {}", name_, status_.to_string());
     connection_->close(status_);
     while (connection_->alive()) co_await sleep(ctx, std::chrono::milliseconds(1));
     Task<> found = again(ctx);
     co_await std::move(found);
-    log::info("{} is connected again", name_);
+    log::info_limited("{} is connected again", name_);
   }
 }
 
@@ -137,7 +137,8 @@ Task<> RedisClient::again(Ctx& ctx) {
     Task<Made> connecting = connect(ctx);
     auto made = co_await as_result(std::move(connecting));
     if (!made.is_ok()) {
-      if (status_ != made.status().code()) log::warn("{}: {}", name_, made.status().to_string());
+      if (status_ != made.status().code())
+        log::warn_limited("{}: {}", name_, made.status().to_string());
       status_ = std::move(made).status();
       continue;
     }

@@ -14,6 +14,7 @@
 #include "m3/async/asio.h"
 #include "m3/async/countdown.h"
 #include "m3/async/timer.h"
+#include "m3/base/cut_text.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
@@ -27,6 +28,8 @@ void ignore_sigpipe() {
   if (sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL)
     std::signal(SIGPIPE, SIG_IGN);
 }
+
+constexpr std::size_t kMostErrorText = 1024;
 
 Status error_reply(std::string_view text) {
   struct Known {
@@ -42,11 +45,11 @@ Status error_reply(std::string_view text) {
   };
   const std::string_view word = text.substr(0, text.find(' '));
   for (const Known& known : kKnown)
-    if (word == known.word) return Status(known.code, "redis: " + std::string(text));
+    if (word == known.word) return Status(known.code, "redis: " + cut_text(text, kMostErrorText));
   const bool password = text.find("AUTH") != std::string_view::npos ||
                         text.find("invalid password") != std::string_view::npos;
   return Status(password ? Errc::unauthenticated : Errc::invalid_argument,
-                "redis: " + std::string(text));
+                "redis: " + cut_text(text, kMostErrorText));
 }
 
 RedisReply to_reply(const redisReply& from) {
@@ -268,7 +271,8 @@ void RedisConnection::Impl::on_reply(redisAsyncContext*, void* reply, void* aske
 void RedisConnection::Impl::on_sent(redisAsyncContext*, void* reply, void*) {
   const auto* came = static_cast<redisReply*>(reply);
   if (came && came->type == REDIS_REPLY_ERROR)
-    log::warn("{}", error_reply({came->str, static_cast<std::size_t>(came->len)}).to_string());
+    log::warn_limited("{}",
+                      error_reply({came->str, static_cast<std::size_t>(came->len)}).to_string());
 }
 
 void RedisConnection::Impl::on_channel(redisAsyncContext* context, void* reply, void*) {

@@ -121,7 +121,7 @@ Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
     if (status) co_return ok;
     if (is_over(ctx) || !may_pass(status.code())) co_return status;
     if (!std::exchange(told, true))
-      log::warn("router.consul: not registered yet: {}", status.text());
+      log::warn_limited("router.consul: not registered yet: {}", status.text());
     auto slept = co_await as_result(sleep(ctx, backoff.next(core_.random()())));
     if (!slept.is_ok()) co_return status;
   }
@@ -212,7 +212,7 @@ Task<> ConsulAnnouncer::remove(Ctx& ctx, const Member& self) {
   for (const std::size_t agent : std::exchange(told_, {})) {
     Task<> removing = remove(ctx, agent, self);
     const Status removed = (co_await as_result(std::move(removing))).status();
-    if (!removed) log::warn("router.consul: not deregistered: {}", removed.text());
+    if (!removed) log::warn_limited("router.consul: not deregistered: {}", removed.text());
   }
   co_return ok;
 }
@@ -260,11 +260,11 @@ Task<> ConsulAnnouncer::keep(Ctx& ctx) {
     const Status looked = (co_await as_result(std::move(looking))).status();
     if (ctx.cancelled()) co_return ok;
     if (looked) {
-      if (std::exchange(lost_, false)) log::info("router.consul: Consul answers again");
+      if (std::exchange(lost_, false)) log::info_limited("router.consul: Consul answers again");
       backoff_.reset();
       pause = every;
     } else {
-      if (!std::exchange(lost_, true)) log::warn("router.consul: {}", looked.to_string());
+      if (!std::exchange(lost_, true)) log::warn_limited("router.consul: {}", looked.to_string());
       pause = backoff_.next(core_.random()());
     }
   }
@@ -296,7 +296,7 @@ Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
     there = member.is_ok() && *member == self;
     if (member.is_ok() && member->generation > self.generation) {
       if (!std::exchange(replaced_, true))
-        log::error(
+        log::error_limited(
             "router.consul: {} was started a second time, at {}: this one is no longer "
             "listed. Stop one of them",
             self.id.to_string(), member->address.to_string());
@@ -307,9 +307,9 @@ Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
     Task<> putting = put(ctx, answer.agent, self);
     co_await std::move(putting);
     again_.inc();
-    log::warn("router.consul: {} is registered again at {}, which had {}", self.id.to_string(),
-              client_.address(answer.agent).to_string(),
-              answer.found() ? "something else" : "forgotten it");
+    log::warn_limited("router.consul: {} is registered again at {}, which had {}",
+                      self.id.to_string(), client_.address(answer.agent).to_string(),
+                      answer.found() ? "something else" : "forgotten it");
   }
   replaced_ = false;
   if (self.admin_port == 0) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "m3/async/timer.h"
+#include "m3/base/cut_text.h"
 #include "m3/net/backoff.h"
 #include "m3/obs/log.h"
 
@@ -132,7 +133,8 @@ Task<> ConsulRouter::start(Ctx& ctx) {
     if (status) break;
     const bool away = status == Errc::unavailable || status == Errc::resource_exhausted;
     if (ctx.cancelled() || !away) co_return std::move(status).add_context("router.consul");
-    if (!std::exchange(told, true)) log::warn("router.consul: waiting for {}", status.text());
+    if (!std::exchange(told, true))
+      log::warn_limited("router.consul: waiting for {}", status.text());
     auto slept = co_await as_result(sleep(ctx, backoff.next(core_.random()())));
     if (!slept.is_ok()) co_return std::move(status).add_context("router.consul");
   }
@@ -247,8 +249,9 @@ ConsulRouter::List ConsulRouter::read(const ServiceId& service, const ConsulServ
 
 void ConsulRouter::skip(const std::string& service, const std::string& why) {
   skipped_.inc();
-  if (auto more = skipped_log_.pass(service + why, core_.now()))
-    log::warn("router.consul: an entry of {} is left out ({} more times): {}", service, *more, why);
+  if (auto more = skipped_log_.pass(service + cut_text(why), core_.now()))
+    log::warn_limited("router.consul: an entry of {} is left out ({} more times): {}", service,
+                      *more, why);
 }
 
 // ---- asked once

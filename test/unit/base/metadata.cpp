@@ -83,6 +83,10 @@ TEST_CASE("base: a status survives the way through metadata") {
   m3::Status moved = MetadataStatus::from(m3::Status::moved("a.b.c.1", "not here")).to_status();
   CHECK(moved == m3::Errc::moved);
   CHECK(moved.owner() == "a.b.c.1");
+  MetadataStatus wordy;
+  wordy.code = 5;
+  wordy.text = std::string(100'000, 'x');
+  CHECK(wordy.to_status().text() == std::string(4096, 'x') + "… (100000 bytes)");
   MetadataStatus future;
   future.code = 4711;
   CHECK(future.to_status() == m3::Errc::unknown);

@@ -6,6 +6,7 @@
 
 #include "m3/net/goaway.h"
 #include "m3/testing/catch.h"
+#include "m3/wire.pb.h"
 
 namespace m3 {
 namespace {
@@ -157,6 +158,17 @@ TEST_CASE("net: limits nobody can work with are refused by name") {
   limits.max_frame_bytes = 0;
   limits.max_metadata_bytes = 70'000;
   CHECK(check_limits(limits).text() == "max_metadata_bytes is 70000, must be 512 to 65535");
+}
+
+TEST_CASE("net: of a stranger's goaway only the start of its text is kept") {
+  wire::Goaway message;
+  message.mutable_status()->set_code(static_cast<wire::Errc>(Errc::unavailable));
+  message.mutable_status()->set_text(std::string(200'000, 'x'));
+  message.mutable_status()->set_owner(std::string(200'000, 'y'));
+  auto goaway = decode_goaway(message.SerializeAsString());
+  REQUIRE(goaway);
+  CHECK(goaway->reason.text() == std::string(1024, 'x') + "… (200000 bytes)");
+  CHECK(goaway->reason.owner().size() <= 1024);
 }
 
 TEST_CASE("net: a goaway carries its whole reason") {
