@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // m3ctl: calls, lists and pings m3 apps, and makes new ones. `m3ctl help` explains it to users.
-#include <csignal>
+#include <poll.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -8,16 +10,30 @@
 #include "apps/m3ctl/commands.h"
 #include "apps/m3ctl/exit_code.h"
 #include "apps/m3ctl/print.h"
+#include "m3/app/process.h"
 #include "m3/obs/log.h"
 
 namespace {
 
 using m3ctl::Command;
 
+bool reader_is_gone() {
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
+/// Whether stdout took everything, or its reader has what it wanted: `m3ctl routes | head -1`.
+bool is_printed() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
+  if (reader_is_gone()) return true;
+  std::fputs("error: cannot write to stdout\n", stderr);
+  return false;
+}
+
 int report(const m3::Status& status, bool json) {
-  std::fflush(stdout);
+  const bool printed = is_printed();
   if (!status.is_ok() && !json) std::fputs(m3ctl::show_error(status).c_str(), stderr);
-  return m3ctl::exit_code(status.code());
+  return printed || !status.is_ok() ? m3ctl::exit_code(status.code()) : m3ctl::kGaveUp;
 }
 
 m3::Status wrong_words(const Command& command) {
@@ -40,10 +56,11 @@ int run(const Command& command, const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  m3::prepare_process();
   m3::log::set_level(m3::LogLevel::error);  // what matters is told as the command's outcome
   std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (arguments.empty()) return m3ctl::print_help("").is_ok() ? m3ctl::kFixTheCall : m3ctl::kGaveUp;
+  if (arguments.empty())
+    return m3ctl::print_help("").is_ok() && is_printed() ? m3ctl::kFixTheCall : m3ctl::kGaveUp;
   const std::string name = arguments[0];
   arguments.erase(arguments.begin());
   if (name == "--help" || name == "-h") return report(m3ctl::print_help(""), false);

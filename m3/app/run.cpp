@@ -9,6 +9,7 @@
 
 #include "m3/app/detail/app_impl.h"
 #include "m3/app/detail/signal_watch.h"
+#include "m3/app/process.h"
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
 
@@ -26,6 +27,14 @@ void tell(std::FILE* where, const std::string& text) {
   std::fflush(where);
 }
 
+/// What was asked for goes to stdout; the exit code says whether it arrived there.
+int answer(const std::string& text) {
+  tell(stdout, text);
+  if (std::ferror(stdout) == 0) return kOk;
+  tell(stderr, "cannot write to stdout");
+  return kFailed;
+}
+
 /// Last resort, when something does not let itself be stopped.
 void leave_at_once(const char* why) {
   log::error("{}: leaving at once", why);
@@ -36,16 +45,16 @@ void leave_at_once(const char* why) {
 }  // namespace
 
 int App::Impl::run(const std::vector<std::string>& words, const std::string& program) {
+  prepare_process();
   auto parsed = CommandLine::parse(words);
   if (!parsed.is_ok()) {
     tell(stderr, program + ": " + parsed.status().text());
     return kUsage;
   }
   const CommandLine line = *std::move(parsed);
-  if (line.mode == CommandLine::Mode::help) {
-    tell(stdout, command_line_help(std::filesystem::path(program).filename().string(), func));
-    return kOk;
-  }
+  if (line.mode == CommandLine::Mode::help)
+    return answer(command_line_help(std::filesystem::path(program).filename().string(), func));
+  if (line.mode == CommandLine::Mode::run) app_detail::catch_signals();
   embedding.config_file = line.config_file;
   if (!line.id.empty()) {
     auto given = AppId::parse(line.id);
@@ -72,8 +81,6 @@ int App::Impl::run(const std::vector<std::string>& words, const std::string& pro
     runtime->start();
     outcome = runtime->block_on(core(), [this](Ctx&) { return live(); }).status();
   }
-  std::signal(SIGTERM, SIG_IGN);  // it is over already
-  std::signal(SIGINT, SIG_IGN);
   if (rpc_detail::calls_left_behind > 0)
     leave_at_once("handlers that did not end still use what would be destroyed now");
   let_go();
@@ -84,10 +91,11 @@ int App::Impl::run(const std::vector<std::string>& words, const std::string& pro
 
 int App::Impl::inspect(const CommandLine& line) {
   using Mode = CommandLine::Mode;
-  if (line.mode == Mode::config_reference) return tell(stdout, reference()), kOk;
+  if (line.mode == Mode::config_reference) return answer(reference());
   if (line.mode == Mode::list_plugins) {
-    for (const auto& type : registry.types()) tell(stdout, type->title());
-    return kOk;
+    std::string titles;
+    for (const auto& type : registry.types()) titles += type->title() + "\n";
+    return answer(titles);
   }
   ErrorList errors;
   LoadedConfig loaded = load(errors);
@@ -98,8 +106,7 @@ int App::Impl::inspect(const CommandLine& line) {
     return kUsage;
   }
   const std::string name = line.config_file.empty() ? "the configuration" : line.config_file;
-  tell(stdout, line.mode == Mode::print_config ? print(loaded) : name + " is good");
-  return kOk;
+  return answer(line.mode == Mode::print_config ? print(loaded) : name + " is good");
 }
 
 Status App::Impl::watch_signals(std::optional<app_detail::SignalWatch>& watch) {

@@ -8,10 +8,17 @@
 
 namespace m3::app_detail {
 
-/// Hands the signals TERM, INT, HUP and USR1 of the process to a function on a core. They belong to
-/// the process: one watch at a time. Made and destroyed on that core.
+/// From now on the signals TERM, INT, HUP and USR1 do not end the process: they are counted and
+/// wait for a SignalWatch, so that one that arrives while the app is not up yet is not lost. A
+/// program may be started with them blocked; they are unblocked here, for the calling thread.
+/// Nothing is undone: at the end of run() a late signal changes nothing any more.
+void catch_signals() noexcept;
+
+/// Hands the signals that were caught to a function on a core, also those from before it was made.
+/// They belong to the process: one watch at a time. Made and destroyed on that core.
 class SignalWatch {
  public:
+  /// Throws std::system_error when there are too few descriptors.
   SignalWatch(Core& core, std::function<void(int signal)> on_signal);
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
