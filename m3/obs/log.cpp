@@ -27,7 +27,12 @@ constexpr std::chrono::seconds kFlushTime{1};
 std::atomic<obs_detail::LogWriter*> the_stderr{nullptr};
 
 /// A child process has no such thread, and its copy of the mutex may be held by a thread it lacks.
-void begin_anew_in_child() { the_stderr = new obs_detail::LogWriter(STDERR_FILENO); }
+/// The writer of its parent is never touched again; it stays reachable, so it is not a leak.
+void begin_anew_in_child() {
+  static obs_detail::LogWriter* of_parent = nullptr;
+  of_parent = the_stderr.exchange(new obs_detail::LogWriter(STDERR_FILENO));
+  (void)of_parent;
+}
 
 /// Lines of a program without App would be lost when it returns from main() at once.
 void flush_at_exit() { (void)the_stderr.load()->flush(kFlushTime); }

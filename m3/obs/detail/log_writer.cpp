@@ -106,9 +106,12 @@ void LogWriter::run() {
     batch.clear();
     batch.swap(queue_);
     in_hand_ = batch.size();
-    const std::uint64_t dropped = std::exchange(unreported_, 0);  // behind the lines of this batch
+    std::uint64_t dropped = std::exchange(unreported_, 0);  // behind the lines of this batch
     lock.unlock();
     write_batch(batch);
+    lock.lock();
+    if (queue_.empty()) dropped += std::exchange(unreported_, 0);
+    lock.unlock();
     const bool told = dropped == 0 || report(dropped);
     lock.lock();
     if (!told) unreported_ += dropped;
