@@ -14,18 +14,23 @@ Parameters parameters(const FileModel& file, const RpcModel& rpc) {
           m3 + (rpc.notify ? "NotifyRoute route" : "Route route")};
 }
 
+/// The Task refers to the client and the messages until it has ended: the compiler warns when one
+/// of them is a temporary that is gone by then.
 void emit_declarations(const FileModel& file, const RpcModel& rpc, Writer& out) {
   const std::string m3 = file.root + "m3::";
   const Parameters p = parameters(file, rpc);
+  const std::string kept = " M3_LIFETIMEBOUND";
+  const std::string req = p.req + kept;
   const std::string route = p.route + " = {}";
   out.line();
   out.comment(2, rpc.comment);
   if (rpc.notify) {
-    out.call(2, m3 + "Task<> " + rpc.method, {p.ctx, p.req, route}, ";");
+    out.call(2, m3 + "Task<> " + rpc.method, {p.ctx, req, route}, kept + ";");
     return;
   }
-  out.call(2, m3 + "Task<" + rpc.response.local + "> " + rpc.method, {p.ctx, p.req, route}, ";");
-  out.call(2, m3 + "Task<> " + rpc.method, {p.ctx, p.req, p.rsp, route}, ";");
+  out.call(2, m3 + "Task<" + rpc.response.local + "> " + rpc.method, {p.ctx, req, route},
+           kept + ";");
+  out.call(2, m3 + "Task<> " + rpc.method, {p.ctx, req, p.rsp + kept, route}, kept + ";");
 }
 
 void emit_calls(const FileModel& file, const ServiceModel& service, const RpcModel& rpc,

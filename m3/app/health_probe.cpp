@@ -22,10 +22,10 @@ Task<> HealthProbe::check(Ctx& ctx) {
   if (scope_.closing()) co_return Status(Errc::unavailable, "stopping");
   std::shared_ptr<Round> round = round_;
   if (!round) {
-    round = std::make_shared<Round>(ctx.core().now() + limit_);
+    round = std::make_shared<Round>(ctx.core().read_clock() + limit_);
     round_ = round;
     round->running.add();
-    scope_.spawn("health", run(round));
+    scope_.spawn("health", [this, round](Ctx& own) { return run(own, round); });
   }
   // A hook that ignores its cancellation is not waited for, and not asked again meanwhile.
   Ctx patient(ctx, Deadline(round->until + std::chrono::milliseconds(50)));
@@ -36,7 +36,7 @@ Task<> HealthProbe::check(Ctx& ctx) {
                    "health() does not end, " + format_duration(limit_) + " after it was asked to");
 }
 
-Task<> HealthProbe::run(std::shared_ptr<Round> round) {
+Task<> HealthProbe::run(Ctx& ctx, std::shared_ptr<Round> round) {
   struct Guard {
     ~Guard() {
       probe.round_.reset();
@@ -45,7 +45,7 @@ Task<> HealthProbe::run(std::shared_ptr<Round> round) {
     HealthProbe& probe;
     Round& round;
   } guard{*this, *round};
-  Ctx own(scope_.ctx(), Deadline(round->until));
+  Ctx own(ctx, Deadline(round->until));
   round->outcome = Status(Errc::internal, "health() threw an exception");
   Task<> asked = ask_(own);
   round->outcome = (co_await as_result(std::move(asked))).status();

@@ -26,7 +26,7 @@ class HealthProbe {
 
  private:
   struct Round;
-  Task<> run(std::shared_ptr<Round> round);
+  Task<> run(Ctx& ctx, std::shared_ptr<Round> round);
 
   const Ask ask_;
   const Duration limit_;

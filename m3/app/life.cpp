@@ -262,7 +262,7 @@ Task<> App::Impl::listen(Ctx& ctx) {
 }
 
 Task<> App::Impl::finish_calls(Ctx& ctx) {
-  Ctx soon(ctx, Deadline(ctx.core().now() + config.stop_timeout));
+  Ctx soon(ctx, Deadline(ctx.core().read_clock() + config.stop_timeout));
   Task<> drained = node->drain(soon);
   Status status = (co_await as_result(std::move(drained))).status();
   if (status) co_return ok;
@@ -274,7 +274,7 @@ Task<> App::Impl::finish_calls(Ctx& ctx) {
 
 /// Cancelled handlers end at once, unless they wait for something of their own: those are left.
 Task<> App::Impl::stop_node() {
-  Ctx soon(core(), Deadline(core().now() + kCancelledMayTake), static_cast<Host*>(&app));
+  Ctx soon(core(), Deadline(core().read_clock() + kCancelledMayTake), static_cast<Host*>(&app));
   co_await node->stop(soon);
   co_return ok;
 }

@@ -22,7 +22,7 @@ void Lifecycle::add(int stage, std::string name, Step start, Step stop) {
 Task<> Lifecycle::run(Ctx& ctx, const Entry& entry, const Step& step, const char* verb,
                       Duration limit) {
   if (!step) co_return ok;
-  Ctx own(ctx, Deadline(ctx.core().now() + limit));
+  Ctx own(ctx, Deadline(ctx.core().read_clock() + limit));
   const TimePoint began = ctx.core().now();
   Task<> work = step(own);
   Status status = (co_await as_result(std::move(work))).status();

@@ -180,7 +180,7 @@ void App::Impl::ask_to_stop() {
         co_return ok;
       }
     };
-    scope->spawn("impatience", Impatience::wait(scope->ctx()));
+    scope->spawn("impatience", &Impatience::wait);
   } else if (stops_asked > 2) {
     leave_at_once("asked to stop once more");
   }

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "m3/async/core.h"
+#include "m3/async/core_bound.h"
 #include "m3/async/task.h"
 
 namespace m3 {
@@ -51,7 +52,8 @@ struct AsioValue<One> {
 
 /// One Asio operation as a leaf op. It always ends through its handler, also when cancelled.
 template <class Initiation, class InitArgs, class... Args>
-class AsioOp : CancelNode, Runnable {
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] AsioOp : CancelNode,
+                                                                                  Runnable {
  public:
   using m3_leaf_op = void;
   using value_type = typename AsioValue<Args...>::type;
@@ -72,6 +74,10 @@ class AsioOp : CancelNode, Runnable {
   Status& error() noexcept { return error_; }
 
   bool start(Waiter& waiter) {
+    if (!may_use(ctx_.core())) {
+      error_ = wrong_core(ctx_);
+      return true;
+    }
     if (!ctx_.cancelled() && ctx_.deadline().passed(ctx_.core().now()))
       ctx_.cancel(CancelReason::deadline);
     if (ctx_.cancelled()) {
@@ -133,30 +139,24 @@ class AsioOp : CancelNode, Runnable {
 /// Runs a Task that Asio code awaits: owns it until it ended.
 template <class T, class Handler>
 struct AsioRun {
-  AsioRun(Core& core, Task<T> made, Handler given)
-      : home(core), task(std::move(made)), handler(std::move(given)) {}
+  AsioRun(Core& core, Handler given) : home(core), handler(std::move(given)) {}
   static void start(Core& core, Task<T> task, Handler handler) {
-    auto run = std::make_unique<AsioRun>(core, std::move(task), std::move(handler));
+    CoreBound(core).demand("core of m3::async_run");
+    auto* run = new AsioRun(core, std::move(handler));
     Turn turn(core);
-    auto frame = run->task.frame();
-    AsioRun* self = run.release();
-    if (start_root(frame, frame.promise(), &AsioRun::on_done, self)) on_done(self);
+    run->root.start(*run, std::move(task));
   }
-  static std::coroutine_handle<> on_done(void* arg) {
-    std::unique_ptr<AsioRun> self(static_cast<AsioRun*>(arg));
-    Result<T> result = self->task.frame().promise().take_result();
-    self->task = Task<T>();
-    auto executor =
-        boost::asio::get_associated_executor(self->handler, io_context(self->home).get_executor());
+  void ended(Result<T> outcome) {
+    const std::unique_ptr<AsioRun> self(this);
+    auto executor = boost::asio::get_associated_executor(handler, io_context(home).get_executor());
     boost::asio::post(executor,
-                      [handler = std::move(self->handler), result = std::move(result)]() mutable {
+                      [handler = std::move(handler), result = std::move(outcome)]() mutable {
                         std::move(handler)(std::move(result));
                       });
-    return std::noop_coroutine();
   }
   Core& home;
-  Task<T> task;
   Handler handler;
+  Root<T, AsioRun> root;
 };
 
 }  // namespace async_detail

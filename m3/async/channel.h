@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <cassert>
 #include <cstddef>
 #include <deque>
 #include <optional>
 #include <utility>
 
 #include "m3/async/core.h"
+#include "m3/async/core_bound.h"
 #include "m3/async/task.h"
 
 namespace m3 {
@@ -19,6 +19,7 @@ template <class Op>
 class OpQueue {
  public:
   bool empty() const noexcept { return head_ == nullptr; }
+  const Op* front() const noexcept { return head_; }
   void push(Op& op) noexcept {
     op.queue_prev_ = tail_;
     op.queue_next_ = nullptr;
@@ -44,7 +45,8 @@ class OpQueue {
 
 /// A bounded queue between coroutines of one core, first in first out. A full channel makes send()
 /// wait and try_send() fail with resource_exhausted: as asked. Must outlive its waiters: close() it
-/// and let them end first.
+/// and let them end first. Belongs to the first core that uses it: on another one its operations
+/// fail with failed_precondition, and what cannot fail ends the process.
 template <class T>
 class Channel {
  public:
@@ -52,7 +54,7 @@ class Channel {
   explicit Channel(std::size_t capacity) : capacity_(capacity ? capacity : 1) {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
-  ~Channel() { assert(senders_.empty() && receivers_.empty() && "a Channel died with waiters"); }
+  ~Channel() { async_detail::demand_no_waiters(senders_.empty() && receivers_.empty(), kWhat); }
 
   class SendOp;
   class ReceiveOp;
@@ -64,6 +66,7 @@ class Channel {
 
   /// resource_exhausted when full, cancelled when closed; the value is lost then.
   Status try_send(T value) {
+    if (!home_.here()) return home_.refusal(kWhat);
     if (closed_) return closed();
     if (ReceiveOp* receiver = receivers_.pop()) {
       receiver->deliver(std::move(value));
@@ -74,6 +77,7 @@ class Channel {
     return ok;
   }
   std::optional<T> try_receive() {
+    home_.demand(kWhat);
     if (values_.empty()) return std::nullopt;
     std::optional<T> value(std::move(values_.front()));
     values_.pop_front();
@@ -83,6 +87,7 @@ class Channel {
 
   /// No more sends; receivers get what is left, then cancelled.
   void close() {
+    home_.demand(kWhat);
     closed_ = true;
     while (SendOp* sender = senders_.pop()) sender->fail(closed());
     while (ReceiveOp* receiver = receivers_.pop()) receiver->fail(closed());
@@ -93,11 +98,13 @@ class Channel {
   bool is_closed() const noexcept { return closed_; }
 
  private:
+  static constexpr const char* kWhat = "Channel";
   static Status closed() { return Status(Errc::cancelled, "the channel is closed"); }
   void refill() {
     if (SendOp* sender = senders_.pop()) values_.push_back(sender->give());
   }
 
+  async_detail::CoreBound home_;
   std::size_t capacity_;
   bool closed_ = false;
   std::deque<T> values_;
@@ -106,7 +113,8 @@ class Channel {
 };
 
 template <class T>
-class Channel<T>::SendOp final : public async_detail::CtxOp {
+class [[nodiscard("co_await it: nothing is sent before it is awaited")]] Channel<T>::SendOp final
+    : public async_detail::CtxOp {
  public:
   using value_type = void;
   SendOp(Ctx& ctx, Channel& channel, T value)
@@ -115,7 +123,7 @@ class Channel<T>::SendOp final : public async_detail::CtxOp {
       : CtxOp(other.ctx()), channel_(other.channel_), value_(std::move(other.value_)) {}
 
   bool start(async_detail::Waiter& waiter) {
-    if (refused()) return true;
+    if (refused() || misplaced(channel_.home_, kWhat)) return true;
     if (channel_.closed_ || !channel_.receivers_.empty() ||
         channel_.values_.size() < channel_.capacity_) {
       error() = channel_.try_send(std::move(value_));
@@ -145,14 +153,16 @@ class Channel<T>::SendOp final : public async_detail::CtxOp {
 };
 
 template <class T>
-class Channel<T>::ReceiveOp final : public async_detail::CtxOp {
+class [[nodiscard(
+    "co_await it: nothing is received before it is awaited")]] Channel<T>::ReceiveOp final
+    : public async_detail::CtxOp {
  public:
   using value_type = T;
   ReceiveOp(Ctx& ctx, Channel& channel) : CtxOp(ctx), channel_(channel) {}
   ReceiveOp(ReceiveOp&& other) noexcept : CtxOp(other.ctx()), channel_(other.channel_) {}
 
   bool start(async_detail::Waiter& waiter) {
-    if (refused()) return true;
+    if (refused() || misplaced(channel_.home_, kWhat)) return true;
     value_ = channel_.try_receive();
     if (value_) return true;
     if (channel_.closed_) {

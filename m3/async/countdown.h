@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <cassert>
 #include <cstddef>
 #include <utility>
 
@@ -11,8 +10,9 @@
 
 namespace m3 {
 
-/// How many of something there are, and a way to wait until there are none. Core-local; outlives
-/// what it counts.
+/// How many of something there are, and a way to wait until there are none. Outlives what it
+/// counts. Belongs to the first core that uses it: on another one zero() fails with
+/// failed_precondition, and add() and done() end the process.
 class Countdown {
  public:
   class ZeroOp;
@@ -20,9 +20,12 @@ class Countdown {
   Countdown() = default;
   Countdown(const Countdown&) = delete;
   Countdown& operator=(const Countdown&) = delete;
-  ~Countdown() { assert(waiting_.empty() && "a Countdown died with a waiter"); }
+  ~Countdown() { async_detail::demand_no_waiters(waiting_.empty(), kWhat); }
 
-  void add() noexcept { ++count_; }
+  void add() noexcept {
+    home_.demand(kWhat);
+    ++count_;
+  }
   void done() noexcept;
   std::size_t count() const noexcept { return count_; }
 
@@ -30,18 +33,21 @@ class Countdown {
   ZeroOp zero(Ctx& ctx) noexcept;
 
  private:
+  static constexpr const char* kWhat = "Countdown";
+  async_detail::CoreBound home_;
   std::size_t count_ = 0;
   async_detail::OpQueue<ZeroOp> waiting_;
 };
 
-class Countdown::ZeroOp final : public async_detail::CtxOp {
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] Countdown::ZeroOp final
+    : public async_detail::CtxOp {
  public:
   using value_type = void;
   ZeroOp(Ctx& ctx, Countdown& countdown) noexcept : CtxOp(ctx), countdown_(countdown) {}
   ZeroOp(ZeroOp&& other) noexcept : CtxOp(other.ctx()), countdown_(other.countdown_) {}
 
   bool start(async_detail::Waiter& waiter) {
-    if (countdown_.count_ == 0 || refused()) return true;
+    if (misplaced(countdown_.home_, kWhat) || countdown_.count_ == 0 || refused()) return true;
     countdown_.waiting_.push(*this);
     suspend(waiter);
     return false;
@@ -58,6 +64,7 @@ class Countdown::ZeroOp final : public async_detail::CtxOp {
 };
 
 inline void Countdown::done() noexcept {
+  home_.demand(kWhat);
   if (--count_ > 0) return;
   while (ZeroOp* op = waiting_.pop()) op->finish();
 }

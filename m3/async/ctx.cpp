@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "m3/async/core.h"
+#include "m3/async/core_bound.h"
 #include "m3/base/trace_context.h"
 #include "m3/obs/log.h"
 
@@ -19,16 +20,18 @@ void CancelNode::unlink() noexcept {
 }
 
 Ctx::Ctx(Core& core, Deadline deadline, void* host) noexcept
-    : core_(&core), host_(host), deadline_(deadline) {
+    : Ctx(core, deadline, Facts{host, "", nullptr, {}}) {}
+
+Ctx::Ctx(Core& core, Deadline deadline, const Facts& facts) noexcept
+    : core_(&core), deadline_(deadline), facts_(facts) {
   waiting_.prev_ = waiting_.next_ = &waiting_;
 }
 
 Ctx::Ctx(Ctx& parent, Deadline deadline) noexcept
-    : Ctx(*parent.core_, parent.deadline_.sooner(deadline), parent.host_) {
+    : Ctx(*parent.core_, parent.deadline_.sooner(deadline), parent.facts_) {
   parent_ = &parent;
-  name_ = parent.name_;
-  incoming_ = parent.incoming_;
-  caller_ = parent.caller_;
+  // On a core that is not the parent's the operations of both are refused: nothing is linked.
+  if (!async_detail::may_use(*core_)) return;
   if (parent.cancelled())
     reason_ = parent.reason_;
   else
@@ -36,26 +39,40 @@ Ctx::Ctx(Ctx& parent, Deadline deadline) noexcept
 }
 
 Ctx::~Ctx() {
-  assert(waiting_.next_ == &waiting_ && "an operation outlives the context it waits under");
+  if (waiting_.next_ != &waiting_) [[unlikely]]
+    end_with_waiters();
   waiting_.prev_ = waiting_.next_ = nullptr;
+}
+
+void Ctx::demand_core() const noexcept {
+  if (!async_detail::may_use(*core_)) [[unlikely]]
+    async_detail::end_process(async_detail::wrong_core(*this).text());
+}
+
+void Ctx::end_with_waiters() const noexcept {
+  const std::string whose =
+      *facts_.name ? "the Ctx of \"" + std::string(facts_.name) + "\"" : "a Ctx without a name";
+  async_detail::end_process(
+      whose +
+      " was destroyed while operations wait under it, or under its children: await them before, or "
+      "give work that lasts longer a Ctx of its own, as scope.spawn(name, body) does");
 }
 
 void Ctx::reset(Core& core, Deadline deadline, void* host) noexcept {
   assert(waiting_.next_ == &waiting_);
   core_ = &core;
-  host_ = host;
   deadline_ = deadline;
   reason_ = CancelReason::none;
-  name_ = "";
-  incoming_ = nullptr;
-  caller_ = {};
+  facts_ = Facts{host, "", nullptr, {}};
   timer_.cancel();
   if (outgoing_) outgoing_.reset();
   if (reply_) reply_.reset();
   if (last_reply_) last_reply_.reset();
 }
 
-Nanos Ctx::remaining() const noexcept { return deadline_.remaining(core_->now()); }
+Nanos Ctx::remaining() const {
+  return deadline_.is_never() ? Nanos::max() : deadline_.remaining(core_->read_clock());
+}
 
 Status Ctx::status() const {
   switch (reason_) {
@@ -78,6 +95,7 @@ Status Ctx::status() const {
 }
 
 void Ctx::cancel(CancelReason reason) {
+  demand_core();
   if (cancelled() || reason == CancelReason::none) return;
   reason_ = reason;
   timer_.cancel();
@@ -113,19 +131,19 @@ void Ctx::on_parent_cancel(CancelNode& node) {
 }
 
 std::string_view Ctx::meta(std::string_view key) const {
-  const std::string* value = incoming_ ? incoming_->find(key) : nullptr;
+  const std::string* value = incoming() ? incoming()->find(key) : nullptr;
   return value ? std::string_view(*value) : std::string_view();
 }
 
 std::string_view Ctx::caller() const {
-  return incoming_ && !incoming_->source_app.empty() ? std::string_view(incoming_->source_app)
-                                                     : caller_;
+  return incoming() && !incoming()->source_app.empty() ? std::string_view(incoming()->source_app)
+                                                       : facts_.caller;
 }
 std::string_view Ctx::lane() const {
-  return incoming_ ? std::string_view(incoming_->lane) : std::string_view();
+  return incoming() ? std::string_view(incoming()->lane) : std::string_view();
 }
 std::string_view Ctx::traceparent() const {
-  return incoming_ ? std::string_view(incoming_->traceparent) : std::string_view();
+  return incoming() ? std::string_view(incoming()->traceparent) : std::string_view();
 }
 
 LogContext log_context(const Ctx& ctx) {
@@ -139,13 +157,18 @@ LogContext log_context(const Ctx& ctx) {
 }
 
 Status Ctx::set_outgoing_meta(std::string_view key, std::string value) {
+  if (!async_detail::may_use(*core_)) return async_detail::wrong_core(*this);
   if (!outgoing_) outgoing_ = std::make_unique<Metadata>();
   return outgoing_->set(key, std::move(value));
 }
 
-void Ctx::clear_outgoing_meta() noexcept { outgoing_.reset(); }
+void Ctx::clear_outgoing_meta() noexcept {
+  demand_core();
+  outgoing_.reset();
+}
 
 Status Ctx::set_reply_meta(std::string_view key, std::string value) {
+  if (!async_detail::may_use(*core_)) return async_detail::wrong_core(*this);
   if (!reply_) reply_ = std::make_unique<Metadata>();
   return reply_->set(key, std::move(value));
 }
@@ -164,11 +187,26 @@ namespace async_detail {
 CtxOp::CtxOp(Ctx& ctx) noexcept
     : CancelNode(&CtxOp::on_cancel), Runnable(&CtxOp::on_ready), ctx_(ctx) {}
 
+bool CtxOp::misplaced() {
+  if (may_use(ctx_.core())) [[likely]]
+    return false;
+  error_ = wrong_core(ctx_);
+  return true;
+}
+
 bool CtxOp::refused() {
+  if (misplaced()) return true;
   if (!ctx_.cancelled() && ctx_.deadline().passed(ctx_.core().now()))
     ctx_.cancel(CancelReason::deadline);
   if (!ctx_.cancelled()) return false;
   error_ = cancel_status();
+  return true;
+}
+
+bool CtxOp::misplaced(CoreBound& object, const char* what) {
+  if (object.here()) [[likely]]
+    return false;
+  error_ = object.refusal(what);
   return true;
 }
 

@@ -55,23 +55,39 @@ class CancelNode {
 
 /// What travels with a piece of work: its deadline, its cancellation, and, for a call, who asked
 /// and the metadata. Belongs to whoever runs the work (the dispatcher, a Scope); handlers get a
-/// reference that is good until their Task has ended. Core-local.
+/// reference that is good until their Task has ended: work that outlives it takes its own
+/// (Scope::spawn). A Ctx that is destroyed while operations wait under it ends the process.
+///
+/// Core-local. On another core its operations fail with failed_precondition, and cancel() ends the
+/// process.
 class Ctx {
  public:
+  /// What a context tells of the call it works for. Whatever goes on with the call has the same,
+  /// on this core (a child) or another (run_on).
+  struct Facts {
+    void* host = nullptr;                ///< the app; m3::call finds its way through it
+    const char* name = "";               ///< static text
+    const Metadata* incoming = nullptr;  ///< stays as it is while a context refers to it
+    std::string_view caller;             ///< when `incoming` does not name one
+  };
+
   /// A root. `host` is the app it runs in (m3::call finds its way through it); may be null.
   explicit Ctx(Core& core, Deadline deadline = Deadline::never(), void* host = nullptr) noexcept;
-  /// Cancelled with `parent`, and at `deadline` if that is sooner; sees the parent's call facts.
+  /// For the call that `facts` are of, which must outlive it.
+  Ctx(Core& core, Deadline deadline, const Facts& facts) noexcept;
+  /// Cancelled with `parent`, and at `deadline` if that is sooner; has the parent's facts.
   Ctx(Ctx& parent, Deadline deadline) noexcept;
   Ctx(const Ctx&) = delete;
   Ctx& operator=(const Ctx&) = delete;
   ~Ctx();
 
   Core& core() const noexcept { return *core_; }
-  void* host() const noexcept { return host_; }
+  void* host() const noexcept { return facts_.host; }
+  const Facts& facts() const noexcept { return facts_; }
 
   Deadline deadline() const noexcept { return deadline_; }
-  /// Time left, Nanos::max() when there is no deadline.
-  Nanos remaining() const noexcept;
+  /// Time left by the clock, Nanos::max() when there is no deadline.
+  Nanos remaining() const;
 
   bool cancelled() const noexcept { return reason_ != CancelReason::none; }
   CancelReason reason() const noexcept { return reason_; }
@@ -88,7 +104,7 @@ class Ctx {
   /// W3C traceparent of the request; "" when absent.
   std::string_view traceparent() const;
   /// All that came with the request; null when nothing did.
-  const Metadata* incoming() const noexcept { return incoming_; }
+  const Metadata* incoming() const noexcept { return facts_.incoming; }
 
   /// Metadata of the calls made with this context from now on. Nothing travels on by itself.
   /// invalid_argument when the key is not one (is_metadata_key).
@@ -106,13 +122,13 @@ class Ctx {
   bool in_use() const noexcept { return waiting_.next_ != &waiting_; }
 
   /// Static text that names this work for the stall watchdog and the log.
-  const char* name() const noexcept { return name_; }
-  void set_name(const char* name) noexcept { name_ = name; }
+  const char* name() const noexcept { return facts_.name; }
+  void set_name(const char* name) noexcept { facts_.name = name; }
 
   /// For those who run calls.
-  void set_incoming(const Metadata* metadata) noexcept { incoming_ = metadata; }
+  void set_incoming(const Metadata* metadata) noexcept { facts_.incoming = metadata; }
   /// Who calls when the metadata does not say; stays valid as long as the context.
-  void set_caller(std::string_view app_id) noexcept { caller_ = app_id; }
+  void set_caller(std::string_view app_id) noexcept { facts_.caller = app_id; }
   void set_last_reply(const Metadata* metadata);
   void add(async_detail::CancelNode& node);
   /// Starts the deadline's timer; waiting operations do so when they suspend.
@@ -121,6 +137,8 @@ class Ctx {
   void reset(Core& core, Deadline deadline, void* host) noexcept;
 
  private:
+  void demand_core() const noexcept;
+  [[noreturn]] void end_with_waiters() const noexcept;
   static void on_timer(async_detail::TimerNode& node);
   static void on_parent_cancel(async_detail::CancelNode& node);
 
@@ -134,13 +152,10 @@ class Ctx {
   };
 
   Core* core_;
-  void* host_;
   Ctx* parent_ = nullptr;
   Deadline deadline_;
   CancelReason reason_ = CancelReason::none;
-  const char* name_ = "";
-  const Metadata* incoming_ = nullptr;
-  std::string_view caller_;
+  Facts facts_;
   std::unique_ptr<Metadata> outgoing_;
   std::unique_ptr<Metadata> reply_;
   std::unique_ptr<Metadata> last_reply_;
@@ -164,6 +179,8 @@ struct Runnable {
   Runnable* next = nullptr;
 };
 
+class CoreBound;
+
 /// Base of leaf ops that end early when their Ctx is cancelled or its deadline passes.
 /// Derived classes call suspend() when they really wait, finish() or finish(error) when done, and
 /// implement detach(): forget me, I am being cancelled. The coroutine is resumed by the ready
@@ -181,8 +198,13 @@ class CtxOp : CancelNode, Runnable {
   virtual ~CtxOp() = default;
 
   Ctx& ctx() const noexcept { return ctx_; }
-  /// True: the context is already cancelled; error() says so and start() must return true.
+  /// True: the context is over, or belongs to another core; error() says so and start() must return
+  /// true. The first question of every start().
   bool refused();
+  /// True: the context belongs to another core; likewise.
+  bool misplaced();
+  /// True: what the op waits for (`what` names its type) belongs to another core; likewise.
+  bool misplaced(CoreBound& object, const char* what);
   void suspend(Waiter& waiter);
   bool suspended() const noexcept { return waiter_ != nullptr; }
   /// From anywhere on this core, once: the coroutine is resumed when the ready queue runs.

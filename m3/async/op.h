@@ -47,7 +47,7 @@ class Waiter {
 
 /// co_await op. `Op` is what the expression gave: an rvalue stays alive in the caller's frame.
 template <class Op>
-class [[nodiscard]] OpAwaiter : Waiter {
+class [[nodiscard("co_await it")]] OpAwaiter : Waiter {
  public:
   using Bare = std::remove_reference_t<Op>;
   explicit OpAwaiter(Bare& op) noexcept : Waiter(&OpAwaiter::done), op_(op) {}
@@ -81,7 +81,7 @@ class [[nodiscard]] OpAwaiter : Waiter {
 
 /// co_await as_result(op).
 template <class Op>
-class [[nodiscard]] OpLook : Waiter {
+class [[nodiscard("co_await it: as_result does nothing before it is awaited")]] OpLook : Waiter {
  public:
   using T = typename Op::value_type;
   explicit OpLook(Op&& op) noexcept : Waiter(&OpLook::done), op_(std::move(op)) {}

@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 
+#include "m3/async/core_bound.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
@@ -71,6 +72,7 @@ struct Runtime::Helpers {
   }
   void work() {
     pthread_setname_np(pthread_self(), "m3-helper");
+    async_detail::on_helper_thread = true;
     std::unique_lock lock(mutex);
     for (;;) {
       ++idle;
@@ -158,6 +160,7 @@ Runtime::Runtime(RuntimeConfig config, const Clock& clock)
 Runtime::~Runtime() { stop(); }
 
 void Runtime::start() {
+  running_ = true;
   const std::vector<int> cpus = usable_cpus();
   for (auto& core : cores_) {
     threads_.emplace_back([this, &core = *core, cpus] {
@@ -171,11 +174,23 @@ void Runtime::start() {
 }
 
 void Runtime::stop() {
+  running_ = false;
   watchdog_.reset();
   helpers_->stop();  // their last results still reach the cores' inboxes
   for (auto& core : cores_) core->stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+}
+
+Status Runtime::can_block() const {
+  if (Core::try_current())
+    return Status(Errc::failed_precondition,
+                  "block_on was called on a core, which would wait for itself: in a coroutine use "
+                  "co_await m3::run_on(ctx, core, body)");
+  if (!running_)
+    return Status(Errc::failed_precondition,
+                  "block_on was called while the runtime does not run: call start() before it");
+  return ok;
 }
 
 bool Runtime::submit_blocking(std::function<void()> job) {

@@ -52,16 +52,20 @@ class Runtime {
   /// Queues `job` for a helper thread. False: too many wait already, it is dropped.
   [[nodiscard]] bool submit_blocking(std::function<void()> job);
 
-  /// From a thread that is no core: runs body(Ctx&) on a core and waits for the outcome.
+  /// From a thread that is not a core: runs body(Ctx&) on a core and waits for the outcome. On a
+  /// core it would wait for itself, and before start() for ever: failed_precondition then.
   template <class Body>
   auto block_on(Core& core, Body body)
       -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type>;
 
  private:
+  Status can_block() const;
+
   struct Helpers;
   struct Watchdog;
 
   RuntimeConfig config_;
+  std::atomic<bool> running_{false};
   std::vector<std::unique_ptr<Core>> cores_;
   std::vector<std::thread> threads_;
   std::unique_ptr<Helpers> helpers_;
@@ -73,9 +77,9 @@ namespace async_detail {
 /// A task that runs on another core for someone who waits. Both messages and the cancel message
 /// live in it, so it stays until the last of them came back.
 template <class Body>
-class RemoteOp final : public CtxOp {
-  using TaskType = std::invoke_result_t<Body&, Ctx&>;
-  using T = typename TaskType::value_type;
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] RemoteOp final
+    : public CtxOp {
+  using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
 
  public:
   using value_type = T;
@@ -86,9 +90,7 @@ class RemoteOp final : public CtxOp {
 
   bool start(Waiter& waiter) {
     if (refused()) return true;
-    deadline_ = ctx().deadline();
-    host_ = ctx().host();
-    name_ = ctx().name();
+    facts_ = ctx().facts();
     suspend(waiter);
     target_.post(start_);
     return false;
@@ -112,20 +114,15 @@ class RemoteOp final : public CtxOp {
 
   // On the target core.
   void begin() {
-    remote_.emplace(target_, deadline_, host_);
-    remote_->set_name(name_);
-    target_.set_task_name(name_);
-    task_ = task_of([this] { return body_(*remote_); });
-    auto frame = task_.frame();
-    if (start_root(frame, frame.promise(), &RemoteOp::on_done, this)) on_done(this);
+    // The context at home waits for this side to end, so what the facts refer to stays.
+    remote_.emplace(target_, ctx().deadline(), facts_);
+    target_.set_task_name(remote_->name());
+    root_.start(*this, task_of([this] { return body_(*remote_); }));
   }
-  static std::coroutine_handle<> on_done(void* arg) {
-    auto* self = static_cast<RemoteOp*>(arg);
-    self->result_.emplace(self->task_.frame().promise().take_result());
-    self->task_ = TaskType();
-    self->remote_.reset();
-    self->ctx().core().post(self->done_);
-    return std::noop_coroutine();
+  void ended(Result<T> result) {
+    result_.emplace(std::move(result));
+    remote_.reset();
+    ctx().core().post(done_);
   }
   void cancel_there() {
     if (remote_) remote_->cancel(reason_);
@@ -159,9 +156,7 @@ class RemoteOp final : public CtxOp {
 
   Core& target_;
   Body body_;
-  Deadline deadline_;
-  void* host_ = nullptr;
-  const char* name_ = "";
+  Ctx::Facts facts_;
   CancelReason reason_ = CancelReason::none;
   Message start_{*this, &RemoteOp::begin};
   Message done_{*this, &RemoteOp::came_back};
@@ -169,14 +164,16 @@ class RemoteOp final : public CtxOp {
   Message cancel_back_{*this, &RemoteOp::cancel_came_back};
   bool home_done_ = false;       // caller's core
   bool cancel_pending_ = false;  // caller's core
-  TaskType task_;
   std::optional<Ctx> remote_;
+  friend class Root<T, RemoteOp>;
+  Root<T, RemoteOp> root_;
   std::optional<Result<T>> result_;
 };
 
 /// A function on a helper thread. The record is shared: a cancelled caller leaves it behind.
 template <class F>
-class BlockingOp final : public CtxOp {
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] BlockingOp final
+    : public CtxOp {
   using R = std::invoke_result_t<F&>;
   static constexpr bool kFallible = requires(R r) {
     typename R::value_type;
@@ -280,7 +277,8 @@ class BlockingOp final : public CtxOp {
 }  // namespace async_detail
 
 /// Runs body(Ctx&) on another core of the same Runtime and waits for its outcome. The other side
-/// gets a context of its own with this one's deadline; cancelling this one cancels it there.
+/// gets a context of its own with this one's deadline and call facts (caller, metadata, trace,
+/// name); cancelling this one cancels it there.
 ///   `int n = co_await m3::run_on(ctx, runtime.core(1), [](m3::Ctx& there) { return count(there);
 ///   });`
 template <class Body>
@@ -300,8 +298,8 @@ async_detail::BlockingOp<F> run_blocking(Ctx& ctx, Runtime& runtime, F fn) {
 template <class Body>
 auto Runtime::block_on(Core& core, Body body)
     -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type> {
-  using TaskType = std::invoke_result_t<Body&, Ctx&>;
-  using T = typename TaskType::value_type;
+  using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
+  if (Status usable = can_block(); !usable) return usable;
   struct Job final : async_detail::Runnable {
     Job(Core& home, Body made)
         : Runnable([](Runnable& r) { static_cast<Job&>(r).begin(); }),
@@ -309,24 +307,18 @@ auto Runtime::block_on(Core& core, Body body)
           body(std::move(made)) {}
     void begin() {
       ctx.emplace(core);
-      task = async_detail::task_of([this] { return body(*ctx); });
-      auto frame = task.frame();
-      if (async_detail::start_root(frame, frame.promise(), &Job::on_done, this)) on_done(this);
+      root.start(*this, async_detail::task_of([this] { return body(*ctx); }));
     }
-    static std::coroutine_handle<> on_done(void* arg) {
-      auto* self = static_cast<Job*>(arg);
-      Result<T> outcome = self->task.frame().promise().take_result();
-      self->task = TaskType();
-      self->ctx.reset();
-      std::lock_guard lock(self->mutex);
-      self->result.emplace(std::move(outcome));
-      self->changed.notify_one();  // under the lock: *self goes as soon as the waiter has it
-      return std::noop_coroutine();
+    void ended(Result<T> outcome) {
+      ctx.reset();
+      std::lock_guard lock(mutex);
+      result.emplace(std::move(outcome));
+      changed.notify_one();  // under the lock: *this goes as soon as the waiter has it
     }
     Core& core;
     Body body;
-    TaskType task;
     std::optional<Ctx> ctx;
+    async_detail::Root<T, Job> root;
     std::mutex mutex;
     std::condition_variable changed;
     std::optional<Result<T>> result;

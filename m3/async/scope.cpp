@@ -1,49 +1,40 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/async/scope.h"
 
-#include <cassert>
 #include <memory>
+#include <string>
 
 #include "m3/obs/log.h"
 
 namespace m3 {
 
-struct Scope::Job : async_detail::Pooled {
-  Job(Scope& owner, const char* job_name, Task<> made)
-      : scope(owner), name(job_name), task(std::move(made)) {}
-
-  static std::coroutine_handle<> on_done(void* arg) {
-    std::unique_ptr<Job> self(static_cast<Job*>(arg));
-    Status status = self->task.frame().promise().take_result().status();
-    self->task = Task<>();
-    self->scope.ended(*self, std::move(status));
-    return std::noop_coroutine();
-  }
-
-  Scope& scope;
-  const char* name;
-  Task<> task;
-};
-
-Scope::~Scope() { assert(jobs_.count() == 0 && "a Scope died before close()"); }
-
-void Scope::spawn(const char* name, Task<> task) {
-  if (closing_ || !task.valid()) return;
-  auto job = std::make_unique<Job>(*this, name, std::move(task));
-  jobs_.add();
-  ctx_.core().set_task_name(name);
-  auto frame = job->task.frame();
-  Job* self = job.release();
-  if (async_detail::start_root(frame, frame.promise(), &Job::on_done, self)) Job::on_done(self);
+void Scope::Job::ended(Result<void> result) {
+  const std::unique_ptr<Job> self(this);
+  Scope& owner = scope;
+  const Status status = std::move(result).status();
+  if (!status.is_ok() && !(owner.closing_ && owner.ctx_.cancelled()))
+    log::warn_limited("task \"{}\" failed: {}", ctx.name(), status.to_string());
+  owner.running_.remove(*this);
+  owner.jobs_.done();
 }
 
-void Scope::ended(Job& job, Status status) {
-  if (!status.is_ok() && !(closing_ && ctx_.cancelled()))
-    log::warn_limited("task \"{}\" failed: {}", job.name, status.to_string());
-  jobs_.done();
+Scope::~Scope() {
+  if (running_.empty()) [[likely]]
+    return;
+  async_detail::end_process("a Scope was destroyed with " + std::to_string(size()) +
+                            " tasks in it, the first is \"" + running_.front()->ctx.name() +
+                            "\": co_await scope.close(ctx) before");
+}
+
+void Scope::run(Job& job, Task<> task) {
+  jobs_.add();
+  running_.push(job);
+  ctx_.core().set_task_name(job.ctx.name());
+  job.root.start(job, std::move(task));
 }
 
 Task<> Scope::close(Ctx& ctx) {
+  if (!home_.here()) co_return home_.refusal(kWhat);
   closing_ = true;
   ctx_.cancel(CancelReason::shutdown);
   co_await jobs_.zero(ctx);
@@ -51,6 +42,7 @@ Task<> Scope::close(Ctx& ctx) {
 }
 
 Task<> Scope::drain(Ctx& ctx) {
+  if (!home_.here()) co_return home_.refusal(kWhat);
   co_await jobs_.zero(ctx);
   co_return ok;
 }

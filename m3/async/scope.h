@@ -2,30 +2,39 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
 
 #include "m3/async/core.h"
+#include "m3/async/core_bound.h"
 #include "m3/async/countdown.h"
 #include "m3/async/task.h"
 
 namespace m3 {
 
 /// Owns work that outlives a statement. Core-local; the last field of its class, so it dies first.
-/// The owner awaits close() before it is destroyed: a Scope that dies with work in it is a bug
-/// (asserted). A task that fails is logged with its name, unless the Scope is closing.
+/// The owner awaits close() before it is destroyed: a Scope that is destroyed with work in it ends
+/// the process. A task that fails is logged with its name, unless the Scope is closing.
 class Scope {
  public:
-  explicit Scope(Core& core, void* host = nullptr) noexcept : ctx_(core, Deadline::never(), host) {}
+  explicit Scope(Core& core, void* host = nullptr) noexcept
+      : home_(core), ctx_(core, Deadline::never(), host) {}
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
   ~Scope();
 
-  /// What spawned tasks run under: no deadline, cancelled (shutdown) by close().
+  /// The parent of what spawned tasks run under: no deadline, cancelled (shutdown) by close().
   Ctx& ctx() noexcept { return ctx_; }
   Core& core() noexcept { return ctx_.core(); }
 
-  /// Starts the task now, until its first suspension. `name` is static text.
-  /// After close() the task is dropped without running.
-  void spawn(const char* name, Task<> task);
+  /// Starts `body(Ctx&)`, which returns a Task<>, now, until its first suspension. The Ctx is its
+  /// own, a child of ctx() with that name; `body` is kept until the Task has ended, so it may be a
+  /// coroutine lambda with captures. `name` is static text.
+  ///   `scope_.spawn("beat", [this](Ctx& ctx) { return beat(ctx); });`
+  /// After close() the body is dropped without running.
+  template <class Body>
+  void spawn(const char* name, Body body);
 
   /// Refuses new work, cancels what runs, and waits for it to end.
   Task<> close(Ctx& ctx);
@@ -37,11 +46,61 @@ class Scope {
 
  private:
   struct Job;
-  void ended(Job& job, Status status);
+  template <class Body>
+  struct BodyJob;
 
+  static constexpr const char* kWhat = "Scope";
+  void run(Job& job, Task<> task);
+
+  async_detail::CoreBound home_;
   Ctx ctx_;
   bool closing_ = false;
   Countdown jobs_;
+  async_detail::OpQueue<Job> running_;
 };
+
+/// One task and all that it runs on.
+struct Scope::Job : async_detail::Pooled {
+  Job(Scope& owner, const char* name) noexcept : scope(owner), ctx(owner.ctx_, Deadline::never()) {
+    ctx.set_name(name);
+  }
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  virtual ~Job() = default;
+  /// The frames are destroyed; so are the body and *this.
+  void ended(Result<void> result);
+
+  Scope& scope;
+  Ctx ctx;
+  async_detail::Root<void, Job> root;
+  Job* queue_prev_ = nullptr;
+  Job* queue_next_ = nullptr;
+};
+
+template <class Body>
+struct Scope::BodyJob final : Job {
+  BodyJob(Scope& owner, const char* name, Body&& made) : Job(owner, name), body(std::move(made)) {}
+  Body body;
+};
+
+template <class Body>
+void Scope::spawn(const char* name, Body body) {
+  if constexpr (async_detail::kIsTask<Body>) {
+    static_assert(
+        !async_detail::kIsTask<Body>,
+        "spawn takes what makes the Task, not the Task: the Ctx of this call ends with it, "
+        "and the work gets its own: scope.spawn(\"name\", [this](m3::Ctx& ctx) { return "
+        "work(ctx); })");
+  } else if constexpr (!std::is_invocable_r_v<Task<>, Body&, Ctx&>) {
+    static_assert(std::is_invocable_r_v<Task<>, Body&, Ctx&>,
+                  "spawn takes a body that is called with a Ctx& and returns a Task<>: "
+                  "scope.spawn(\"name\", [this](m3::Ctx& ctx) { return work(ctx); })");
+  } else {
+    home_.demand(kWhat);
+    if (closing_) return;
+    auto* job = new BodyJob<Body>(*this, name, std::move(body));
+    run(*job, async_detail::task_of([job] { return job->body(job->ctx); }));
+  }
+}
 
 }  // namespace m3

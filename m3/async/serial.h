@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <cassert>
 #include <cstddef>
 #include <utility>
 
@@ -11,13 +10,14 @@ namespace m3 {
 
 /// One at a time, in order of arrival: a mutex for coroutines of one core.
 ///   `auto turn = co_await serial.enter(ctx);`   until `turn` goes
-/// Outlives its turns.
+/// Outlives its turns. Belongs to the first core that uses it: on another one enter() fails with
+/// failed_precondition, and giving the right back ends the process.
 class Serial {
  public:
   class EnterOp;
 
   /// The right to run. Moves; gives the right back when it goes.
-  class [[nodiscard]] Hold {
+  class [[nodiscard("keep it: the turn ends with it")]] Hold {
    public:
     Hold() noexcept = default;
     Hold(Hold&& other) noexcept : serial_(std::exchange(other.serial_, nullptr)) {}
@@ -45,29 +45,32 @@ class Serial {
   explicit Serial(std::size_t limit = SIZE_MAX) noexcept : limit_(limit) {}
   Serial(const Serial&) = delete;
   Serial& operator=(const Serial&) = delete;
-  ~Serial() { assert(!busy_ && waiting_.empty() && "a Serial died in use"); }
+  ~Serial() { async_detail::demand_no_waiters(!busy_ && waiting_.empty(), kWhat); }
 
   EnterOp enter(Ctx& ctx);
   bool busy() const noexcept { return busy_; }
   std::size_t waiting() const noexcept { return count_; }
 
  private:
+  static constexpr const char* kWhat = "Serial";
   void next() noexcept;
 
+  async_detail::CoreBound home_;
   std::size_t limit_;
   std::size_t count_ = 0;
   bool busy_ = false;
   async_detail::OpQueue<EnterOp> waiting_;
 };
 
-class Serial::EnterOp final : public async_detail::CtxOp {
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] Serial::EnterOp final
+    : public async_detail::CtxOp {
  public:
   using value_type = Hold;
   EnterOp(Ctx& ctx, Serial& serial) noexcept : CtxOp(ctx), serial_(serial) {}
   EnterOp(EnterOp&& other) noexcept : CtxOp(other.ctx()), serial_(other.serial_) {}
 
   bool start(async_detail::Waiter& waiter) {
-    if (refused()) return true;
+    if (refused() || misplaced(serial_.home_, kWhat)) return true;
     if (!serial_.busy_) {
       serial_.busy_ = true;
       hold_ = Hold(serial_);
@@ -105,6 +108,7 @@ class Serial::EnterOp final : public async_detail::CtxOp {
 inline Serial::EnterOp Serial::enter(Ctx& ctx) { return EnterOp(ctx, *this); }
 
 inline void Serial::next() noexcept {
+  home_.demand(kWhat);
   if (EnterOp* op = waiting_.pop()) {
     --count_;
     op->grant();  // stays busy: the right moves on

@@ -31,6 +31,15 @@ class TaskLook;
 template <class Op>
 class OpAwaiter;
 
+template <class T>
+inline constexpr bool kIsTask = false;
+template <class T>
+inline constexpr bool kIsTask<Task<T>> = true;
+template <class T>
+inline constexpr bool kIsResult = false;
+template <class T>
+inline constexpr bool kIsResult<Result<T>> = true;
+
 /// A leaf operation (timer, channel, call, socket): see op.h.
 template <class Op>
 concept LeafOp = requires { typename std::remove_cvref_t<Op>::m3_leaf_op; };
@@ -44,7 +53,13 @@ concept LeafOp = requires { typename std::remove_cvref_t<Op>::m3_leaf_op; };
 /// In a coroutine: `co_return value;`, `co_return m3::ok;` (Task<>), `co_return Status(…)`.
 /// A Task that never ran is destroyed without running.
 template <class T = void>
-class [[nodiscard]] Task {
+class [[nodiscard("co_await it: a Task does nothing before it is awaited"),
+        gnu::warn_unused]] Task {
+  static_assert(!std::is_same_v<T, Status>,
+                "a Task fails with a Status by itself: write Task<>, and co_return the Status");
+  static_assert(!async_detail::kIsResult<T>,
+                "a Task fails with a Status by itself: write Task<T> instead of Task<Result<T>>");
+
  public:
   using value_type = T;
   using promise_type = async_detail::Promise<T>;
@@ -91,6 +106,12 @@ struct PromiseCommon : PromiseBase {
   TaskAwaiter<U> await_transform(Task<U>&& task) noexcept {
     return std::move(task).operator co_await();
   }
+  template <class U>
+  TaskAwaiter<U> await_transform(Task<U>& task) noexcept {
+    static_assert(!std::is_same_v<Task<U>, Task<U>>,
+                  "a Task is awaited once: write co_await f(ctx), or co_await std::move(task)");
+    return std::move(task).operator co_await();
+  }
   template <LeafOp Op>
   OpAwaiter<Op> await_transform(Op&& op) noexcept {
     return OpAwaiter<Op>(op);
@@ -122,7 +143,14 @@ struct Promise final : PromiseCommon<T> {
   template <class U = T>
   void return_value(U&& result) {
     using Given = std::remove_cvref_t<U>;
-    if constexpr (std::same_as<Given, Status> && !std::same_as<T, Status>) {
+    static_assert(
+        !std::is_same_v<Given, Ok>,
+        "co_return m3::ok ends a Task<>: this Task<T> needs a T, or a Status that says why "
+        "there is none");
+    static_assert(std::is_same_v<Given, Ok> || std::is_same_v<Given, Status> ||
+                      std::is_same_v<Given, Result<T>> || std::is_constructible_v<T, U>,
+                  "co_return needs a T, a Result<T>, or a Status that says why there is no T");
+    if constexpr (std::same_as<Given, Status>) {
       if (this->take_status(std::forward<U>(result)))
         this->fail(Status(Errc::internal, "co_return of an OK status where a value was due"));
     } else if constexpr (std::same_as<Given, Result<T>>) {
@@ -152,6 +180,12 @@ struct Promise<void> final : PromiseCommon<void> {
   void return_value(Status status) noexcept { take_status(std::move(status)); }
   void return_value(Ok) noexcept { returned = true; }
   void return_value(Result<void> result) noexcept { take_status(std::move(result).status()); }
+  template <class U>
+    requires(!std::is_convertible_v<U, Status> && !std::is_convertible_v<U, Result<void>>)
+  void return_value(U&&) noexcept {
+    static_assert(std::is_void_v<U>,
+                  "a Task<> has no value: end it with co_return m3::ok, or with a Status");
+  }
   void take() const noexcept {}
   Result<void> take_result() {
     if (failed) return Result<void>(std::move(error));
@@ -161,7 +195,7 @@ struct Promise<void> final : PromiseCommon<void> {
 
 /// co_await task.
 template <class T>
-class [[nodiscard]] TaskAwaiter {
+class [[nodiscard("co_await it")]] TaskAwaiter {
  public:
   using Handle = typename Task<T>::Handle;
   explicit TaskAwaiter(Handle child) noexcept : child_(child) {}
@@ -201,7 +235,7 @@ class [[nodiscard]] TaskAwaiter {
 
 /// co_await as_result(task).
 template <class T>
-class [[nodiscard]] TaskLook {
+class [[nodiscard("co_await it: as_result does nothing before it is awaited")]] TaskLook {
  public:
   explicit TaskLook(Task<T> task) noexcept : task_(std::move(task)) {}
   bool await_ready() const noexcept { return false; }
@@ -235,10 +269,45 @@ class [[nodiscard]] TaskLook {
   std::optional<Result<T>> result_;
 };
 
+/// Runs a Task that no coroutine awaits, and hands the outcome to its owner, which has a function
+/// `void ended(Result<T>)`. Core-local.
+template <class T, class Owner>
+class Root {
+ public:
+  Root() noexcept = default;
+  Root(const Root&) = delete;
+  Root& operator=(const Root&) = delete;
+
+  /// Runs the task until its first suspension. owner.ended() is called once, when it has ended and
+  /// its frames are destroyed: before this returns, or later from the core's loop. It may destroy
+  /// the owner, and with it this.
+  void start(Owner& owner, Task<T> task);
+
+ private:
+  static std::coroutine_handle<> on_done(void* arg) {
+    auto* self = static_cast<Root*>(arg);
+    Result<T> result = self->task_.frame().promise().take_result();
+    self->task_ = Task<T>();
+    self->owner_->ended(std::move(result));
+    return std::noop_coroutine();
+  }
+
+  Owner* owner_ = nullptr;
+  Task<T> task_;
+};
+
 /// A Task that fails with `status`.
 template <class T>
 Task<T> failed_task(Status status) {
   co_return status;
+}
+
+template <class T, class Owner>
+void Root<T, Owner>::start(Owner& owner, Task<T> task) {
+  owner_ = &owner;
+  task_ = task.valid() ? std::move(task) : failed_task<T>(empty_task_status());
+  auto frame = task_.frame();
+  if (start_root(frame, frame.promise(), &Root::on_done, this)) on_done(this);
 }
 
 /// The Task that body() gives, for those who are no coroutine and must not be left by its
@@ -259,7 +328,13 @@ auto task_of(Body&& body) noexcept -> std::invoke_result_t<Body&&> {
 /// Awaits the task and gives its Result to look at, instead of ending the caller on an error.
 /// Frames abandoned by an error are destroyed, innermost first, before the caller goes on.
 template <class T>
-async_detail::TaskLook<T> as_result(Task<T> task) {
+async_detail::TaskLook<T> as_result(Task<T>&& task) {
+  return async_detail::TaskLook<T>(std::move(task));
+}
+template <class T>
+async_detail::TaskLook<T> as_result(Task<T>& task) {
+  static_assert(!std::is_same_v<Task<T>, Task<T>>,
+                "a Task is awaited once: write as_result(f(ctx)), or as_result(std::move(task))");
   return async_detail::TaskLook<T>(std::move(task));
 }
 

@@ -4,13 +4,15 @@
 #include <utility>
 
 #include "m3/async/core.h"
+#include "m3/async/core_bound.h"
 #include "m3/async/task.h"
 
 namespace m3 {
 
 namespace async_detail {
 
-class SleepOp final : public CtxOp {
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] SleepOp final
+    : public CtxOp {
  public:
   using value_type = void;
   SleepOp(Ctx& ctx, TimePoint until) noexcept : CtxOp(ctx), until_(until) {}
@@ -36,7 +38,8 @@ class SleepOp final : public CtxOp {
   Timer timer_{*this};
 };
 
-class YieldOp final : public CtxOp {
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] YieldOp final
+    : public CtxOp {
  public:
   using value_type = void;
   explicit YieldOp(Ctx& ctx) noexcept : CtxOp(ctx) {}
@@ -55,10 +58,10 @@ class YieldOp final : public CtxOp {
 
 }  // namespace async_detail
 
-/// Waits that long (never less; up to a millisecond more). Fails when `ctx` is cancelled or its
-/// deadline comes first. Nanos::max(): until then.
+/// Waits that long by the clock (never less; up to a millisecond more). Fails when `ctx` is
+/// cancelled or its deadline comes first. Nanos::max(): until then.
 inline async_detail::SleepOp sleep(Ctx& ctx, Nanos duration) {
-  return async_detail::SleepOp(ctx, later(ctx.core().now(), duration));
+  return async_detail::SleepOp(ctx, later(ctx.core().read_clock(), duration));
 }
 inline async_detail::SleepOp sleep_until(Ctx& ctx, TimePoint until) {
   return async_detail::SleepOp(ctx, until);
@@ -73,7 +76,8 @@ inline async_detail::YieldOp yield(Ctx& ctx) { return async_detail::YieldOp(ctx)
 ///   });`
 template <class Body>
 auto within(Ctx& ctx, Nanos duration, Body body) -> std::invoke_result_t<Body&, Ctx&> {
-  Ctx soon(ctx, Deadline(later(ctx.core().now(), duration)));
+  if (!async_detail::may_use(ctx.core())) co_return async_detail::wrong_core(ctx);
+  Ctx soon(ctx, Deadline(later(ctx.core().read_clock(), duration)));
   using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
   auto task = body(soon);
   if constexpr (std::is_void_v<T>) {

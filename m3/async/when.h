@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "m3/async/core.h"
+#include "m3/async/core_bound.h"
 #include "m3/async/task.h"
 
 namespace m3 {
@@ -24,25 +25,18 @@ class Join {
   /// Runs the task as a branch; its outcome goes to `out`.
   template <class T>
   struct Branch {
-    static std::coroutine_handle<> on_done(void* arg) {
-      auto* self = static_cast<Branch*>(arg);
-      self->settle();
-      self->join->ended();
-      return std::noop_coroutine();
-    }
     void start(Join& owner) {
       join = &owner;
       ++owner.running_;
-      if (!task.valid()) task = failed_task<T>(empty_task_status());
-      auto frame = task.frame();
-      if (start_root(frame, frame.promise(), &Branch::on_done, this)) on_done(this);
+      root.start(*this, std::move(task));
     }
-    void settle() {
-      out.emplace(task.frame().promise().take_result());
-      task = Task<T>();
+    void ended(Result<T> result) {
+      out.emplace(std::move(result));
       if (on_end) on_end(on_end_arg);
+      join->ended();
     }
     Task<T> task;
+    Root<T, Branch> root;
     std::optional<Result<T>> out;
     Join* join = nullptr;
     void (*on_end)(void*) = nullptr;
@@ -50,7 +44,7 @@ class Join {
   };
 
   /// Leaf op: always waits for every branch, also when cancelled (they share the cancellation).
-  class WaitOp {
+  class [[nodiscard("co_await it")]] WaitOp {
    public:
     using m3_leaf_op = void;
     using value_type = void;
@@ -106,6 +100,7 @@ Storable<T> value_of(std::optional<Result<T>>& out) {
 /// has ended.
 template <class... T>
 Task<std::tuple<async_detail::Storable<T>...>> when_all(Core& core, Task<T>... tasks) {
+  if (async_detail::CoreBound home(core); !home.here()) co_return home.refusal("Core of when_all");
   async_detail::Join join(core);
   std::tuple<async_detail::Join::Branch<T>...> branches;
   std::apply([&](auto&... branch) { ((branch.task = std::move(tasks)), ...); }, branches);
@@ -129,6 +124,7 @@ Task<std::tuple<async_detail::Storable<T>...>> when_all(Core& core, Task<T>... t
 /// The same for any number of tasks of one kind.
 template <class T>
 Task<std::vector<async_detail::Storable<T>>> when_all(Core& core, std::vector<Task<T>> tasks) {
+  if (async_detail::CoreBound home(core); !home.here()) co_return home.refusal("Core of when_all");
   async_detail::Join join(core);
   std::vector<async_detail::Join::Branch<T>> branches(tasks.size());
   for (std::size_t i = 0; i < tasks.size(); ++i) branches[i].task = std::move(tasks[i]);
@@ -166,6 +162,7 @@ auto when_any(Ctx& ctx, Body body, Bodies... bodies)
     Race* race;
     std::size_t index;
   };
+  if (!async_detail::may_use(ctx.core())) co_return async_detail::wrong_core(ctx);
   Ctx inner(ctx, Deadline::never());
   Race race;
   race.losers = &inner;

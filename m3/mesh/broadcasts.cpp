@@ -210,7 +210,7 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   Heard* publisher = heard_of(heard, message->publisher, first);
   if (!publisher) return bad("the publisher's name is no app id");
   if (!is_new(*publisher, first, *message)) return;
-  const Deadline deadline(runtime_.core(0).now() + timeout_);
+  const Deadline deadline(runtime_.core(0).read_clock() + timeout_);
   if (heard.core == 0) return handle(*node_, message->frames, message->publisher, deadline);
   runtime_.core(heard.core).post(*new Delivery(*this, *node_, *message, deadline));
 }

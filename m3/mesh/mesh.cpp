@@ -241,15 +241,16 @@ void Mesh::on_unreachable(const ServiceId&, const Status& why) {
 void Mesh::advance(const ServiceId& service, Watched& watched) {
   watched.news.at = runtime_.core(0).now();
   if (watched.busy || stopped_) return;
+  auto work = [this, service](Ctx& ctx) { return advance_elsewhere(ctx, service); };
   if (watched.size <= kInstancesInline) {
     Roster::Edition edition = watched.roster->take(std::exchange(watched.news, {}));
     const bool table_due = watched.roster->table_due();
     watched.busy = table_due;  // before anybody hears of it
-    if (table_due) scope_.spawn("hash slots", advance_elsewhere(scope_.ctx(), service));
+    if (table_due) scope_.spawn("hash slots", work);
     return show(service, watched, std::move(edition));
   }
   watched.busy = true;
-  scope_.spawn("instances", advance_elsewhere(scope_.ctx(), service));
+  scope_.spawn("instances", work);
 }
 
 /// On a helper thread, until there are no more news.
@@ -292,7 +293,7 @@ void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
   if (watched.probing || stopped_ || watched.doubtful.empty()) return;
   doubted_.inc();
   watched.probing = true;
-  scope_.spawn("probe", probe(scope_.ctx(), service));
+  scope_.spawn("probe", [this, service](Ctx& ctx) { return probe(ctx, service); });
 }
 
 /// Has those asked that the registry dropped, until it lists them again or they are gone.
@@ -313,7 +314,10 @@ Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
       }
       if (ask_at > now) next = std::min(next, ask_at);
     }
-    if (!due.empty()) scope_.spawn("probe", probe(scope_.ctx(), service, std::move(due)));
+    if (!due.empty())
+      scope_.spawn("probe", [this, service, some = std::move(due)](Ctx& own) mutable {
+        return probe(own, service, std::move(some));
+      });
     Ctx until(ctx, Deadline(next));
     auto told = co_await as_result(watched.doubts.receive(until));
     if (!told.is_ok() && ctx.cancelled()) co_return std::move(told).status();
@@ -342,7 +346,7 @@ Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   if (!node_) co_return false;
   Caller& caller = node_->caller();
   const TimePoint asked = ctx.core().now();
-  Ctx soon(ctx, Deadline(asked + config_.probe_timeout));
+  Ctx soon(ctx, Deadline(ctx.core().read_clock() + config_.probe_timeout));
   Task<std::uint64_t> reached = caller.reach(soon, instance);
   auto generation = co_await as_result(std::move(reached));
   if (!generation.is_ok()) co_return false;
@@ -359,7 +363,7 @@ Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
 Task<std::uint64_t> Mesh::generation_at(Ctx& ctx, Member member) {
   const auto instance = make_instance(member, slots_);
   Caller& caller = node_->caller();
-  Ctx soon(ctx, Deadline(ctx.core().now() + config_.probe_timeout));
+  Ctx soon(ctx, Deadline(ctx.core().read_clock() + config_.probe_timeout));
   Task<std::uint64_t> reached = caller.reach(soon, instance);
   auto generation = co_await as_result(std::move(reached));
   caller.forget(*instance);

@@ -128,7 +128,9 @@ void HttpServer::Impl::accept(int fd) {
     ::close(fd);
     return;
   }
-  scope.spawn("http connection", serve(make_socket(core, fd)));
+  scope.spawn("http connection", [this, socket = make_socket(core, fd)](Ctx&) mutable {
+    return serve(std::move(socket));
+  });
 }
 
 /// What goes wrong with a peer is no failure of ours.
@@ -170,11 +172,11 @@ Task<> HttpServer::Impl::Connection::talk() {
 }
 
 Task<bool> HttpServer::Impl::Connection::read_request(HttpRequestReader& reader, Nanos patience) {
-  TimePoint until = server.core.now() + patience;
+  TimePoint until = server.core.read_clock() + patience;
   for (;;) {
     if (idle && !in.empty()) {
       idle = false;
-      until = server.core.now() + server.config.read_timeout;
+      until = server.core.read_clock() + server.config.read_timeout;
     }
     in.erase(0, reader.feed(in));
     if (reader.state() != HttpRequestReader::State::reading) co_return true;
@@ -205,11 +207,13 @@ Task<> HttpServer::Impl::Connection::read_more(Ctx& until) {
 }
 
 Task<HttpResponse> HttpServer::Impl::Connection::answer(HttpRequest request) {
-  const TimePoint end = server.core.now() + server.config.handler_timeout;
+  const TimePoint end = server.core.read_clock() + server.config.handler_timeout;
   auto asked = std::make_shared<Asked>(server.scope, Deadline(end));
   const std::string path = request.path;
   asked->running.add();
-  server.scope.spawn("http handler", server.run_handler(asked, std::move(request)));
+  server.scope.spawn("http handler", [this, asked, request = std::move(request)](Ctx&) mutable {
+    return server.run_handler(asked, std::move(request));
+  });
   Ctx patient(ctx, Deadline(end + kGrace));
   const Status waited = (co_await as_result(asked->running.zero(patient))).status();
   if (ctx.cancelled()) co_return ctx.status();
@@ -238,7 +242,7 @@ Task<> HttpServer::Impl::run_handler(std::shared_ptr<Asked> asked, HttpRequest r
 }
 
 Task<> HttpServer::Impl::Connection::write(std::string text) {
-  Ctx soon(ctx, Deadline(server.core.now() + server.config.write_timeout));
+  Ctx soon(ctx, Deadline(server.core.read_clock() + server.config.write_timeout));
   co_await boost::asio::async_write(socket, boost::asio::buffer(text), use_task(soon));
   co_return ok;
 }
@@ -260,7 +264,7 @@ Task<> HttpServer::Impl::Connection::linger() {
   idle = true;
   boost::system::error_code ignored;
   socket.shutdown(tcp::socket::shutdown_send, ignored);
-  Ctx soon(ctx, Deadline(server.core.now() + kLinger));
+  Ctx soon(ctx, Deadline(server.core.read_clock() + kLinger));
   std::array<char, 4096> sink;  // NOLINT(cppcoreguidelines-pro-type-member-init): nobody looks
   for (std::size_t read = 0; read < kLingerBytes && !server.stopping;)
     read += co_await socket.async_read_some(boost::asio::buffer(sink), use_task(soon));

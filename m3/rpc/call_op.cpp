@@ -95,7 +95,7 @@ class LocalCall final : public CallSink, public async_detail::Pooled {
 /// A call for which there is no instance yet.
 struct CallOp::RouteWait final : RouteWaiter, async_detail::TimerNode {
   RouteWait(CallOp& owner, Nanos limit)
-      : TimerNode(&RouteWait::on_timer), op(owner), until(op.ctx().core().now() + limit) {}
+      : TimerNode(&RouteWait::on_timer), op(owner), until(op.ctx().core().read_clock() + limit) {}
   ~RouteWait() { RouteWaiters::remove(*this); }
   void on_route_change() override { op.on_route_change(); }
   static void on_timer(async_detail::TimerNode& node) {
@@ -121,17 +121,17 @@ struct CallOp::Intercepted final : Interceptor::Next {
     info.response = op.response_;
     co_return ok;
   }
-  static std::coroutine_handle<> on_done(void* arg) {
-    auto* self = static_cast<Intercepted*>(arg);
-    CallOp& op = self->op;
+  void ended(Result<void> result) {
     op.phase_ = Phase::idle;
-    op.finish(self->task.frame().promise().take_result().status());
-    return std::noop_coroutine();
+    if (op.suspended())
+      op.finish(std::move(result).status());
+    else
+      op.error() = std::move(result).status();
   }
   CallOp& op;
   InterceptedCall info;
   rpc_detail::Chain chain;
-  Task<> task;
+  async_detail::Root<void, Intercepted> root;
 };
 
 CallOp::CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
@@ -160,7 +160,7 @@ CallOp::~CallOp() = default;
 
 bool CallOp::start(async_detail::Waiter& waiter) {
   if (intercept_ && !caller_.core_.shared().client_interceptors.empty()) {
-    if (start_intercepted()) return true;
+    if (misplaced() || start_intercepted()) return true;
     suspend(waiter);
     return false;
   }
@@ -174,8 +174,10 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   // A context with a deadline has said how long it will wait; a method's own timeout is tighter
   // still.
   deadline_ = ctx().deadline();
-  if (method_.timeout_ms || deadline_.is_never())
-    deadline_ = deadline_.sooner(Deadline(ctx().core().now() + timeout));
+  if (method_.timeout_ms)
+    deadline_ = deadline_.sooner(Deadline(ctx().core().read_clock() + timeout));
+  else if (deadline_.is_never())
+    deadline_ = Deadline(ctx().core().now() + timeout);
   caller_.core_.metrics().calls.inc();
   caller_.retries_ = std::min(caller_.retries_ + caller_.core_.config().retry_budget, kMostRetries);
   if (attempt()) {
@@ -197,13 +199,8 @@ void CallOp::tally(const Status& outcome) {
 bool CallOp::start_intercepted() {
   phase_ = Phase::intercepted;
   intercepted_ = std::make_unique<Intercepted>(*this, caller_.core_.shared().client_interceptors);
-  intercepted_->task = intercepted_->chain(ctx());
-  auto frame = intercepted_->task.frame();
-  if (!async_detail::start_root(frame, frame.promise(), &Intercepted::on_done, intercepted_.get()))
-    return false;
-  error() = intercepted_->task.frame().promise().take_result().status();
-  phase_ = Phase::idle;
-  return true;
+  intercepted_->root.start(*intercepted_, intercepted_->chain.run(ctx()));
+  return phase_ == Phase::idle;
 }
 
 /// One instance for this attempt; the last one tried is avoided.

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "m3/async/when.h"
 #include "m3/rpc/broadcaster.h"
 #include "m3/rpc/connection.h"
 #include "m3/rpc/interceptor.h"
@@ -135,7 +136,7 @@ class RouteOp final : public async_detail::CtxOp, RouteWaiter, async_detail::Tim
   bool start(async_detail::Waiter& waiter) {
     if (refused() || !waiters_ || limit_ <= Nanos(0)) return true;
     waiters_->add(*this);
-    ctx().core().timers().add(*this, ctx().core().now() + limit_);
+    ctx().core().timers().add(*this, ctx().core().read_clock() + limit_);
     suspend(waiter);
     return false;
   }
@@ -181,11 +182,10 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
     const InterceptedCall& call;
     const Route route;
   };
-  const InterceptedCall call{method, request, nullptr, service.to_string()};
+  InterceptedCall call{method, request, nullptr, service.to_string()};
   Last last(*this, service, call, Route(mode, route.key()));
   rpc_detail::Chain chain(core_.shared().client_interceptors, call, last);
-  Task<> all = chain(ctx);
-  co_await std::move(all);
+  co_await chain.run(ctx);
   co_return ok;
 }
 
@@ -214,6 +214,26 @@ Task<> Caller::notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method
   co_return ok;
 }
 
+/// The instances that a broadcast did not reach.
+struct Caller::Missed {
+  void note(Status why) {
+    executed |= why.maybe_executed();
+    if (count++ == 0) first = std::move(why);
+  }
+  /// A broadcast that reached somebody must not look like one that reached nobody.
+  Status status(const ServiceId& service, std::size_t of) const {
+    if (count == 0) return {};
+    Status all(first.code(), std::to_string(count) + " of " + std::to_string(of) +
+                                 " instances of " + service.to_string() +
+                                 " were not reached; the first: " + first.text());
+    all = std::move(all).with_retry_after(first.retry_after());
+    return count == of && !executed ? std::move(all).not_executed() : all;
+  }
+  std::size_t count = 0;
+  bool executed = false;
+  Status first;
+};
+
 Task<> Caller::fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
                        const google::protobuf::MessageLite& request) {
   Resolver& resolver = core_.shared().resolver;
@@ -226,13 +246,22 @@ Task<> Caller::fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
     co_return Status(Errc::unavailable,
                      "no instance of " + service.to_string() + " to broadcast to")
         .not_executed();
-  Status first;
-  for (const auto& instance : instances) {
-    auto sent = co_await as_result(
-        CallOp(*this, ctx, service, method, request, nullptr, to::app(instance->id), false));
-    if (!sent.is_ok() && first.is_ok()) first = std::move(sent).status();
-  }
-  co_return first;
+  Missed missed;
+  std::vector<Task<>> sends;
+  sends.reserve(instances.size());
+  for (const auto& instance : instances)
+    sends.push_back(send_to(ctx, service, method, request, instance->id, missed));
+  co_await when_all(core_.core(), std::move(sends));
+  co_return missed.status(service, instances.size());
+}
+
+Task<> Caller::send_to(Ctx& ctx, const ServiceId& service, const MethodInfo& method,
+                       const google::protobuf::MessageLite& request, const AppId& instance,
+                       Missed& missed) {
+  auto sent = co_await as_result(
+      CallOp(*this, ctx, service, method, request, nullptr, to::app(instance), false));
+  if (!sent.is_ok()) missed.note(std::move(sent).status());
+  co_return ok;
 }
 
 }  // namespace m3

@@ -83,9 +83,13 @@ class Caller {
   rpc_detail::ClientConnection* connection_to(const Instance& instance);
   Task<> notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method,
                      const google::protobuf::MessageLite& request, Route route);
-  /// To each instance that the resolver knows.
+  /// To each instance that the resolver knows, to all at once.
   Task<> fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
                  const google::protobuf::MessageLite& request);
+  struct Missed;
+  Task<> send_to(Ctx& ctx, const ServiceId& service, const MethodInfo& method,
+                 const google::protobuf::MessageLite& request, const AppId& instance,
+                 Missed& missed);
   Pick pick(const ServiceId& service, RouteMode mode, std::string_view key, std::uint32_t avoid);
   /// An attempt ended there; errors in a row take the instance out for a while.
   void note(const Instance& instance, const Status& outcome);
@@ -100,7 +104,9 @@ class Caller {
 
 /// One call, as a leaf op: `co_await CallOp(…)`. Fills `response` or fails. Retried on another
 /// instance when it is known not to have run (or the method is idempotent), inside its deadline.
-class CallOp final : public async_detail::CtxOp, private rpc_detail::LinkWaiter {
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp final
+    : public async_detail::CtxOp,
+      private rpc_detail::LinkWaiter {
  public:
   using value_type = void;
   /// Everything referred to outlives the op.

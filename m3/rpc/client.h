@@ -14,6 +14,14 @@
 #include "m3/rpc/method.h"
 #include "m3/rpc/route.h"
 
+/// On what the Task that a call returns refers to until it has ended. A compiler that understands
+/// it warns when `auto later = client.say(ctx, Request());` keeps a Task whose request is gone.
+#if __has_cpp_attribute(clang::lifetimebound)
+#define M3_LIFETIMEBOUND [[clang::lifetimebound]]
+#else
+#define M3_LIFETIMEBOUND
+#endif
+
 namespace m3 {
 
 /// Client option: the world to call, instead of the app's own.
@@ -101,7 +109,7 @@ class AnyClient : public ClientBase {
 /// The generic call: the request's type says what is called. The context must belong to an app (a
 /// handler's does). Lazy; `request` must outlive it.
 template <class Req>
-Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request,
+Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request M3_LIFETIMEBOUND,
                                              rpc_detail::RouteOf<Req> route = {}) {
   using Traits = RpcTraits<Req>;
   using Rsp = typename Traits::Response;

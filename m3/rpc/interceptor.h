@@ -24,14 +24,18 @@ struct InterceptedCall {
 /// Stands around every call of one side: looks, measures, refuses, limits. Given to the app in
 /// main, first = outermost. Called on every core at once.
 ///
-///     Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next next) override {
+///     Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next& next) override {
 ///       if (full()) co_return Status(Errc::resource_exhausted, "…").not_executed();
 ///       auto outcome = co_await as_result(next(ctx));
 ///       co_return std::move(outcome).status();
 ///     }
+///
+/// An exception, or a Task that is empty (`return {};`), fails the call with `internal`.
 class Interceptor {
  public:
-  /// The rest of the chain; called at most once.
+  /// The rest of the chain, down to the call itself. On the client's side it may be called again
+  /// when its Task has ended: everything inside runs again, as a new call (a retry). A request is
+  /// handled once: on the server's side a second call fails with `internal`.
   class Next {
    public:
     virtual Task<> operator()(Ctx& ctx) = 0;
@@ -50,21 +54,35 @@ using Interceptors = std::vector<std::shared_ptr<Interceptor>>;
 
 namespace rpc_detail {
 
-/// Walks the list, then runs `last`.
-class Chain final : public Interceptor::Next {
+/// The interceptors around one call, and `last` inside of them. All three outlive it.
+class Chain {
  public:
-  Chain(const Interceptors& list, const InterceptedCall& call, Interceptor::Next& last)
+  Chain(const Interceptors& list, InterceptedCall& call, Interceptor::Next& last)
       : list_(list), call_(call), last_(last) {}
-  Task<> operator()(Ctx& ctx) override {
-    if (at_ == list_.size()) return last_(ctx);
-    return list_[at_++]->on_call(ctx, call_, *this);
-  }
+  Chain(const Chain&) = delete;
+  Chain& operator=(const Chain&) = delete;
+
+  /// The whole chain. The Chain outlives the Task.
+  Task<> run(Ctx& ctx) { return from(ctx, 0); }
 
  private:
+  /// One place in the list: calling it runs everything from there on.
+  class Place final : public Interceptor::Next {
+   public:
+    Place(Chain& chain, std::size_t at) noexcept : chain_(chain), at_(at) {}
+    Task<> operator()(Ctx& ctx) override { return chain_.from(ctx, at_); }
+
+   private:
+    Chain& chain_;
+    const std::size_t at_;
+  };
+  Task<> from(Ctx& ctx, std::size_t at);
+  Task<> innermost(Ctx& ctx);
+
   const Interceptors& list_;
-  const InterceptedCall& call_;
+  InterceptedCall& call_;
   Interceptor::Next& last_;
-  std::size_t at_ = 0;
+  bool inside_ = false;
 };
 
 }  // namespace rpc_detail

@@ -68,7 +68,9 @@ void Link::dial_now() {
       RpcCore& core = self->link->core_;
       if (core.scope().closing())
         return self->link->fail_all(Status(Errc::unavailable, "shutting down"));
-      core.scope().spawn("dial", dial(core.scope().ctx(), std::move(self->link)));
+      core.scope().spawn("dial", [link = std::move(self->link)](Ctx& ctx) mutable {
+        return dial(ctx, std::move(link));
+      });
     }
     std::shared_ptr<Link> link;
   };

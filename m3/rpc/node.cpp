@@ -150,7 +150,7 @@ Task<> RpcNode::stop(Ctx& ctx) {
     });
   }
   // A context that is over already: what runs is cancelled, and gets a moment to end.
-  Ctx moment(ctx.core(), Deadline(ctx.core().now() + kMoment), ctx.host());
+  Ctx moment(ctx.core(), Deadline(ctx.core().read_clock() + kMoment), ctx.host());
   co_await on_every_core(ctx.cancelled() ? moment : ctx, &RpcNode::stop_here);
   co_return ok;
 }

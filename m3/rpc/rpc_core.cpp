@@ -236,6 +236,10 @@ Task<> RpcCore::intercepted(ServerCall& call, Service& service) {
   struct Last final : Interceptor::Next {
     Last(ServerCall& c, Service& s, InterceptedCall& i) : call(c), service(s), info(i) {}
     Task<> operator()(Ctx&) override {
+      if (std::exchange(handled, true))
+        co_return Status(Errc::internal,
+                         "an interceptor called next() again: a request is handled once, and tried "
+                         "again by its caller");
       Task<> handler = call.handler(service);
       co_await std::move(handler);
       info.response = call.response();
@@ -244,11 +248,11 @@ Task<> RpcCore::intercepted(ServerCall& call, Service& service) {
     ServerCall& call;
     Service& service;
     InterceptedCall& info;
+    bool handled = false;
   };
   Last last(call, service, info);
   Chain chain(shared_.server_interceptors, info, last);
-  Task<> all = chain(call.ctx);
-  co_await std::move(all);
+  co_await chain.run(call.ctx);
   co_return ok;
 }
 

@@ -91,7 +91,7 @@ class PluginHost {
     return config;
   }
   Task<> start(Ctx& ctx, Nanos limit) {
-    Ctx soon(ctx, Deadline(ctx.core().now() + limit));
+    Ctx soon(ctx, Deadline(ctx.core().read_clock() + limit));
     Task<> starting = plugin_->start(soon);
     co_await std::move(starting);
     co_return ok;

@@ -66,25 +66,17 @@ class SimRuntime {
 template <class Body>
 auto SimRuntime::run(Body body, Nanos limit)
     -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type> {
-  using TaskType = std::invoke_result_t<Body&, Ctx&>;
-  using T = typename TaskType::value_type;
+  using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
   struct Job final : async_detail::Runnable {
     explicit Job(Body& made)
         : Runnable([](Runnable& r) { static_cast<Job&>(r).begin(); }), body(made) {}
     void begin() {
-      task = body(*ctx);
-      auto frame = task.frame();
-      if (async_detail::start_root(frame, frame.promise(), &Job::on_done, this)) on_done(this);
+      root.start(*this, async_detail::task_of([this] { return body(*ctx); }));
     }
-    static std::coroutine_handle<> on_done(void* arg) {
-      auto* self = static_cast<Job*>(arg);
-      self->result.emplace(self->task.frame().promise().take_result());
-      self->task = TaskType();
-      return std::noop_coroutine();
-    }
+    void ended(Result<T> outcome) { result.emplace(std::move(outcome)); }
     Body& body;
     std::optional<Ctx> ctx;
-    TaskType task;
+    async_detail::Root<T, Job> root;
     std::optional<Result<T>> result;
   };
   Job job(body);

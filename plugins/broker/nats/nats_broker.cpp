@@ -103,7 +103,7 @@ Task<> NatsBroker::start(Ctx& ctx) {
   }
   status_ = ok;
   backoff_.reset();
-  scope_.spawn("nats", keep(scope_.ctx()));
+  scope_.spawn("nats", [this](Ctx& own) { return keep(own); });
   co_return ok;
 }
 

@@ -214,8 +214,8 @@ Task<std::unique_ptr<NatsConnection>> NatsConnection::connect(Ctx& ctx, HostPort
   Task<> greeted = impl.greet(ctx, login);
   co_await std::move(greeted);
   impl.living.add();
-  impl.scope.spawn("nats read", impl.read(impl.scope.ctx()));
-  impl.scope.spawn("nats write", impl.write(impl.scope.ctx()));
+  impl.scope.spawn("nats read", [&impl](Ctx& own) { return impl.read(own); });
+  impl.scope.spawn("nats write", [&impl](Ctx& own) { return impl.write(own); });
   co_return made;
 }
 

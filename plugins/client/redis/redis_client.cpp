@@ -61,7 +61,7 @@ Task<> RedisClient::start(Ctx& ctx) {
   }
   status_ = ok;
   backoff_.reset();
-  scope_.spawn("redis", keep(scope_.ctx()));
+  scope_.spawn("redis", [this](Ctx& own) { return keep(own); });
   co_return ok;
 }
 

@@ -82,7 +82,9 @@ ConsulAnnouncer::ConsulAnnouncer(Core& core, ConsulClient& client, ConsulCheckTi
 
 ConsulAnnouncer::~ConsulAnnouncer() = default;
 
-void ConsulAnnouncer::start() { scope_.spawn("consul", keep(scope_.ctx())); }
+void ConsulAnnouncer::start() {
+  scope_.spawn("consul", [this](Ctx& ctx) { return keep(ctx); });
+}
 Task<> ConsulAnnouncer::stop(Ctx& ctx) { return scope_.close(ctx); }
 
 // ---- announce
@@ -196,7 +198,7 @@ Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
 Task<> ConsulAnnouncer::withdraw() {
   if (!said_) co_return ok;
   wanted_.reset();
-  Ctx ctx(core_, Deadline(core_.now() + withdraw_limit_));
+  Ctx ctx(core_, Deadline(core_.read_clock() + withdraw_limit_));
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
   const Member self = *std::exchange(said_, std::nullopt);

@@ -164,7 +164,7 @@ void ConsulRouter::watch(const ServiceId& service, Watcher& watcher) {
   assert(!watches_.contains(service));
   auto made = std::make_shared<Watch>(scope_.ctx(), service, watcher);
   watches_[service] = made;
-  scope_.spawn("consul watch", follow(made->ctx, made));
+  scope_.spawn("consul watch", [this, made](Ctx&) { return follow(made->ctx, made); });
 }
 
 void ConsulRouter::unwatch(const ServiceId& service) {

@@ -44,7 +44,7 @@ Load::~Load() {
 
 Task<> Load::pace(Ctx& ctx) {
   m3::Scope scope(ctx.core(), ctx.host());
-  if (options_.shouts) scope.spawn("shouts", shout_on(scope.ctx()));
+  if (options_.shouts) scope.spawn("shouts", [this](Ctx& own) { return shout_on(own); });
   const auto period = [this] { return Nanos(static_cast<std::int64_t>(1e9 / per_second_)); };
   TimePoint due = now();
   while (!stopping_) {
@@ -52,7 +52,7 @@ Task<> Load::pace(Ctx& ctx) {
       if (scope.size() > kMostUnderWay) continue;
       const std::size_t index =
           begin_call(options_.timeouts[calls_.size() % options_.timeouts.size()]);
-      scope.spawn("call", one(index));
+      scope.spawn("call", [this, index](Ctx&) { return one(index); });
     }
     co_await m3::sleep_until(ctx, due);
     stall_ = std::max<std::int64_t>(stall_, Nanos(now() - due).count());

@@ -146,9 +146,9 @@ CO_TEST("health probe: who asks while the hooks run shares their answer") {
   m3::Scope scope(ctx.core());
   std::vector<Status> answers;
   slow.outcome = Status(Errc::unavailable, "cold");
-  scope.spawn("one", note(scope.ctx(), probe, answers));
+  scope.spawn("one", [&](Ctx& c) { return note(c, probe, answers); });
   co_await m3::sleep(ctx, 100ms);
-  scope.spawn("two", note(scope.ctx(), probe, answers));
+  scope.spawn("two", [&](Ctx& c) { return note(c, probe, answers); });
   co_await scope.drain(ctx);
   CHECK(slow.asked == 1);
   CO_REQUIRE(answers.size() == 2);
@@ -171,7 +171,7 @@ CO_TEST("health probe: one who leaves does not take the others' answer along") {
   std::vector<Status> answers;
   const auto ask = [&](Ctx& soon) { return probe.check(soon); };
   m3::Ctx leaver(ctx, m3::Deadline::never());
-  scope.spawn("stays", note(scope.ctx(), probe, answers));
+  scope.spawn("stays", [&](Ctx& c) { return note(c, probe, answers); });
   const Status left = (co_await as_result(m3::within(leaver, 100ms, ask))).status();
   CHECK(left == Errc::deadline_exceeded);
   co_await scope.drain(ctx);

@@ -115,13 +115,12 @@ CO_TEST("app: stopping refuses new calls as not executed and finishes those that
       outcome = (co_await as_result(client.ask(ctx, req))).status();
       co_return m3::ok;
     }
-    static Task<> stop(Ctx& ctx, App& app) { return app.stop(ctx); }
   };
   m3::Scope scope(ctx.core());
   Status running(Errc::unknown, "still running"), late = running;
-  scope.spawn("running", Calls::ask(scope.ctx(), client, 500, running));
+  scope.spawn("running", [&](Ctx& c) { return Calls::ask(c, client, 500, running); });
   co_await m3::sleep(ctx, 100ms);
-  scope.spawn("stop", Calls::stop(scope.ctx(), talk));
+  scope.spawn("stop", [&](Ctx& c) { return talk.stop(c); });
   co_await m3::sleep(ctx, 100ms);
   CHECK(running == Errc::unknown);
   co_await Calls::ask(ctx, client, 0, late);
@@ -154,7 +153,7 @@ CO_TEST("app: a handler that outlasts the stop is cancelled before on_stop") {
   };
   m3::Scope scope(ctx.core());
   Status outcome;
-  scope.spawn("ask", Calls::ask(scope.ctx(), caller, outcome));
+  scope.spawn("ask", [&](Ctx& c) { return Calls::ask(c, caller, outcome); });
   co_await m3::sleep(ctx, 100ms);
   const auto began = ctx.core().now();
   co_await talk.stop(ctx);

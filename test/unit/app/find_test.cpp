@@ -132,7 +132,8 @@ CO_TEST("app: one that stops under load loses no call") {
   int good = 0;
   Names bad;
   m3::Scope scope(ctx.core(), static_cast<m3::Host*>(&caller));
-  for (int i = 0; i < 20; ++i) scope.spawn("load", Load::run(scope.ctx(), caller, over, good, bad));
+  for (int i = 0; i < 20; ++i)
+    scope.spawn("load", [&](Ctx& c) { return Load::run(c, caller, over, good, bad); });
   co_await m3::sleep(ctx, 500ms);
   const m3::TimePoint began = ctx.core().now();
   co_await two.app.stop(ctx);

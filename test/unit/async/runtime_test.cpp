@@ -127,13 +127,11 @@ TEST_CASE("runtime: what comes back while the runtime stops is not lost with all
     runtime.start();
     auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
       m3::Scope scope(ctx.core());
-      auto hangs = [](Ctx& c, m3::Runtime& r, std::atomic<bool>& end,
-                      std::shared_ptr<int> held) -> Task<> {
-        co_await m3::run_blocking(c, r, [&end, held] { end.wait(false); });
-        co_return m3::ok;
-      };
       Ctx work(ctx, m3::Deadline::never());
-      scope.spawn("hangs", hangs(work, runtime, go, owned));
+      scope.spawn("hangs", [&](Ctx&) -> Task<> {
+        co_await m3::run_blocking(work, runtime, [&end = go, held = owned] { end.wait(false); });
+        co_return m3::ok;
+      });
       co_await m3::sleep(ctx, 5ms);  // long enough to begin; if not, there is nothing to lose
       work.cancel(m3::CancelReason::superseded);
       co_await scope.close(ctx);
@@ -207,8 +205,8 @@ TEST_CASE("runtime: a blocking function whose caller gave up before it began is 
   runtime.start();
   auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
     std::atomic<bool> begun{false};
-    auto hangs = [&]() -> Task<> {
-      co_await m3::run_blocking(ctx, runtime, [&] {
+    auto hangs = [&](Ctx& own) -> Task<> {
+      co_await m3::run_blocking(own, runtime, [&] {
         begun = true;
         go.wait(false);
       });
@@ -221,7 +219,7 @@ TEST_CASE("runtime: a blocking function whose caller gave up before it began is 
       });
     };
     m3::Scope scope(ctx.core());
-    scope.spawn("hangs", hangs());
+    scope.spawn("hangs", hangs);
     while (!begun) co_await m3::sleep(ctx, 1ms);
     for (int i = 0; i < 3; ++i) {
       auto waits = co_await as_result(brief());
@@ -255,6 +253,20 @@ TEST_CASE("runtime: a body that throws on another core fails the call, not the p
   auto direct = runtime.block_on(runtime.core(1),
                                  [](Ctx&) -> Task<int> { throw std::runtime_error("nor there"); });
   CHECK(direct.status().text() == "exception: nor there");
+}
+
+TEST_CASE("runtime: block_on fails where it would wait for ever") {
+  m3::Runtime runtime(two_cores());
+  const auto nothing = [](Ctx&) -> Task<> { co_return m3::ok; };
+  const auto early = runtime.block_on(runtime.core(0), nothing).status();
+  CHECK(early == Errc::failed_precondition);
+  CHECK(early.text().find("call start()") != std::string::npos);
+  runtime.start();
+  const auto on_a_core = runtime.block_on(runtime.core(0), [&](Ctx&) -> Task<> {
+    co_return runtime.block_on(runtime.core(0), nothing).status();
+  });
+  CHECK(on_a_core.code() == Errc::failed_precondition);
+  CHECK(on_a_core.status().text().find("m3::run_on") != std::string::npos);
 }
 
 TEST_CASE("runtime: the watchdog names the task that stalls a core, once") {

@@ -85,6 +85,25 @@ CO_TEST("sleep: lasts as long as asked on the virtual clock") {
   CHECK(took < 90min + 2ms);
 }
 
+CO_TEST("sleep: lasts as long as asked after work in the same turn, too") {
+  const auto work = [&] { sim.clock().advance(80ms); };  // the turn began before it
+  work();
+  auto began = ctx.core().read_clock();
+  co_await m3::sleep(ctx, 50ms);
+  CHECK(ctx.core().read_clock() - began >= 50ms);
+  work();
+  const auto slept = co_await as_result(m3::within(ctx, 50ms, [](Ctx& soon) -> Task<> {
+    co_await m3::sleep(soon, 20ms);
+    co_return m3::ok;
+  }));
+  CHECK(slept.is_ok());
+  Ctx soon(ctx, m3::Deadline(ctx.core().read_clock() + 100ms));
+  work();
+  CHECK(soon.remaining() == 20ms);
+  work();
+  CHECK(soon.remaining() == 0ms);
+}
+
 CO_TEST("within: a deadline ends the work it was given for, and no more") {
   auto late =
       co_await as_result(m3::within(ctx, 10ms, [](Ctx& soon) { return after(soon, 1s, 1); }));
@@ -131,11 +150,11 @@ CO_TEST("ctx: cancelling reaches a waiting operation, with the reason") {
   m3::Scope scope(ctx.core());
   Ctx work(ctx, m3::Deadline::never());
   std::vector<int> out;
-  scope.spawn("cancel soon", [](Ctx& c, Ctx& target) -> Task<> {
+  scope.spawn("cancel soon", [&](Ctx& c) -> Task<> {
     co_await m3::sleep(c, 5ms);
-    target.cancel(CancelReason::overload);
+    work.cancel(CancelReason::overload);
     co_return m3::ok;
-  }(scope.ctx(), work));
+  });
   auto result = co_await as_result(m3::sleep(work, 1h));
   CHECK(result.code() == Errc::resource_exhausted);
   auto again = co_await as_result(m3::sleep(work, 1ms));
@@ -146,7 +165,7 @@ CO_TEST("ctx: cancelling reaches a waiting operation, with the reason") {
 CO_TEST("channel: values come in order, and a full one makes the sender wait") {
   m3::Channel<int> channel(2);
   m3::Scope scope(ctx.core());
-  scope.spawn("push", push(scope.ctx(), channel, 0, 10));
+  scope.spawn("push", [&](Ctx& c) { return push(c, channel, 0, 10); });
   CHECK(channel.size() == 2);
   for (int i = 0; i < 10; ++i) {
     const int value = co_await channel.receive(ctx);
@@ -190,7 +209,8 @@ CO_TEST("serial: one at a time, in order of arrival") {
   m3::Serial serial;
   m3::Scope scope(ctx.core());
   std::vector<int> out;
-  for (int id = 1; id <= 3; ++id) scope.spawn("hold", hold_serial(scope.ctx(), serial, out, id));
+  for (int id = 1; id <= 3; ++id)
+    scope.spawn("hold", [&, id](Ctx& c) { return hold_serial(c, serial, out, id); });
   co_await scope.drain(ctx);
   CHECK(out == std::vector<int>{1, -1, 2, -2, 3, -3});
   CHECK_FALSE(serial.busy());
@@ -201,7 +221,7 @@ CO_TEST("serial: one that gives up waiting leaves the queue, and a limit refuses
   auto first = co_await serial.enter(ctx);
   m3::Scope scope(ctx.core());
   std::vector<int> out;
-  scope.spawn("hold", hold_serial(scope.ctx(), serial, out, 1));
+  scope.spawn("hold", [&](Ctx& c) { return hold_serial(c, serial, out, 1); });
   auto refused = co_await as_result(serial.enter(ctx));
   CHECK(refused.code() == Errc::resource_exhausted);
   co_await scope.close(ctx);
@@ -214,15 +234,15 @@ CO_TEST("serial: one that gives up waiting leaves the queue, and a limit refuses
 CO_TEST("scope: close cancels what runs and waits for it") {
   m3::Scope scope(ctx.core());
   std::vector<int> out;
-  scope.spawn("never", note_after(scope.ctx(), 24h, out, 1));
-  scope.spawn("done", note_after(scope.ctx(), 0ms, out, 2));
+  scope.spawn("never", [&](Ctx& c) { return note_after(c, 24h, out, 1); });
+  scope.spawn("done", [&](Ctx& c) { return note_after(c, 0ms, out, 2); });
   CHECK(scope.size() == 2);
   co_await m3::sleep(ctx, 2ms);
   CHECK(scope.size() == 1);
   co_await scope.close(ctx);
   CHECK(scope.size() == 0);
   CHECK(out == std::vector<int>{2});
-  scope.spawn("refused", note_after(scope.ctx(), 0ms, out, 3));
+  scope.spawn("refused", [&](Ctx& c) { return note_after(c, 0ms, out, 3); });
   CHECK(scope.size() == 0);
 }
 
@@ -241,8 +261,8 @@ CO_TEST("countdown: all who wait go on at zero, and one that gives up does not s
   Ctx soon(ctx, m3::Deadline(ctx.core().now() + 5ms));
   auto gave_up = co_await as_result(countdown.zero(soon));
   CHECK(gave_up.code() == Errc::deadline_exceeded);
-  scope.spawn("first", wait(scope.ctx(), countdown, out, 1));
-  scope.spawn("second", wait(scope.ctx(), countdown, out, 2));
+  scope.spawn("first", [&](Ctx& c) { return wait(c, countdown, out, 1); });
+  scope.spawn("second", [&](Ctx& c) { return wait(c, countdown, out, 2); });
   countdown.done();
   co_await m3::sleep(ctx, 1ms);
   CHECK(out.empty());
@@ -322,6 +342,41 @@ TEST_CASE("run_on: a deadline here ends the work there") {
   CHECK(ended);
 }
 
+TEST_CASE("run_on: the other side has the call's facts") {
+  m3::testing::SimRuntime two(2);
+  m3::Metadata request;
+  request.source_app = "dev.w.player.1";
+  request.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  request.lane = "blue";
+  REQUIRE(request.set("color", "red").is_ok());
+  int host = 0;
+  const auto outcome = two.run([&](Ctx& ctx) -> Task<> {
+    Ctx call(ctx.core(), m3::Deadline(ctx.core().now() + 1s), &host);
+    call.set_name("/echo.Echo/Say");
+    call.set_incoming(&request);
+    Ctx child(call, m3::Deadline::never());
+    co_await m3::run_on(child, two.core(1), [&](Ctx& there) -> Task<> {
+      CHECK(there.core().index() == 1);
+      CHECK(there.caller() == "dev.w.player.1");
+      CHECK(there.meta("color") == "red");
+      CHECK(there.traceparent() == request.traceparent);
+      CHECK(there.lane() == "blue");
+      CHECK(there.name() == std::string("/echo.Echo/Say"));
+      CHECK(there.host() == &host);
+      CHECK(there.deadline() == call.deadline());
+      co_return m3::ok;
+    });
+    Ctx local(ctx.core());
+    local.set_caller("dev.w.local.1");
+    co_await m3::run_on(local, two.core(1), [&](Ctx& there) -> Task<> {
+      CHECK(there.caller() == "dev.w.local.1");
+      co_return m3::ok;
+    });
+    co_return m3::ok;
+  });
+  CHECK(outcome.is_ok());
+}
+
 TEST_CASE("timer wheel: every timer fires once, never early, at most a tick late") {
   std::mt19937_64 random(7);
   const m3::TimePoint start(m3::Nanos(123456789));
@@ -393,7 +448,8 @@ CO_TEST("core: timers fire between pieces of long work") {
   };
   Fires timer(order);
   ctx.core().timers().add(timer, ctx.core().now() + 2ms);
-  for (int i = 0; i < 20; ++i) scope.spawn("grind", grind(scope.ctx(), sim, order, i));
+  for (int i = 0; i < 20; ++i)
+    scope.spawn("grind", [&, i](Ctx& own) { return grind(own, sim, order, i); });
   co_await scope.drain(ctx);
   const auto when = std::find(order.begin(), order.end(), -1) - order.begin();
   CHECK(when >= 2);

@@ -283,6 +283,72 @@ CO_TEST("rpc: notify reaches one, broadcast reaches every instance") {
   co_await net.stop(ctx);
 }
 
+namespace {
+
+/// A network in which the listed ports never answer a connect.
+struct Holes final : m3::Transport {
+  Holes(m3::Core& core, m3::LoopbackNet& net, std::vector<std::uint16_t> holes)
+      : loopback(core, net), silent(std::move(holes)) {}
+  Task<std::unique_ptr<m3::Stream>> connect(Ctx& c, m3::HostPort address) override {
+    if (std::find(silent.begin(), silent.end(), address.port) != silent.end())
+      co_await m3::sleep(c, 1h);
+    co_return co_await loopback.connect(c, address);
+  }
+  m3::LoopbackTransport loopback;
+  std::vector<std::uint16_t> silent;
+};
+
+}  // namespace
+
+CO_TEST("rpc: a broadcast does not wait for one instance before it tells the next") {
+  Net net(sim);
+  for (int i = 1; i <= 5; ++i) net.add("dev.w.echo." + std::to_string(i), true);
+  m3::MetricRegistry metrics;
+  auto options = Net::App::options(net, "dev.w.test.1", {});
+  options.transport = [&net](m3::Core& core) {
+    return std::make_unique<Holes>(core, net.wire, std::vector<std::uint16_t>{1, 2, 3});
+  };
+  m3::RpcNode caller(sim.runtime(), std::move(options), net.resolver, metrics);
+  EchoClient echo(caller);
+  Notice notice;
+  notice.set_text("now");
+  m3::Scope scope(ctx.core());
+  Status outcome;
+  scope.spawn("broadcast", [&](Ctx& own) -> Task<> {
+    auto tell = [&](Ctx& soon) { return echo.tell(soon, notice, m3::to::all()); };
+    outcome = (co_await as_result(m3::within(own, 5s, tell))).status();
+    co_return m3::ok;
+  });
+  co_await m3::sleep(ctx, 10ms);
+  CHECK(net.apps[3]->handler.notices.size() == 1);
+  CHECK(net.apps[4]->handler.notices.size() == 1);
+  CHECK(scope.size() == 1);
+  const auto began = ctx.core().now();
+  co_await scope.drain(ctx);
+  CHECK(ctx.core().now() - began < 2100ms);  // one connect_timeout, not three
+  CHECK(outcome == Errc::unavailable);
+  CHECK(
+      outcome.text() ==
+      "3 of 5 instances of dev.w.echo were not reached; the first: connect to sim:1 took too long");
+  CHECK(outcome.maybe_executed());
+  co_await caller.stop(ctx);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: a broadcast that reached nobody was not executed") {
+  Net net(sim);
+  auto& one = net.add("dev.w.echo.1", true);
+  net.wire.unlisten(one.address);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  Notice notice;
+  const auto told = co_await as_result(echo.tell(ctx, notice, m3::to::all()));
+  CHECK(told.code() == Errc::unavailable);
+  CHECK(told.status().text().starts_with("1 of 1 instances of dev.w.echo were not reached"));
+  CHECK_FALSE(told.status().maybe_executed());
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a call to the app itself goes straight to its handler") {
   Net net(sim);
   auto& app = net.add("dev.w.echo.1", true);

@@ -200,9 +200,9 @@ CO_TEST("rpc: what a peer that does not read makes a caller shed is refused at o
   const auto large = request(std::string(1000, 'x'));
   m3::Scope scope(ctx.core());
   int refused = 0;
-  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, int& count) -> Task<> {
-    auto result = co_await as_result(client.echo(c, r));
-    count += result.code() == Errc::resource_exhausted && !result.status().maybe_executed();
+  auto call = [&](Ctx& c) -> Task<> {
+    auto result = co_await as_result(echo.echo(c, large));
+    refused += result.code() == Errc::resource_exhausted && !result.status().maybe_executed();
     co_return m3::ok;
   };
   Notice notice;
@@ -215,7 +215,7 @@ CO_TEST("rpc: what a peer that does not read makes a caller shed is refused at o
     if (!told.is_ok()) CHECK(told.code() == Errc::resource_exhausted);
   }
   CHECK(shed > 10);
-  for (int i = 0; i < 40; ++i) scope.spawn("call", calls(echo, scope.ctx(), large, refused));
+  for (int i = 0; i < 40; ++i) scope.spawn("call", call);
   CHECK(refused > 10);
   CHECK(counted(caller.metrics, "m3_rpc_shed_total", "notify") == shed);
   CHECK(counted(caller.metrics, "m3_rpc_shed_total", "request") == refused);

@@ -46,6 +46,20 @@ CO_TEST("rpc: a method's own timeout applies without any other deadline") {
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a method's own timeout begins with the call, not with the turn") {
+  Net net(sim);
+  net.add("dev.w.echo.1", true);
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  ValueReq req;
+  sim.clock().advance(80ms);  // work in this turn, longer than the method's 50 ms
+  const auto began = ctx.core().read_clock();
+  auto result = co_await as_result(echo.quick(ctx, req));
+  CHECK(result.code() == Errc::deadline_exceeded);
+  CHECK(ctx.core().read_clock() - began >= 50ms);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a cancelled caller cancels its handler") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
@@ -56,12 +70,11 @@ CO_TEST("rpc: a cancelled caller cancels its handler") {
   Ctx work(ctx, m3::Deadline::never());
   m3::Scope scope(ctx.core());
   bool ended = false;
-  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, bool& done) -> Task<> {
-    auto result = co_await as_result(client.echo(c, r));
-    done = result.code() == Errc::cancelled;
+  scope.spawn("call", [&](Ctx&) -> Task<> {
+    auto result = co_await as_result(echo.echo(work, req));
+    ended = result.code() == Errc::cancelled;
     co_return m3::ok;
-  };
-  scope.spawn("call", calls(echo, work, req, ended));
+  });
   co_await m3::sleep(ctx, 50ms);
   work.cancel(m3::CancelReason::superseded);
   co_await m3::sleep(ctx, 50ms);
@@ -81,12 +94,11 @@ CO_TEST("rpc: when an instance dies its calls fail at once, and new ones go else
   slow.set_wait_ms(60000);
   m3::Scope scope(ctx.core());
   Status seen;
-  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, Status& out) -> Task<> {
-    auto result = co_await as_result(client.echo(c, r, m3::to::app("dev.w.echo.1")));
-    out = std::move(result).status();
+  scope.spawn("call", [&](Ctx& c) -> Task<> {
+    auto result = co_await as_result(echo.echo(c, slow, m3::to::app("dev.w.echo.1")));
+    seen = std::move(result).status();
     co_return m3::ok;
-  };
-  scope.spawn("call", calls(echo, scope.ctx(), slow, seen));
+  });
   co_await m3::sleep(ctx, 20ms);
   net.wire.unlisten(one.address);
   co_await one.node.stop(ctx);
@@ -149,14 +161,12 @@ CO_TEST("rpc: a link that dies under a long call is found dead within three seco
     const m3::TimePoint began = ctx.core().now();
     m3::TimePoint ended = began;
     m3::Scope calls(ctx.core());
-    calls.spawn("call",
-                [](Ctx& own, EchoClient& to, EchoReq req, m3::Status& out,
-                   m3::TimePoint& when) -> m3::Task<> {
-                  Ctx patient(own, m3::Deadline(own.core().now() + 90s));
-                  out = (co_await as_result(to.echo(patient, req))).status();
-                  when = own.core().now();
-                  co_return m3::ok;
-                }(calls.ctx(), echo, slow, answer, ended));
+    calls.spawn("call", [&](Ctx& own) -> m3::Task<> {
+      Ctx patient(own, m3::Deadline(own.core().now() + 90s));
+      answer = (co_await as_result(echo.echo(patient, slow))).status();
+      ended = own.core().now();
+      co_return m3::ok;
+    });
     co_await m3::sleep(ctx, dies_after);
     CHECK(ended == began);
     net.wire.freeze(true);
@@ -241,12 +251,11 @@ CO_TEST("rpc: draining refuses new calls as not executed and lets running ones e
   slow.set_text("slow");
   m3::Scope scope(ctx.core());
   std::string answer;
-  auto calls = [](EchoClient& client, Ctx& c, const EchoReq& r, std::string& out) -> Task<> {
-    const auto rsp = co_await client.echo(c, r);
-    out = rsp.text();
+  scope.spawn("call", [&](Ctx& c) -> Task<> {
+    const auto rsp = co_await echo.echo(c, slow);
+    answer = rsp.text();
     co_return m3::ok;
-  };
-  scope.spawn("call", calls(echo, scope.ctx(), slow, answer));
+  });
   co_await m3::sleep(ctx, 20ms);
   co_await server.node.drain(ctx);
   co_await m3::sleep(ctx, 5ms);
@@ -395,12 +404,11 @@ CO_TEST("rpc: an answer to a reader that does not keep up waits in bounded memor
   auto all = m3::when_all(ctx.core(), std::move(many));
   m3::Scope scope(ctx.core());
   std::size_t done = 0;
-  auto gather = [](Task<std::vector<EchoRsp>> task, std::size_t& out) -> Task<> {
-    const auto answers = co_await std::move(task);
-    out = answers.size();
+  scope.spawn("gather", [&](Ctx&) -> Task<> {
+    const auto answers = co_await std::move(all);
+    done = answers.size();
     co_return m3::ok;
-  };
-  scope.spawn("gather", gather(std::move(all), done));
+  });
   co_await m3::sleep(ctx, 20ms);
   CHECK(server.handler.started < 40);  // it stopped reading requests: 100 answers would be 2 MB
   co_await scope.drain(ctx);
@@ -433,7 +441,7 @@ CO_TEST("rpc: a connection on which bytes move is alive, however long its pong h
     frozen.wire.freeze(true);
     co_return m3::ok;
   };
-  scope.spawn("freeze", freeze(scope.ctx(), net));
+  scope.spawn("freeze", [&](Ctx& c) { return freeze(c, net); });
   auto lost = co_await as_result(echo.echo(patient, grows));
   CHECK(lost.code() == Errc::unavailable);
   CHECK(ctx.core().now() - began < 4s);
@@ -452,12 +460,11 @@ CO_TEST("rpc: a call that may have run is not called unexecuted because its retr
   req.set_wait_ms(4000);
   Status seen;
   m3::Scope scope(ctx.core());
-  auto calls = [](EchoClient& client, Ctx& c, const AgainReq& r, Status& out) -> Task<> {
-    auto result = co_await as_result(client.again(c, r));
-    out = std::move(result).status();
+  scope.spawn("call", [&](Ctx& c) -> Task<> {
+    auto result = co_await as_result(echo.again(c, req));
+    seen = std::move(result).status();
     co_return m3::ok;
-  };
-  scope.spawn("call", calls(echo, scope.ctx(), req, seen));
+  });
   co_await m3::sleep(ctx, 20ms);
   CHECK(server.handler.started == 1);
   net.wire.unlisten(server.address);

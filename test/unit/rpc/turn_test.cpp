@@ -47,7 +47,7 @@ CO_TEST("rpc: no handler begins after its deadline, however long those before it
   int answered = 0;
   const Deadline deadline(ctx.core().now() + 200ms);
   for (int i = 0; i < 100; ++i)
-    scope.spawn("call", call(scope.ctx(), echo, request(""), deadline, answered));
+    scope.spawn("call", [&](Ctx& c) { return call(c, echo, request(""), deadline, answered); });
   co_await scope.drain(ctx);
   co_await m3::sleep(ctx, 2s);
   CHECK(late == 0);
@@ -74,9 +74,11 @@ CO_TEST("rpc: a call gets in between many that compute") {
   const m3::TimePoint began = ctx.core().now();
   // Nothing was expensive so far: the first few are noticed only together.
   for (int i = 0; i < 50; ++i)
-    scope.spawn("busy", call(scope.ctx(), busy, request(""), Deadline::never(), answered));
-  scope.spawn("calm",
-              call(scope.ctx(), calm, request(""), Deadline::never(), answered, &calm_answered));
+    scope.spawn("busy",
+                [&](Ctx& c) { return call(c, busy, request(""), Deadline::never(), answered); });
+  scope.spawn("calm", [&](Ctx& c) {
+    return call(c, calm, request(""), Deadline::never(), answered, &calm_answered);
+  });
   co_await scope.drain(ctx);
   CHECK(answered == 51);
   CHECK(calm_answered - began <= 50ms);
@@ -98,8 +100,10 @@ CO_TEST(
   m3::Scope scope(ctx.core());
   int answered = 0;
   for (int i = 0; i < 20; ++i)
-    scope.spawn("call", call(scope.ctx(), echo, request(std::string(50000, 'x')),
-                             Deadline(ctx.core().now() + 1s + i * 2ms), answered));
+    scope.spawn("call", [&, i](Ctx& c) {
+      return call(c, echo, request(std::string(50000, 'x')),
+                  Deadline(c.core().now() + 1s + i * 2ms), answered);
+    });
   co_await scope.drain(ctx);
   CHECK(answered == 20);
   CHECK(std::is_sorted(deadlines.begin(), deadlines.end()));
@@ -165,7 +169,8 @@ CO_TEST("rpc: a call that waits for an instance that leaves goes to another one"
   m3::Scope scope(ctx.core());
   far.net.wire.freeze(true);
   int answered = 0;
-  scope.spawn("call", call(scope.ctx(), far.echo, request(""), Deadline::never(), answered));
+  scope.spawn("call",
+              [&](Ctx& c) { return call(c, far.echo, request(""), Deadline::never(), answered); });
   co_await m3::sleep(ctx, 10ms);
   far.resolver.gone = true;
   far.caller.caller().forget(*far.resolver.first);  // its retry makes the table of peers grow
@@ -182,7 +187,9 @@ CO_TEST("rpc: a stop ends the calls that wait for a connection, and none of them
   far.net.wire.freeze(true);
   int answered = 0;
   for (int i = 0; i < 10; ++i)
-    scope.spawn("call", call(scope.ctx(), far.echo, request(""), Deadline::never(), answered));
+    scope.spawn("call", [&](Ctx& c) {
+      return call(c, far.echo, request(""), Deadline::never(), answered);
+    });
   co_await m3::sleep(ctx, 10ms);
   co_await far.caller.stop(ctx);
   far.net.wire.freeze(false);
@@ -208,7 +215,7 @@ CO_TEST("rpc: a call that is cancelled by what a new list of instances woke stay
     co_return m3::ok;
   };
   int ended = 0;
-  for (int i = 0; i < 5; ++i) scope.spawn("race", race(scope.ctx(), far.echo, ended));
+  for (int i = 0; i < 5; ++i) scope.spawn("race", [&](Ctx& c) { return race(c, far.echo, ended); });
   co_await m3::sleep(ctx, 10ms);
   far.resolver.waiting = false;
   far.resolver.waiters.tell();
@@ -235,7 +242,8 @@ CO_TEST("rpc: work that keeps its call's context is cancelled when the call ends
     co_return m3::ok;
   };
   server.handler.work = [&](Ctx& own) {
-    if (!std::exchange(kept, &own)) scope.spawn("escapes", work(own, escaped, caller_seen));
+    if (!std::exchange(kept, &own))
+      scope.spawn("escapes", [&](Ctx&) { return work(own, escaped, caller_seen); });
   };
   co_await echo.echo(ctx, request("first"));
   co_await m3::sleep(ctx, 1ms);
@@ -275,7 +283,7 @@ CO_TEST("rpc: a stop leaves a handler behind that waits for something of its own
     how = (co_await as_result(to.ech(own, AbsentReq()))).status();
     co_return m3::ok;
   };
-  scope.spawn("one", one(scope.ctx(), client, outcome));
+  scope.spawn("one", [&](Ctx& c) { return one(c, client, outcome); });
   co_await m3::sleep(ctx, 10ms);
   CHECK(other.node.running() == 1);
   const auto began = ctx.core().now();
@@ -326,7 +334,7 @@ CO_TEST("rpc: answers that nobody reads stay within the connection's memory") {
   req.set_wait_ms(100);
   req.set_answer_bytes(256u << 10);
   for (int i = 0; i < 200; ++i)
-    scope.spawn("call", call(scope.ctx(), echo, req, Deadline::never(), answered));
+    scope.spawn("call", [&](Ctx& c) { return call(c, echo, req, Deadline::never(), answered); });
   co_await m3::sleep(ctx, 50ms);
   CHECK(server.node.running() == 200);
   net.wire.freeze(true);
@@ -353,7 +361,7 @@ CO_TEST("rpc: requests under way on one connection stay within its memory") {
   EchoReq req = request(std::string(256u << 10, 'x'));
   req.set_wait_ms(100);
   for (int i = 0; i < 10; ++i)
-    scope.spawn("call", call(scope.ctx(), echo, req, Deadline::never(), answered));
+    scope.spawn("call", [&](Ctx& c) { return call(c, echo, req, Deadline::never(), answered); });
   co_await scope.drain(ctx);
   CHECK(answered == 3);
   CHECK(counted(server.metrics, "m3_rpc_refused_total", "in_flight") == 7);
