@@ -148,13 +148,13 @@ Pick Mesh::pick(const RouteQuery& query) {
     case RouteMode::actor:
       if (!now->has_hash() && !std::exchange(seen.wants_hash, true)) ask(core, seen.service, true);
       instance = query.mode == RouteMode::actor ? now->owner(query.key)
-                                                : now->hash(query.key, query.peers, query.avoid);
+                                                : now->hash(query.key, query.choice());
       break;
     case RouteMode::single:
-      instance = now->single(query.peers, query.avoid);
+      instance = now->single(query.choice());
       break;
     default:
-      instance = now->random(query.peers, query.avoid);
+      instance = now->random(query.choice());
       break;
   }
   if (instance) return {instance, {}, {}, nullptr};
@@ -176,15 +176,11 @@ std::vector<std::shared_ptr<const Instance>> Mesh::all(Core& core, const Service
   return out;
 }
 
-bool Mesh::may_eject(const Instance& instance, const Peers& peers) {
-  const auto& views = views_[peers.core().index()].by_service;
-  const auto found = views.find(instance.id.service_id().to_string());
-  if (found == views.end() || !found->second->snapshot) return false;
-  const auto& eligible = found->second->snapshot->eligible();
-  std::size_t missing = 1;
-  for (const Instance* other : eligible)
-    if (other != &instance && (peers.is_ejected(*other) || peers.is_out(*other))) ++missing;
-  return missing * 2 <= eligible.size();
+std::span<const Instance* const> Mesh::eligible(Core& core, const ServiceId& service) {
+  const auto& views = views_[core.index()].by_service;
+  const auto found = views.find(service.to_string());
+  if (found == views.end() || !found->second->snapshot) return {};
+  return found->second->snapshot->eligible();
 }
 
 std::shared_ptr<const Snapshot> Mesh::snapshot(Core& core, const ServiceId& service) {

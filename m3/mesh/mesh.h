@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -49,7 +50,7 @@ class Mesh final : public Resolver, Router::Watcher {
 
   Pick pick(const RouteQuery& query) override;
   std::vector<std::shared_ptr<const Instance>> all(Core& core, const ServiceId& service) override;
-  bool may_eject(const Instance& instance, const Peers& peers) override;
+  std::span<const Instance* const> eligible(Core& core, const ServiceId& service) override;
 
   /// What this core knows of a service; null before the first answer. Begins a watch.
   std::shared_ptr<const Snapshot> snapshot(Core& core, const ServiceId& service);

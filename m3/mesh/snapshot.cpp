@@ -71,40 +71,37 @@ std::pair<const Instance*, const Instance*> Snapshot::two(std::uint64_t draw) co
   return {eligible_[first], eligible_[(first + step) % eligible_.size()]};
 }
 
-const Instance* Snapshot::random(Peers& peers, std::uint32_t avoid) const {
+const Instance* Snapshot::random(const Choice& choice) const {
   if (eligible_.empty()) return nullptr;
   if (eligible_.size() == 1) return eligible_.front();
+  Peers& peers = choice.peers;
   const std::uint64_t draw = peers.core().random()();
   const auto [a, b] = two(draw);
-  const bool a_good = a->slot != avoid && peers.usable(*a);
-  const bool b_good = b->slot != avoid && peers.usable(*b);
+  const bool a_good = choice.takes(*a);
+  const bool b_good = choice.takes(*b);
   if (a_good && b_good) return peers.in_flight(*b) < peers.in_flight(*a) ? b : a;
   if (a_good) return a;
   if (b_good) return b;
-  // Neither: whoever can be reached, from a random place on.
+  // Neither: whoever takes it, from a random place on; when nobody does, the least bad.
   const std::vector<const Instance*>& all = weighty_.empty() ? eligible_ : weighty_;
-  const std::size_t first = scaled(static_cast<std::uint32_t>(draw), all.size());
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const Instance* instance = all[(first + i) % all.size()];
-    if (instance->slot != avoid && peers.usable(*instance)) return instance;
-  }
-  // Nobody: an ejected one before one that is out, and another before the one that just failed.
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const Instance* instance = all[(first + i) % all.size()];
-    if (instance->slot != avoid && !peers.is_out(*instance)) return instance;
-  }
-  return a->slot != avoid ? a : b->slot != avoid ? b : all[(first + 1) % all.size()];
+  return choice.calmest_of(all, scaled(static_cast<std::uint32_t>(draw), all.size()));
 }
 
-const Instance* Snapshot::best_for(std::uint16_t slot, Peers* peers, std::uint32_t avoid) const {
+/// The next in rank among those of the highest grade. Without a choice: of all.
+const Instance* Snapshot::best_for(std::uint16_t slot, const Choice* choice) const {
   const Instance* best = nullptr;
+  unsigned best_grade = 0;
   std::uint64_t best_score = 0;
   for (std::size_t i = 0; i < eligible_.size(); ++i) {
     const Instance& instance = *eligible_[i];
-    if (peers && (instance.slot == avoid || !peers->usable(instance))) continue;
+    const unsigned grade = choice ? choice->grade(instance) : 0;
+    if (best && grade < best_grade) continue;
     const std::uint64_t score = slot_score(id_hashes_[i], slot);
-    if (best && (score < best_score || (score == best_score && best->id < instance.id))) continue;
+    if (best && grade == best_grade &&
+        (score < best_score || (score == best_score && best->id < instance.id)))
+      continue;
     best = &instance;
+    best_grade = grade;
     best_score = score;
   }
   return best;
@@ -112,23 +109,18 @@ const Instance* Snapshot::best_for(std::uint16_t slot, Peers* peers, std::uint32
 
 const Instance* Snapshot::owner(std::string_view key) const {
   const std::uint16_t slot = hash_slot(key);
-  if (!hash_) return best_for(slot, nullptr, kNoSlot);
+  if (!hash_) return best_for(slot, nullptr);
   const HashSlots::Position position = hash_->owners[slot];
   return position == HashSlots::kNobody ? nullptr : hash_->by_position[position];
 }
 
-const Instance* Snapshot::hash(std::string_view key, Peers& peers, std::uint32_t avoid) const {
+const Instance* Snapshot::hash(std::string_view key, const Choice& choice) const {
   const Instance* first = owner(key);
-  if (!first || (first->slot != avoid && peers.usable(*first))) return first;
-  const Instance* next = best_for(hash_slot(key), &peers, avoid);
-  return next ? next : first;
+  if (!first || choice.takes(*first)) return first;
+  return best_for(hash_slot(key), &choice);
 }
 
-const Instance* Snapshot::single(Peers& peers, std::uint32_t avoid) const {
-  for (const Instance* instance : eligible_)
-    if (instance->slot != avoid && peers.usable(*instance)) return instance;
-  return eligible_.empty() ? nullptr : eligible_.front();
-}
+const Instance* Snapshot::single(const Choice& choice) const { return choice.first_of(eligible_); }
 
 const Instance* Snapshot::named(std::uint64_t hash, std::string_view id) const {
   const std::size_t mask = by_id_.size() - 1;

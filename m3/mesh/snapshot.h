@@ -43,14 +43,14 @@ class Snapshot {
   bool has_hash() const noexcept { return hash_ != nullptr; }
 
   /// The less busy of two (power of two choices: Mitzenmacher, 2001), by weight, among those that
-  /// can be reached. One that hangs keeps its calls, so that it soon gets no more.
-  const Instance* random(Peers& peers, std::uint32_t avoid) const;
-  /// The owner of the key's slot; when it cannot be reached, the next in rank.
-  const Instance* hash(std::string_view key, Peers& peers, std::uint32_t avoid) const;
+  /// take the call. One that hangs keeps its calls, so that it soon gets no more.
+  const Instance* random(const Choice& choice) const;
+  /// The owner of the key's slot; when it does not take the call, the next in rank.
+  const Instance* hash(std::string_view key, const Choice& choice) const;
   /// The owner by membership alone, so that all callers agree.
   const Instance* owner(std::string_view key) const;
-  /// The lowest; when it cannot be reached, the next.
-  const Instance* single(Peers& peers, std::uint32_t avoid) const;
+  /// The lowest; when it does not take the call, the next.
+  const Instance* single(const Choice& choice) const;
   const Instance* named(std::string_view id) const { return named(hash_of_id(id), id); }
   const Instance* named(std::uint64_t hash, std::string_view id) const;
 
@@ -58,7 +58,7 @@ class Snapshot {
   void index();
   std::pair<const Instance*, const Instance*> two(std::uint64_t draw) const;
   const Instance* weighted(std::uint64_t draw) const;
-  const Instance* best_for(std::uint16_t slot, Peers* peers, std::uint32_t avoid) const;
+  const Instance* best_for(std::uint16_t slot, const Choice* choice) const;
 
   ServiceId service_;
   std::vector<Entry> entries_;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "m3/net/metadata_codec.h"
+#include "m3/rpc/call_frame.h"
 #include "m3/rpc/caller.h"
 #include "m3/rpc/connection.h"
 #include "m3/rpc/interceptor.h"
@@ -15,6 +16,7 @@ using rpc_detail::ClientConnection;
 using rpc_detail::LocalCall;
 using rpc_detail::request_metadata_of;
 using rpc_detail::ServerCall;
+using rpc_detail::Serves;
 
 namespace {
 /// A budget that is saved up for longer would let a storm through.
@@ -22,44 +24,6 @@ constexpr double kMostRetries = 100;
 }  // namespace
 
 namespace rpc_detail {
-
-std::optional<Metadata> request_metadata_of(const Ctx& ctx, const MethodInfo& method,
-                                            const Route& route) {
-  const bool has_trace = method.trace && !ctx.traceparent().empty();
-  const bool has_actor = route.mode() == RouteMode::actor;
-  if (!ctx.outgoing() && !has_trace && !has_actor) return std::nullopt;
-  Metadata metadata;
-  if (ctx.outgoing()) metadata = *ctx.outgoing();
-  if (has_trace) metadata.traceparent = std::string(ctx.traceparent());
-  if (has_actor) metadata.actor_id = route.key();
-  return metadata;
-}
-
-namespace {
-
-/// The sizes are those that were computed a moment ago.
-void write_call(char* to, const FrameHeader& header, const std::optional<Metadata>& metadata,
-                std::size_t meta, const google::protobuf::MessageLite& message, std::size_t body) {
-  write_header(to, header, meta, body);
-  if (meta) encode_metadata(*metadata, to + kFrameHeaderSize);
-  message.SerializeWithCachedSizesToArray(
-      reinterpret_cast<std::uint8_t*>(to + kFrameHeaderSize + meta));
-}
-
-}  // namespace
-
-std::string encode_notify(const Ctx& ctx, const MethodInfo& method,
-                          const google::protobuf::MessageLite& message, const Route& route) {
-  const std::optional<Metadata> metadata = request_metadata_of(ctx, method, route);
-  const std::size_t meta = metadata ? encoded_metadata_size(*metadata) : 0;
-  const std::size_t body = message.ByteSizeLong();
-  std::string frame(frame_size(meta, body), '\0');
-  FrameHeader header;
-  header.kind = FrameKind::notify;
-  header.method = method.hash;
-  write_call(frame.data(), header, metadata, meta, message, body);
-  return frame;
-}
 
 /// A caller in this process, as the handler's side sees it. Outlives a caller that gave up.
 class LocalCall final : public CallSink, public async_detail::Pooled {
@@ -205,10 +169,9 @@ bool CallOp::start_intercepted() {
 
 /// One instance for this attempt; the last one tried is avoided.
 Pick CallOp::pick() {
-  RouteMode mode = route_.mode();
+  const RouteMode mode = this->mode();
   std::string key_buffer;
   std::string_view key = route_.key();
-  if (mode == RouteMode::none) mode = method_.route;
   auto wrong = [](std::string text) {
     return Pick{nullptr, Status(Errc::invalid_argument, std::move(text)), {}, nullptr};
   };
@@ -226,23 +189,36 @@ Pick CallOp::pick() {
     return wrong(std::string(name) + " goes to an actor: say m3::to::actor(id)");
   if (mode != RouteMode::p2p && service_.empty())
     return wrong("the client's world or func cannot be part of an app id");
-  return caller_.pick(service_, mode, key, slot_);
+  return caller_.pick({service_, mode, key, slot_, caller_.peers_, lacking_ ? &method_ : nullptr});
 }
 
 void CallOp::count_in(const Instance& instance) {
   count_out();
   counted_ = instance.slot;
-  ++caller_.peers_[counted_].in_flight;
+  Peers::State& state = caller_.peers_[counted_];
+  ++state.in_flight;
+  if (state.standing != Peers::Standing::trusted && may_choose()) [[unlikely]]
+    trial_ = caller_.peers_.begin_trial(state);
 }
 
 void CallOp::count_out() noexcept {
   const std::uint32_t slot = std::exchange(counted_, kNoSlot);
-  if (slot != kNoSlot) --caller_.peers_[slot].in_flight;
+  if (slot == kNoSlot) return;
+  Peers::State& state = caller_.peers_[slot];
+  --state.in_flight;
+  if (std::exchange(trial_, false)) [[unlikely]]
+    caller_.peers_.end_trial(state);
+}
+
+/// Before count_out(): what it says about the instance that has the call.
+void CallOp::note(const Status& outcome) {
+  caller_.note(connection_->instance(), outcome, trial_, mode() == RouteMode::random);
 }
 
 /// True: ended now, error() says how. False: something will call settle() or end().
 bool CallOp::attempt() {
-  for (;;) {
+  for (bool again = false;; again = true) {
+    const bool knows_who_lacks = lacking_;
     const Pick found = pick();
     if (!found.instance) {
       if (wait_for_route(found)) return false;
@@ -251,25 +227,43 @@ bool CallOp::attempt() {
     }
     const Instance& instance = *found.instance;
     const bool elsewhere = instance.slot != slot_;
-    ++attempts_;
-    if (!instance.id.empty() && instance.id == caller_.core_.shared().id) return start_local();
-    slot_ = instance.slot;
-    link_ = &caller_.link_to(instance);
-    connection_ = link_->ready();
-    if (connection_) return send();
-    Status status = link_->wait(*this);
-    if (status.is_ok()) {
-      phase_ = Phase::connecting;
-      count_in(instance);
-      return false;
+    if (!refusal_.is_ok() && !elsewhere) {
+      error() = std::move(refusal_);
+      return true;
     }
-    if (may_retry(status) && elsewhere) {
-      caller_.core_.metrics().retries.inc();
-      continue;
+    if (again && !refusal_.is_ok()) caller_.core_.metrics().retries.inc();
+    const Sent how = try_on(instance);
+    if (how == Sent::waiting || how == Sent::ended) return how == Sent::ended;
+    if (how == Sent::lacks) {
+      if (may_choose() && !knows_who_lacks) continue;
+      error() = !refusal_.is_ok() ? std::move(refusal_) : lacking();
+      return true;
     }
-    error() = std::move(status).not_executed();
+    refusal_ = std::exchange(error(), Status()).not_executed();
+    if (may_retry(refusal_) && elsewhere) continue;
+    error() = std::move(refusal_);
     return true;
   }
+}
+
+CallOp::Sent CallOp::try_on(const Instance& instance) {
+  if (!instance.id.empty() && instance.id == caller_.core_.shared().id)
+    return start_local(instance);
+  link_ = &caller_.link_to(instance);
+  connection_ = link_->ready();
+  if (connection_)
+    if (const Sent found = look_up(); found != Sent::waiting) return found;
+  slot_ = instance.slot;
+  ++attempts_;
+  if (connection_) return send();
+  Status status = link_->wait(*this);
+  if (!status.is_ok()) {
+    error() = std::move(status);
+    return Sent::refused;
+  }
+  phase_ = Phase::connecting;
+  count_in(instance);
+  return Sent::waiting;
 }
 
 bool CallOp::wait_for_route(const Pick& found) {
@@ -294,17 +288,35 @@ std::optional<Metadata> CallOp::request_metadata() const {
   return request_metadata_of(ctx(), method_, route_);
 }
 
-/// Writes the frame. True when that ended the call: a notify, or an error.
-bool CallOp::send() {
+/// Does the instance serve the method? `waiting`: it does.
+CallOp::Sent CallOp::look_up() {
+  switch (connection_->serves(method_)) {
+    case Serves::yes:
+      return Sent::waiting;
+    case Serves::no:
+      lacking_ = true;
+      return Sent::lacks;
+    default:
+      error() = connection_->knows(method_);
+      return Sent::ended;
+  }
+}
+
+Status CallOp::lacking() const {
+  if (connection_) return connection_->knows(method_);
+  return Status(Errc::unimplemented, "this app does not serve " + std::string(method_.full_name))
+      .not_executed();
+}
+
+/// Writes the frame. A notify has ended then.
+CallOp::Sent CallOp::send() {
   ClientConnection& connection = *connection_;
   phase_ = Phase::idle;
-  if (!connection.may_send(method_)) {
-    Status unknown = connection.knows(method_);
-    error() = !unknown.is_ok() ? std::move(unknown)
-                               : Status(Errc::resource_exhausted,
-                                        "too many calls in flight to " + connection.peer_name())
-                                     .not_executed();
-    return true;
+  if (connection.is_full()) {
+    error() =
+        Status(Errc::resource_exhausted, "too many calls in flight to " + connection.peer_name())
+            .not_executed();
+    return Sent::refused;
   }
   const std::optional<Metadata> metadata = request_metadata();
   const std::size_t meta = metadata ? encoded_metadata_size(*metadata) : 0;
@@ -317,7 +329,7 @@ bool CallOp::send() {
                          std::to_string(limits.max_frame_bytes) + " and " +
                          std::to_string(limits.max_metadata_bytes))
                   .not_executed();
-    return true;
+    return Sent::ended;
   }
   const FrameKind kind = method_.notify ? FrameKind::notify : FrameKind::request;
   char* to = connection.reserve(kind, frame_size(meta, body));
@@ -325,7 +337,7 @@ bool CallOp::send() {
     auto& metrics = caller_.core_.metrics();
     (method_.notify ? metrics.shed_notify : metrics.shed_request).inc();
     error() = connection.refusal().not_executed();
-    return true;
+    return Sent::refused;
   }
   FrameHeader header;
   header.kind = kind;
@@ -342,20 +354,21 @@ bool CallOp::send() {
   rpc_detail::write_call(to, header, metadata, meta, request_, body);
   connection.commit();
   sent_ = true;
-  return method_.notify;
+  return method_.notify ? Sent::ended : Sent::waiting;
 }
 
-bool CallOp::start_local() {
+CallOp::Sent CallOp::start_local(const Instance& instance) {
+  slot_ = instance.slot;
+  connection_ = nullptr;
   const Dispatcher::Entry* entry = caller_.core_.shared().dispatcher.find(method_.hash);
   if (!entry) {
-    error() =
-        Status(Errc::unimplemented, "this app does not serve " + std::string(method_.full_name))
-            .not_executed();
-    return true;
+    lacking_ = true;
+    return Sent::lacks;
   }
+  ++attempts_;
   if (caller_.core_.draining()) {
     error() = Status(Errc::unavailable, "draining").not_executed();
-    return true;
+    return Sent::refused;
   }
   sent_ = true;
   auto* sink = new LocalCall(method_.notify ? nullptr : this);
@@ -367,10 +380,10 @@ bool CallOp::start_local() {
                                0);
   if (method_.notify || !local_) {
     local_ = nullptr;
-    return true;
+    return Sent::ended;
   }
   phase_ = Phase::local;
-  return false;
+  return Sent::waiting;
 }
 
 void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
@@ -391,12 +404,18 @@ void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const 
   finish(std::move(outcome));
 }
 
+/// What was not sent may go anywhere else, and so may what an instance refused; what may have run
+/// only when it was lost on the way and does no harm twice.
 bool CallOp::may_retry(const Status& outcome) const {
-  if (outcome.code() != Errc::unavailable || attempts_ >= caller_.core_.config().max_attempts)
-    return false;
-  if (outcome.maybe_executed() && !method_.idempotent) return false;
-  const RouteMode mode = route_.mode() == RouteMode::none ? method_.route : route_.mode();
-  return mode != RouteMode::p2p && !deadline_.passed(caller_.core_.core().now());
+  if (attempts_ >= caller_.core_.config().max_attempts || mode() == RouteMode::p2p) return false;
+  if (sent_) {
+    if (outcome.maybe_executed()) {
+      if (outcome != Errc::unavailable || !method_.idempotent) return false;
+    } else if (Peers::answer_of(outcome, false) != Peers::Answer::refusal) {
+      return false;
+    }
+  }
+  return !deadline_.passed(caller_.core_.core().now());
 }
 
 void CallOp::on_link_ready() {
@@ -404,17 +423,40 @@ void CallOp::on_link_ready() {
   connection_ = link_->ready();
   if (!connection_)
     return settle_later(Status(Errc::unavailable, "the connection closed at once").not_executed());
-  if (send()) end(std::move(error()));
+  Sent how = look_up();
+  if (how == Sent::waiting) how = send();
+  switch (how) {
+    case Sent::waiting:
+      return;
+    case Sent::ended:
+      return end(std::move(error()));
+    case Sent::refused:
+      return settle_later(std::move(error()));
+    case Sent::lacks:
+      --attempts_;  // nobody was asked
+      return settle_later(ok);
+  }
 }
 
 void CallOp::on_link_failed(const Status& why) { settle_later(why); }
+
+/// Another instance is better than a connection that does not come; without one it goes on waiting.
+bool CallOp::on_link_slow() {
+  if (!may_choose() || attempts_ >= caller_.core_.config().max_attempts) return false;
+  const Pick other = pick();
+  if (!other.instance || other.instance->slot == slot_ || !caller_.peers_.usable(*other.instance))
+    return false;
+  caller_.core_.metrics().retries.inc();
+  settle_later(ok);
+  return true;
+}
 
 void CallOp::on_lost(const Status& why) {
   connection_ = nullptr;
   settle_later(why);
 }
 
-/// OK: the list of instances has changed, pick again.
+/// OK: pick again, for another reason than an error.
 void CallOp::settle_later(Status outcome) {
   count_out();
   phase_ = Phase::settling;
@@ -435,33 +477,33 @@ void CallOp::on_settle(async_detail::Runnable& runnable) {
 /// never sent may go elsewhere freely; what was sent is sent again within the budget.
 void CallOp::settle(Status outcome) {
   if (may_retry(outcome) && (!sent_ || caller_.take_retry())) {
+    const bool was_sent = std::exchange(sent_, false);
     may_have_run_ |= outcome.maybe_executed();
-    sent_ = false;
-    caller_.core_.metrics().retries.inc();
-    if (!attempt()) return;
+    // The same instance would refuse it again.
+    refusal_ = was_sent && !outcome.maybe_executed() ? std::move(outcome) : Status();
+    const bool ended = attempt();
+    if (!ended || sent_) caller_.core_.metrics().retries.inc();
+    if (!ended) return;
+    if (was_sent && !sent_) caller_.return_retry();
     outcome = std::move(error());
   }
   end(std::move(outcome));
 }
 
 void CallOp::on_response(const Metadata* metadata, std::string_view body, bool not_executed) {
-  const Instance& instance = std::exchange(connection_, nullptr)->instance();
   phase_ = Phase::idle;
-  count_out();
   if (metadata || ctx().last_reply()) ctx().set_last_reply(metadata);
   Status outcome;
   if (metadata && metadata->status && metadata->status->code != 0) {
     outcome = metadata->status->to_status();
     if (not_executed) outcome = std::move(outcome).not_executed();
-    caller_.note(instance, outcome);
-    if (may_retry(outcome)) return settle_later(std::move(outcome));
   } else if (!response_->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
     outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) + " is no " +
                                          response_->GetTypeName());
-    caller_.note(instance, outcome);
-  } else {
-    caller_.note(instance, outcome);
   }
+  note(outcome);
+  connection_ = nullptr;
+  if (!outcome.is_ok() && may_retry(outcome)) return settle_later(std::move(outcome));
   end(std::move(outcome));
 }
 
@@ -481,7 +523,7 @@ void CallOp::on_timer(async_detail::TimerNode& node) {
   CallOp& op = static_cast<Timer&>(node).op;
   Status late(Errc::deadline_exceeded,
               std::string(op.method_.full_name) + " was not answered in time");
-  if (op.phase_ == Phase::waiting) op.caller_.note(op.connection_->instance(), late);
+  if (op.phase_ == Phase::waiting) op.note(late);
   op.forget();
   op.end(op.sent_ || op.may_have_run_ ? std::move(late) : std::move(late).not_executed());
 }
@@ -514,8 +556,7 @@ void CallOp::forget() noexcept {
 void CallOp::detach() noexcept {
   const Status why = ctx().status();
   // Whose deadline it was, the context's or the call's, says nothing about the instance.
-  if (phase_ == Phase::waiting && why == Errc::deadline_exceeded)
-    caller_.note(connection_->instance(), why);
+  if (phase_ == Phase::waiting && why == Errc::deadline_exceeded) note(why);
   forget();
   tally(why);
 }

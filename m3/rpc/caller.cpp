@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/rpc/caller.h"
 
+#include <chrono>
 #include <string>
 
 #include "m3/async/when.h"
+#include "m3/obs/log.h"
 #include "m3/rpc/broadcaster.h"
 #include "m3/rpc/connection.h"
 #include "m3/rpc/interceptor.h"
@@ -23,9 +25,8 @@ Link& Caller::link_to(const Instance& instance) {
   return *link;
 }
 
-Pick Caller::pick(const ServiceId& service, RouteMode mode, std::string_view key,
-                  std::uint32_t avoid) {
-  Pick found = core_.shared().resolver.pick(RouteQuery{service, mode, key, avoid, peers_});
+Pick Caller::pick(const RouteQuery& query) {
+  Pick found = core_.shared().resolver.pick(query);
   if (const Instance* out = peers_.take_to_dial()) link_to(*out).probe();
   return found;
 }
@@ -52,30 +53,95 @@ void Caller::forget(const Instance& instance) {
 }
 
 void Caller::close(const Status& why) {
+  closed_ = true;
   const Walk walk;
   for (Peers::State& state : peers_.states())
     if (const auto link = state.link) link->close(why);
 }
 
-void Caller::note(const Instance& instance, const Status& outcome) {
+namespace {
+
+/// A peer chose the text.
+std::string brief(const Status& status) {
+  constexpr std::size_t kMost = 200;
+  std::string text = status.to_string();
+  if (text.size() > kMost) text.replace(kMost, std::string::npos, "...");
+  return text;
+}
+
+std::string name_of(const Instance& instance) {
+  return instance.id.empty() ? instance.address.to_string() : instance.id.to_string();
+}
+
+/// One line for each change, not for each call: whoever was left out before has had its line.
+void tell_left_out(const Instance& instance, Peers::Standing before, const std::string& why,
+                   Nanos pause) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(pause).count();
+  if (before == Peers::Standing::trusted)
+    log::warn("{} is left out: {}; it is tried again in {} ms", name_of(instance), why, ms);
+  else
+    log::debug("{} is still left out: {}; it is tried again in {} ms", name_of(instance), why, ms);
+}
+
+void tell_trusted(const Instance& instance) { log::info("{} answers again", name_of(instance)); }
+
+}  // namespace
+
+void Caller::judge(const Instance& instance, const Status& outcome, bool trial, bool by_chance) {
   Peers::State& state = peers_[instance.slot];
-  switch (outcome.code()) {
-    case Errc::unavailable:
-    case Errc::deadline_exceeded:
-    case Errc::internal:
-    case Errc::data_loss:
-    case Errc::unknown:
-      break;
-    default:
-      state.failures = 0;
-      return;
+  if (!state.link) return;  // it is no longer listed
+  const Peers::Standing before = state.standing;
+  const Peers::Answer answer = Peers::answer_of(outcome, by_chance);
+  if (!peers_.answered(state, answer, trial, core_.config())) {
+    if (before != state.standing) tell_trusted(instance);
+    return;
   }
-  const RpcConfig& config = core_.config();
-  if (++state.failures < config.eject_after) return;
-  state.failures = 0;
-  if (!core_.shared().resolver.may_eject(instance, peers_)) return;
-  state.ejected_until = core_.core().now() + config.eject_for;
-  core_.metrics().ejected.inc();
+  if (!may_eject(instance, answer)) return;
+  const Nanos pause = peers_.eject(state, answer, core_.config(), outcome.retry_after());
+  if (before == Peers::Standing::trusted) core_.metrics().ejected.inc();
+  tell_left_out(instance, before, "its answers are errors, the last one " + brief(outcome), pause);
+}
+
+/// Who refuses does no work that others would have to take over; who fails may, so that half of
+/// the service stays. A complaint may be the application's own, and the same everywhere.
+bool Caller::may_eject(const Instance& instance, Peers::Answer why) {
+  if (why == Peers::Answer::refusal) return true;
+  const auto all = core_.shared().resolver.eligible(core_.core(), instance.id.service_id());
+  if (!peers_.half_stay_without(instance, all)) return false;
+  return why != Peers::Answer::complaint || peers_.only_one_complains(instance, all);
+}
+
+Nanos Caller::broke(const Instance& instance, const Status& why) {
+  Peers::State& state = peers_[instance.slot];
+  if (closed_ || !state.link) return Nanos(0);
+  const Peers::Standing before = state.standing;
+  const Nanos pause = peers_.broke(state, core_.config());
+  tell_left_out(instance, before, "the connection broke: " + brief(why), pause);
+  return pause;
+}
+
+void Caller::drained(const Instance& instance) {
+  Peers::State& state = peers_[instance.slot];
+  if (closed_ || !state.link) return;
+  const bool first = state.standing == Peers::Standing::trusted;
+  peers_.drained(state, core_.config());
+  if (first) log::info("{} is leaving: it gets no new calls", name_of(instance));
+}
+
+void Caller::unreachable(const Instance& instance, const Status& why, Nanos pause) {
+  Peers::State& state = peers_[instance.slot];
+  if (closed_ || !state.link) return;
+  // Without a call somebody only asked whether it is there.
+  const Peers::Standing before = state.in_flight ? state.standing : Peers::Standing::out;
+  peers_.unreachable(state, pause);
+  tell_left_out(instance, before, brief(why), pause);
+}
+
+void Caller::lived(const Instance& instance) {
+  Peers::State& state = peers_[instance.slot];
+  const Peers::Standing before = state.standing;
+  peers_.lived(state);
+  if (before != state.standing) tell_trusted(instance);
 }
 
 bool Caller::take_retry() noexcept {
@@ -239,7 +305,7 @@ Task<> Caller::fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
   Resolver& resolver = core_.shared().resolver;
   auto instances = resolver.all(core_.core(), service);
   if (instances.empty()) {
-    co_await RouteOp(ctx, pick(service, RouteMode::random, "", kNoSlot));
+    co_await RouteOp(ctx, pick({service, RouteMode::random, "", kNoSlot, peers_}));
     instances = resolver.all(core_.core(), service);
   }
   if (instances.empty())

@@ -76,6 +76,17 @@ class Caller {
   rpc_detail::RpcCore& core() noexcept { return core_; }
   Peers& peers() noexcept { return peers_; }
 
+  // ---- connections report
+
+  /// One broke, with calls or without. Returns for how long the instance is not dialled.
+  Nanos broke(const Instance& instance, const Status& why);
+  /// The instance said that it is leaving.
+  void drained(const Instance& instance);
+  /// There is none, and there will not be one within `pause`.
+  void unreachable(const Instance& instance, const Status& why, Nanos pause);
+  /// What it was sent one way did no harm.
+  void lived(const Instance& instance);
+
  private:
   friend class CallOp;
   rpc_detail::Link& link_to(const Instance& instance);
@@ -90,15 +101,24 @@ class Caller {
   Task<> send_to(Ctx& ctx, const ServiceId& service, const MethodInfo& method,
                  const google::protobuf::MessageLite& request, const AppId& instance,
                  Missed& missed);
-  Pick pick(const ServiceId& service, RouteMode mode, std::string_view key, std::uint32_t avoid);
-  /// An attempt ended there; errors in a row take the instance out for a while.
-  void note(const Instance& instance, const Status& outcome);
+  Pick pick(const RouteQuery& query);
+  /// An attempt ended there.
+  void note(const Instance& instance, const Status& outcome, bool trial, bool by_chance) {
+    if (outcome.is_ok() && peers_[instance.slot].is_clean()) [[likely]]
+      return;
+    judge(instance, outcome, trial, by_chance);
+  }
+  void judge(const Instance& instance, const Status& outcome, bool trial, bool by_chance);
+  bool may_eject(const Instance& instance, Peers::Answer why);
   /// May one more call that was sent be sent again?
   bool take_retry() noexcept;
+  /// It was not.
+  void return_retry() noexcept { retries_ += 1; }
 
   rpc_detail::RpcCore& core_;
   Peers peers_;
   double retries_ = kFirstRetries;
+  bool closed_ = false;
   static constexpr double kFirstRetries = 10;
 };
 
@@ -132,6 +152,9 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
     local,
     intercepted
   };
+  /// `refused`: nothing was sent, another instance may take it; error() says why this one does not.
+  /// `lacks`: the instance does not serve the method; nothing was sent either.
+  enum class Sent : std::uint8_t { waiting, ended, refused, lacks };
   struct Timer final : async_detail::TimerNode {
     explicit Timer(CallOp& owner) noexcept : TimerNode(&CallOp::on_timer), op(owner) {}
     CallOp& op;
@@ -150,8 +173,19 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   bool wait_for_route(const Pick& found);
   void count_in(const Instance& instance);
   void count_out() noexcept;
-  bool send();
-  bool start_local();
+  Sent send();
+  Sent start_local(const Instance& instance);
+  Sent try_on(const Instance& instance);
+  Sent look_up();
+  Status lacking() const;
+  RouteMode mode() const noexcept {
+    return route_.mode() == RouteMode::none ? method_.route : route_.mode();
+  }
+  /// Else the route names the instance.
+  bool may_choose() const noexcept {
+    return mode() != RouteMode::p2p && mode() != RouteMode::actor;
+  }
+  void note(const Status& outcome);
   bool start_intercepted();
   bool may_retry(const Status& outcome) const;
   std::optional<Metadata> request_metadata() const;
@@ -161,6 +195,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   void on_lost(const Status& why);
   void on_link_ready() override;
   void on_link_failed(const Status& why) override;
+  bool on_link_slow() override;
   void on_route_change();
   void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
                        Status outcome);
@@ -190,7 +225,10 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   bool sent_ = false;          // the last attempt
   bool may_have_run_ = false;  // an earlier attempt
   bool intercept_ = true;
+  bool trial_ = false;    // its end decides the trial of the instance at counted_
+  bool lacking_ = false;  // an instance that was picked does not serve the method
   std::uint8_t attempts_ = 0;
+  Status refusal_;  // of the last instance, if it refused: stands when there is no other
   Timer timer_{*this};
   Settle settle_{*this};
   std::unique_ptr<RouteWait> route_wait_;

@@ -50,17 +50,19 @@ void ClientConnection::on_established() {
   if (link_) link_->established();
 }
 
-bool ClientConnection::has(const MethodInfo& method) noexcept {
+Serves ClientConnection::serves(const MethodInfo& method) noexcept {
+  Serves out = Serves::no;
   const std::size_t mask = methods_.size() - 1;
   for (std::size_t i = method.hash & mask; methods_[i].name; i = (i + 1) & mask) {
     Known& known = methods_[i];
     if (known.hash != method.hash) continue;
-    if (known.checked == &method) return true;
+    if (known.checked == &method) return Serves::yes;
+    out = Serves::clash;
     if (*known.name != method.full_name) continue;
     known.checked = &method;
-    return true;
+    return Serves::yes;
   }
-  return false;
+  return out;
 }
 
 Status ClientConnection::knows(const MethodInfo& method) const {
@@ -96,6 +98,8 @@ void ClientConnection::on_frame(const Frame& frame) {
     case FrameKind::ping:
       return send_control(FrameKind::pong, frame.header.deadline, frame.header.call_id);
     case FrameKind::pong:
+      if (ping_sent_ != TimePoint::max() && first_notify_ < ping_sent_)
+        core_.caller().lived(*instance_);
       ping_sent_ = TimePoint::max();
       return;
     case FrameKind::goaway: {
@@ -213,7 +217,10 @@ void ClientConnection::on_lost(const Status& why) {
       if (header.kind == FrameKind::notify) core_.metrics().notifies_unsent.inc();
     });
   // The link first: a call that is tried again must find a new connection.
-  if (Link* link = std::exchange(link_, nullptr)) link->lost(*this, why);
+  if (Link* link = std::exchange(link_, nullptr))
+    link->lost(*this, why);
+  else if (!pending_.empty())
+    core_.caller().broke(*instance_, why);  // it had said that it would answer
   const Status lost(Errc::unavailable, "connection to " + peer_name() + " lost: " + why.text());
   const Walk walk;
   pending_.for_each([&](std::uint64_t id, CallOp* op) {

@@ -145,6 +145,9 @@ class ServerConnection final : public Connection {
   std::size_t suspended_bytes_ = 0;  // of their requests
 };
 
+/// Does the peer's hello list a method?
+enum class Serves : std::uint8_t { no, yes, clash };
+
 /// The dialer's end: requests and notifies go out, answers come in.
 class ClientConnection final : public Connection {
  public:
@@ -156,9 +159,8 @@ class ClientConnection final : public Connection {
 
   /// OK: the peer serves it. unimplemented with near names, or internal for a clash of numbers.
   Status knows(const MethodInfo& method) const;
-  bool may_send(const MethodInfo& method) noexcept {
-    return has(method) && pending_.size() < peer_.limits.max_calls;
-  }
+  Serves serves(const MethodInfo& method) noexcept;
+  bool is_full() const noexcept { return pending_.size() >= peer_.limits.max_calls; }
   std::size_t in_flight() const noexcept { return pending_.size(); }
   std::uint32_t wire_deadline(Deadline deadline) const;
 
@@ -175,7 +177,10 @@ class ClientConnection final : public Connection {
   void ping();
   TimePoint last_heard() const noexcept { return last_heard_; }
   /// A notify went out: whether the peer hears it, pings must say.
-  void note_use() { busy_now(); }
+  void note_use() {
+    busy_now();
+    first_notify_ = std::min(first_notify_, last_used_);
+  }
 
  private:
   friend class Link;
@@ -193,7 +198,6 @@ class ClientConnection final : public Connection {
   void busy_now();
   void send_ping();
   Nanos tick_interval() const;
-  bool has(const MethodInfo& method) noexcept;
 
   Link* link_;
   const std::shared_ptr<const Instance>
@@ -206,6 +210,7 @@ class ClientConnection final : public Connection {
   TimePoint next_tick_;
   TimePoint next_ping_;
   TimePoint ping_sent_ = TimePoint::max();  // max: none is unanswered
+  TimePoint first_notify_ = TimePoint::max();
   bool draining_ = false;
 };
 

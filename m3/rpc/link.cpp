@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/rpc/link.h"
 
+#include <algorithm>
+
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/connection.h"
@@ -8,12 +10,16 @@
 namespace m3::rpc_detail {
 
 namespace {
-/// One that is leaving still answers; it is looked at again in case it came back.
-constexpr Nanos kLookAgain = std::chrono::seconds(1);
+/// A call that names its instance has no other one: it may dial that soon, however long the
+/// instance is left out.
+constexpr Nanos kLongestRefusal = std::chrono::seconds(2);
+
+/// An instance to which a connection takes longer gets no calls while another one is left.
+constexpr Nanos kSlowDial = std::chrono::milliseconds(500);
 
 BackoffConfig redial() {
   BackoffConfig config;
-  config.most = std::chrono::seconds(2);
+  config.most = std::chrono::duration_cast<std::chrono::milliseconds>(kLongestRefusal);
   return config;
 }
 }  // namespace
@@ -40,13 +46,17 @@ Status Link::wait(LinkWaiter& waiter) {
     return Status(Errc::resource_exhausted,
                   "too many calls wait for the connection to " + instance_->address.to_string())
         .not_executed();
+  add(waiter);
+  if (!dialling_) dial_now();
+  return ok;
+}
+
+void Link::add(LinkWaiter& waiter) noexcept {
   waiter.prev_ = waiting_tail_;
   waiter.next_ = nullptr;
   (waiting_tail_ ? waiting_tail_->next_ : waiting_head_) = &waiter;
   waiting_tail_ = &waiter;
   ++waiting_;
-  if (!dialling_) dial_now();
-  return ok;
 }
 
 void Link::leave(LinkWaiter& waiter) noexcept {
@@ -56,11 +66,31 @@ void Link::leave(LinkWaiter& waiter) noexcept {
 }
 
 void Link::probe() {
-  if (!closed_ && !dialling_ && !ready() && core_.core().now() >= not_before_) dial_now();
+  if (closed_ || dialling_) return;
+  if (ready()) return core_.caller().peers().reached(core_.caller().peers()[instance_->slot]);
+  if (core_.core().now() >= not_before_) dial_now();
+}
+
+void Link::Slow::fire(TimerNode& node) { static_cast<Slow&>(node).link.slow(); }
+
+void Link::slow() {
+  if (closed_ || !dialling_) return;
+  const auto keep = shared_from_this();
+  core_.caller().unreachable(
+      *instance_,
+      Status(Errc::unavailable, "connecting to " + instance_->address.to_string() + " takes long"),
+      core_.config().connect_timeout);
+  const Walk walk;
+  for (std::size_t count = waiting_; count > 0; --count) {
+    LinkWaiter* waiter = waiting_head_;
+    leave(*waiter);
+    if (!waiter->on_link_slow()) add(*waiter);
+  }
 }
 
 void Link::dial_now() {
   dialling_ = true;
+  core_.core().timers().add(slow_, core_.core().now() + kSlowDial);
   struct Start final : async_detail::Runnable, async_detail::Pooled {
     explicit Start(std::shared_ptr<Link> l) : Runnable(&Start::fire), link(std::move(l)) {}
     static void fire(Runnable& work) {
@@ -104,8 +134,9 @@ Task<> Link::dial(Ctx& ctx, std::shared_ptr<Link> link) {
 
 void Link::established() {
   dialling_ = false;
+  slow_.cancel();
   backoff_.reset();
-  core_.caller().peers()[instance_->slot].out = false;
+  core_.caller().peers().reached(core_.caller().peers()[instance_->slot]);
   const auto keep = shared_from_this();
   const Walk walk;
   while (LinkWaiter* waiter = waiting_head_) {
@@ -118,7 +149,7 @@ void Link::lost(ClientConnection& connection, const Status& why) {
   if (connection_.get() != &connection) return;
   connection_.reset();
   if (dialling_) return fail_all(why);
-  set_out(Nanos(0));
+  remember(why, core_.caller().broke(*instance_, why));
 }
 
 void Link::retire(ClientConnection& connection) {
@@ -128,26 +159,25 @@ void Link::retire(ClientConnection& connection) {
 void Link::drained(ClientConnection& connection) {
   if (connection_.get() != &connection) return;
   connection_.reset();
-  set_out(kLookAgain);
+  core_.caller().drained(*instance_);
 }
 
-void Link::set_out(Nanos dial_after) {
-  if (closed_) return;
-  Peers::State& state = core_.caller().peers()[instance_->slot];
-  state.out = true;
-  state.dial_again = core_.core().now() + dial_after;
+/// No dial for so long, and `why` for whoever would want one.
+void Link::remember(const Status& why, Nanos pause) {
+  const std::string address = instance_->address.to_string();
+  const bool named = why.text().find(address) != std::string::npos;
+  last_error_ = Status(why.code() == Errc::cancelled ? Errc::unavailable : why.code(),
+                       named ? why.text() : address + ": " + why.text());
+  not_before_ = core_.core().now() + std::min(pause, kLongestRefusal);
 }
 
 void Link::fail_all(const Status& why) {
   const auto keep = shared_from_this();
   dialling_ = false;
-  const std::string address = instance_->address.to_string();
-  const bool named = why.text().find(address) != std::string::npos;
-  last_error_ = Status(why.code() == Errc::cancelled ? Errc::unavailable : why.code(),
-                       named ? why.text() : address + ": " + why.text());
+  slow_.cancel();
   const Nanos pause = backoff_.next(core_.core().random()());
-  not_before_ = core_.core().now() + pause;
-  set_out(pause);
+  remember(why, pause);
+  if (!closed_) core_.caller().unreachable(*instance_, last_error_, pause);
   const Walk walk;
   while (LinkWaiter* waiter = waiting_head_) {
     leave(*waiter);

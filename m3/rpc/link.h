@@ -6,6 +6,7 @@
 
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
+#include "m3/async/timer_wheel.h"
 #include "m3/net/backoff.h"
 #include "m3/rpc/peers.h"
 #include "m3/rpc/server_call.h"
@@ -22,6 +23,8 @@ class LinkWaiter {
   virtual void on_link_ready() = 0;
   /// Nothing was sent.
   virtual void on_link_failed(const Status& why) = 0;
+  /// It takes long. True: the waiter has found another way and waits no more.
+  virtual bool on_link_slow() { return false; }
 
  protected:
   ~LinkWaiter() = default;
@@ -67,7 +70,9 @@ class Link : public std::enable_shared_from_this<Link> {
   void dial_now();
   static Task<> dial(Ctx& ctx, std::shared_ptr<Link> link);
   void fail_all(const Status& why);
-  void set_out(Nanos dial_after);
+  void remember(const Status& why, Nanos pause);
+  void add(LinkWaiter& waiter) noexcept;
+  void slow();
 
   RpcCore& core_;
   const std::shared_ptr<const Instance> instance_;
@@ -75,6 +80,12 @@ class Link : public std::enable_shared_from_this<Link> {
   LinkWaiter* waiting_head_ = nullptr;
   LinkWaiter* waiting_tail_ = nullptr;
   std::size_t waiting_ = 0;
+  struct Slow final : async_detail::TimerNode {
+    explicit Slow(Link& l) noexcept : TimerNode(&Slow::fire), link(l) {}
+    static void fire(TimerNode& node);
+    Link& link;
+  };
+  Slow slow_{*this};  // while it dials
   bool dialling_ = false;
   bool closed_ = false;
   Backoff backoff_;  // a second or two at most: an instance that is back is to get calls again

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "m3/async/core.h"
 #include "m3/base/app_id.h"
 #include "m3/base/host_port.h"
+#include "m3/base/status.h"
 
 namespace m3 {
+
+struct MethodInfo;
+struct RpcConfig;
 
 namespace rpc_detail {
 class Link;
@@ -28,10 +34,45 @@ struct Instance : std::enable_shared_from_this<Instance> {
   std::uint32_t slot = 0;
 };
 
-/// The instances as the callers of one core know them: how busy, and whether they can be reached.
-/// Core-local; owned by the core's Caller.
+/// The instances as the callers of one core know them: how busy they are, and whether they are to
+/// be trusted with calls. Core-local; owned by the core's Caller.
+///
+/// An instance that cannot be reached, or whose connections break, is `out`; one whose answers are
+/// errors or refusals is `ejected`. Both get no calls while another instance is left. When its time
+/// has come (each time later, until it stays well) it is `on_trial`: it gets one call, then two at
+/// a time, and so on, until enough of them were answered. One that fails meanwhile is left out
+/// again.
 class Peers {
  public:
+  enum class Standing : std::uint8_t { trusted, on_trial, ejected, out };
+
+  /// What the end of a call says about the instance it was sent to.
+  enum class Answer : std::uint8_t {
+    good,       ///< it works, whatever the application answered
+    error,      ///< a fault, whether or not the call ran
+    refusal,    ///< the instance did not run the call and will not run the next one either
+    complaint,  ///< an application's error that is the instance's fault if only this one has it
+    neutral,    ///< such an error of a call whose request has chosen the instance
+  };
+  /// `by_chance`: the route was random, so the request has not chosen the instance.
+  static Answer answer_of(const Status& outcome, bool by_chance) noexcept;
+
+  struct State {
+    std::uint32_t in_flight = 0;
+    Standing standing = Standing::trusted;
+    std::uint8_t errors = 0;      // a score: two more for each error, one less for each good answer
+    std::uint8_t complaints = 0;  // a score, too
+    std::uint8_t falls = 0;       // how often it has lost its trust, without a quiet time between
+    std::uint8_t trials = 0;      // calls under way that decide its trial
+    std::uint8_t passed = 0;      // good answers of this trial
+    TimePoint at{};  // out, ejected: until then; on trial: the last trial call; trusted: since then
+    std::shared_ptr<rpc_detail::Link> link;
+
+    bool is_clean() const noexcept {
+      return standing == Standing::trusted && errors == 0 && complaints == 0;
+    }
+  };
+
   explicit Peers(Core& core) noexcept : core_(core) {}
 
   Core& core() const noexcept { return core_; }
@@ -39,30 +80,23 @@ class Peers {
   std::uint32_t in_flight(const Instance& peer) const noexcept {
     return peer.slot < states_.size() ? states_[peer.slot].in_flight : 0;
   }
-  /// False: it refused, broke off, fell silent or is leaving (out), or its answers were errors
-  /// (ejected). One that is out is dialled again in the background when it is time.
+  /// May it get one more call? One that is out is dialled again in the background when it is time.
   bool usable(const Instance& peer) noexcept {
     if (peer.slot >= states_.size()) return true;
     const State& state = states_[peer.slot];
-    if (!state.out) return state.ejected_until <= core_.now();
-    if (state.dial_again <= core_.now()) to_dial_ = &peer;
-    return false;
+    return state.standing == Standing::trusted || usable_now(peer, state);
   }
-  bool is_out(const Instance& peer) const noexcept {
-    return peer.slot < states_.size() && states_[peer.slot].out;
+  /// False only when there is a connection to it whose hello does not list the method.
+  bool may_serve(const Instance& peer, const MethodInfo& method) const noexcept;
+  Standing standing(const Instance& peer) const noexcept {
+    return peer.slot < states_.size() ? states_[peer.slot].standing : Standing::trusted;
   }
-  bool is_ejected(const Instance& peer) const noexcept {
-    return peer.slot < states_.size() && states_[peer.slot].ejected_until > core_.now();
-  }
+  bool is_out(const Instance& peer) const noexcept { return standing(peer) == Standing::out; }
+  /// Would at least half of `all` still be trusted without this one?
+  bool half_stay_without(const Instance& one, std::span<const Instance* const> all) const noexcept;
+  /// Do the others of `all` answer without complaints?
+  bool only_one_complains(const Instance& one, std::span<const Instance* const> all) const noexcept;
 
-  struct State {
-    std::uint32_t in_flight = 0;
-    std::uint8_t failures = 0;  // in a row
-    bool out = false;
-    TimePoint dial_again{};
-    TimePoint ejected_until{};
-    std::shared_ptr<rpc_detail::Link> link;
-  };
   State& operator[](std::uint32_t slot) {
     if (slot >= states_.size()) states_.resize(slot + 1);
     return states_[slot];
@@ -71,10 +105,55 @@ class Peers {
   const Instance* take_to_dial() noexcept { return std::exchange(to_dial_, nullptr); }
   std::vector<State>& states() noexcept { return states_; }
 
+  // ---- what the callers of this core report
+
+  /// True: the call counts as one that decides the trial; end_trial() follows.
+  bool begin_trial(State& state) noexcept;
+  void end_trial(State& state) noexcept {
+    if (state.trials) --state.trials;
+  }
+  /// A call to it has ended. True: it is to be ejected, if the caller finds that it may be.
+  bool answered(State& state, Answer answer, bool trial, const RpcConfig& config) noexcept;
+  /// What it was sent one way did no harm: it answered a ping afterwards.
+  void lived(State& state) noexcept;
+  /// Returns for how long; at least for `at_least`, as far as the configuration allows.
+  Nanos eject(State& state, Answer why, const RpcConfig& config, Nanos at_least);
+  /// A connection to it broke. Returns when it may be dialled again: now, the first time.
+  Nanos broke(State& state, const RpcConfig& config);
+  /// It said that it is leaving.
+  Nanos drained(State& state, const RpcConfig& config);
+  /// It cannot be reached; it is dialled again after `pause`.
+  void unreachable(State& state, Nanos pause);
+  /// There is a connection to it again.
+  void reached(State& state) noexcept;
+
  private:
+  bool usable_now(const Instance& peer, const State& state) noexcept;
+  void fall(State& state, const RpcConfig& config);
+  void trust(State& state) noexcept;
+  Nanos jittered(Nanos ceiling);
+
   Core& core_;
   std::vector<State> states_;
   const Instance* to_dial_ = nullptr;
+};
+
+/// What one call wants of an instance, for those who pick.
+struct Choice {
+  Peers& peers;
+  std::uint32_t avoid = kNoSlot;       ///< tried before
+  const MethodInfo* method = nullptr;  ///< set: not an instance that is known to lack it
+
+  bool takes(const Instance& one) const noexcept {
+    return one.slot != avoid && peers.usable(one) && (!method || peers.may_serve(one, *method));
+  }
+  /// When none takes the call: the highest is the least bad. kTakes: this one does.
+  unsigned grade(const Instance& one) const noexcept;
+  static constexpr unsigned kTakes = 4;
+  /// The first of the highest grade.
+  const Instance* first_of(std::span<const Instance* const> all) const noexcept;
+  /// The least busy of the highest grade, from position `from` on and round.
+  const Instance* calmest_of(std::span<const Instance* const> all, std::size_t from) const noexcept;
 };
 
 }  // namespace m3

@@ -72,12 +72,14 @@ Status StaticResolver::add(AppId id, HostPort address) {
   auto group = std::find_if(groups_.begin(), groups_.end(),
                             [&](const Group& g) { return g.service == service; });
   if (group == groups_.end()) {
-    groups_.push_back({service, {}});
+    groups_.push_back({service, {}, {}});
     group = std::prev(groups_.end());
   }
   auto before =
       std::upper_bound(group->instances.begin(), group->instances.end(), instance,
                        [](const auto& a, const auto& b) { return instance_less(a->id, b->id); });
+  const auto position = before - group->instances.begin();
+  group->eligible.insert(group->eligible.begin() + position, instance.get());
   group->instances.insert(before, instance);
   instances_.push_back(std::move(instance));
   return ok;
@@ -122,36 +124,56 @@ Pick StaticResolver::pick(const RouteQuery& query) {
   }
   const Group* group = group_of(query.service);
   if (!group) return none("no instance of " + query.service.to_string() + " is among the peers");
-  const auto& instances = group->instances;
   switch (query.mode) {
     case RouteMode::single:
-      return found(*instances.front());
-    case RouteMode::hash:
-    case RouteMode::actor: {
-      const Instance* best = nullptr;
-      std::uint64_t best_rank = 0;
-      for (const auto& instance : instances) {
-        const std::uint64_t r = rank(query.key, instance->id.to_string());
-        if (!best || r > best_rank) {
-          best = instance.get();
-          best_rank = r;
-        }
-      }
-      return found(*best);
+      return found(*query.choice().first_of(group->eligible));
+    case RouteMode::hash: {
+      const Choice choice = query.choice();
+      return found(pick_ranked(*group, query.key, &choice));
     }
+    case RouteMode::actor:
+      return found(pick_ranked(*group, query.key, nullptr));
     default:
-      break;
+      return found(pick_random(*group, query.choice()));
   }
-  if (instances.size() == 1) return found(*instances.front());
-  std::uniform_int_distribution<std::size_t> any(0, instances.size() - 1);
-  const std::size_t first = any(query.peers.core().random());
-  for (std::size_t i = 0; i < instances.size(); ++i) {
-    const Instance& instance = *instances[(first + i) % instances.size()];
-    if (instance.slot != query.avoid && query.peers.usable(instance)) return found(instance);
+}
+
+std::span<const Instance* const> StaticResolver::eligible(Core&, const ServiceId& service) {
+  const Group* group = group_of(service);
+  return group ? std::span<const Instance* const>(group->eligible)
+               : std::span<const Instance* const>();
+}
+
+/// The less busy of two that may be called; when neither may, the least bad of all.
+const Instance& StaticResolver::pick_random(const Group& group, const Choice& choice) {
+  const auto& all = group.eligible;
+  if (all.size() == 1) return *all.front();
+  auto draw = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(choice.peers.core().random());
+  };
+  const std::size_t first = draw(all.size());
+  const Instance& a = *all[first];
+  const Instance& b = *all[(first + 1 + draw(all.size() - 1)) % all.size()];
+  const bool a_good = choice.takes(a);
+  const bool b_good = choice.takes(b);
+  if (a_good && b_good) return choice.peers.in_flight(b) < choice.peers.in_flight(a) ? b : a;
+  if (a_good || b_good) return a_good ? a : b;
+  return *choice.calmest_of(all, first);
+}
+
+/// The highest in rank; without a choice whether it can be reached or not.
+const Instance& StaticResolver::pick_ranked(const Group& group, std::string_view key,
+                                            const Choice* choice) {
+  const Instance* best = nullptr;
+  std::pair<unsigned, std::uint64_t> best_rank;
+  for (const Instance* instance : group.eligible) {
+    const std::pair now(choice ? choice->grade(*instance) : 0u,
+                        rank(key, instance->id.to_string()));
+    if (best && now <= best_rank) continue;
+    best = instance;
+    best_rank = now;
   }
-  const Instance& instance = *instances[first];
-  return found(instance.slot != query.avoid ? instance
-                                            : *instances[(first + 1) % instances.size()]);
+  return *best;
 }
 
 }  // namespace m3

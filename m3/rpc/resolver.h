@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,9 +22,12 @@ namespace m3 {
 struct RouteQuery {
   const ServiceId& service;
   RouteMode mode = RouteMode::random;
-  std::string_view key;           ///< hash key, app id or actor id
-  std::uint32_t avoid = kNoSlot;  ///< tried before; another one, if there is one
-  Peers& peers;                   ///< the calling core's
+  std::string_view key;                ///< hash key, app id or actor id
+  std::uint32_t avoid = kNoSlot;       ///< tried before; another one, if there is one
+  Peers& peers;                        ///< the calling core's
+  const MethodInfo* method = nullptr;  ///< set: an instance that lacked it was picked before
+
+  Choice choice() const noexcept { return {peers, avoid, method}; }
 };
 
 /// A call that waits for the list of instances to change. Intrusive, core-local.
@@ -74,8 +78,8 @@ class Resolver {
   /// Every instance of the service, for a notify to all that no broker carries.
   virtual std::vector<std::shared_ptr<const Instance>> all(Core& core,
                                                            const ServiceId& service) = 0;
-  /// May this instance be left out for its errors? Its service must keep half of its instances.
-  virtual bool may_eject(const Instance&, const Peers&) { return false; }
+  /// The instances among which picks choose; valid until the core's turn ends.
+  virtual std::span<const Instance* const> eligible(Core&, const ServiceId&) { return {}; }
 };
 
 /// A fixed list: a test's, or a tool's.
@@ -91,6 +95,7 @@ class StaticResolver final : public Resolver {
 
   Pick pick(const RouteQuery& query) override;
   std::vector<std::shared_ptr<const Instance>> all(Core& core, const ServiceId& service) override;
+  std::span<const Instance* const> eligible(Core& core, const ServiceId& service) override;
   const std::vector<std::shared_ptr<const Instance>>& instances() const noexcept {
     return instances_;
   }
@@ -99,8 +104,12 @@ class StaticResolver final : public Resolver {
   struct Group {
     ServiceId service;
     std::vector<std::shared_ptr<const Instance>> instances;  // in the order of instance_less
+    std::vector<const Instance*> eligible;                   // the same
   };
   const Group* group_of(const ServiceId& service) const;
+  static const Instance& pick_random(const Group& group, const Choice& choice);
+  static const Instance& pick_ranked(const Group& group, std::string_view key,
+                                     const Choice* choice);
 
   std::vector<std::shared_ptr<const Instance>> instances_;
   std::vector<Group> groups_;

@@ -30,8 +30,8 @@ struct RpcConfig {
   std::size_t max_waiting_for_connect = 10000;  ///< calls that wait for one connection
   unsigned max_attempts = 3;                    ///< of one call, on different instances
   double retry_budget = 0.1;  ///< retries of calls that were sent, for each call made
-  unsigned eject_after = 5;   ///< errors in a row take an instance out...
-  Nanos eject_for = std::chrono::seconds(10);  ///< ...for so long; never more than half of them
+  unsigned eject_after = 5;   ///< errors or refusals in a row leave an instance out
+  Nanos eject_for = std::chrono::seconds(10);  ///< at most: the pause doubles from 1 s to this
 };
 
 }  // namespace m3

@@ -101,6 +101,8 @@ class Server final : public RoleService {
     });
   }
   m3::Task<WhoRsp> who(m3::Ctx& ctx, const WhoReq&) override {
+    ++asked;
+    if (refuses_with != m3::Errc::ok) co_return m3::Status(refuses_with, "as told").not_executed();
     if (hangs) co_await m3::sleep(ctx, std::chrono::hours(1));
     if (fails_with != m3::Errc::ok) co_return m3::Status(fails_with, "as told");
     WhoRsp rsp;
@@ -122,6 +124,8 @@ class Server final : public RoleService {
   const m3::Member& self() const { return self_; }
 
   m3::Errc fails_with = m3::Errc::ok;
+  m3::Errc refuses_with = m3::Errc::ok;
+  int asked = 0;
   bool hangs = false;
 
  private:

@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "m3/testing/rogue_peer.h"
 #include "mesh_fixture.h"
 
 using m3::as_result;
@@ -110,6 +111,98 @@ CO_TEST(
   co_await caller.stop(ctx);
   co_await one.die(ctx);
   co_await two.die(ctx);
+}
+
+namespace {
+
+/// A caller and instances 1 to n, known to it.
+struct Town {
+  Town(m3::testing::SimRuntime& sim, int n) : caller(sim, wires) {
+    for (int i = 1; i <= n; ++i) {
+      list.push_back(member(i));
+      servers.push_back(std::make_unique<Server>(sim, wires, list.back()));
+    }
+  }
+  Task<> end(Ctx& ctx) {
+    co_await caller.stop(ctx);
+    for (auto& server : servers) co_await server->die(ctx);
+    co_return m3::ok;
+  }
+  /// 100 calls, 10 ms apart. Returns how many were answered.
+  Task<int> answered(Ctx& ctx, const m3::Route& route) {
+    int out = 0;
+    for (int i = 0; i < 100; ++i) {
+      const std::string who = co_await caller.ask(ctx, route, std::to_string(i));
+      out += who.starts_with("dev.w.role.");
+      co_await m3::sleep(ctx, 10ms);
+    }
+    co_return out;
+  }
+  Wires wires;
+  Caller caller;
+  std::vector<m3::Member> list;
+  std::vector<std::unique_ptr<Server>> servers;
+};
+
+const m3::Route kChoosing[] = {m3::to::random(), m3::to::hash(), m3::to::single()};
+
+}  // namespace
+
+CO_TEST("mesh: of few and of many instances, those that refuse get few calls by any route") {
+  for (const int size : {2, 12})
+    for (const m3::Route& route : kChoosing) {
+      Town town(sim, size);
+      co_await know(ctx, town.caller, town.list);
+      // More than half of them: who refuses does no work that the others would have to take over.
+      const int refusing = size == 2 ? 1 : 8;
+      for (int i = 0; i < refusing; ++i)
+        town.servers[static_cast<std::size_t>(i)]->refuses_with = m3::Errc::resource_exhausted;
+      (void)co_await town.answered(ctx, route);
+      for (int i = 0; i < 5; ++i) CHECK(co_await town.answered(ctx, route) >= 99);
+      for (auto& server : town.servers) server->refuses_with = m3::Errc::ok;
+      for (int i = 0; i < 12; ++i) (void)co_await town.answered(ctx, route);
+      std::map<std::string, int> by;
+      for (int i = 0; i < 400; ++i) ++by[co_await town.caller.ask(ctx, route, std::to_string(i))];
+      CHECK(by["dev.w.role.1"] >= (route.mode() == m3::RouteMode::single ? 400 : 1));
+      co_await town.end(ctx);
+    }
+}
+
+CO_TEST("mesh: peers that die on every request, of few instances and of many, by any route") {
+  for (const int size : {2, 12})
+    for (const m3::Route& route : kChoosing) {
+      Town town(sim, size);
+      m3::HelloConfig hello;
+      hello.app_id = "dev.w.role.1";
+      const m3::MethodInfo& who = mesh_test::RoleService::kWho;
+      hello.methods = m3::encode_methods({{who.hash, std::string(who.full_name)}});
+      m3::testing::RoguePeer rogue(sim.core(), hello);
+      rogue.manner = m3::testing::RoguePeer::Manner::closes;
+      const m3::HostPort address = town.list.front().address;
+      town.wires.to(address).listen(sim.core(), address,
+                                    [&](auto stream) { rogue.accept(std::move(stream)); });
+      co_await know(ctx, town.caller, town.list);
+      (void)co_await town.answered(ctx, route);
+      const int asked = rogue.requests;
+      for (int i = 0; i < 10; ++i) CHECK(co_await town.answered(ctx, route) >= 99);
+      CHECK(rogue.requests - asked <= 5);
+      co_await town.end(ctx);
+      town.wires.to(address).unlisten(address);
+    }
+}
+
+CO_TEST("mesh: an actor's calls go to its owner, whatever became of others") {
+  Town town(sim, 3);
+  co_await know(ctx, town.caller, town.list);
+  for (auto& server : town.servers) server->refuses_with = m3::Errc::resource_exhausted;
+  for (int i = 0; i < 20; ++i) {
+    const std::string who = co_await town.caller.ask(ctx, m3::to::actor("ann"));
+    CHECK(contains(who, "resource_exhausted"));
+  }
+  int asked = 0;
+  for (auto& server : town.servers) asked += server->asked > 0;
+  CHECK(asked == 1);
+  co_await town.end(ctx);
 }
 
 CO_TEST("mesh: one that is leaving still says who it is") {

@@ -25,12 +25,11 @@ struct Seen {
   }
   const m3::Instance& at(const std::string& id) { return *snapshot->named(id); }
   void put_out(const std::string& id) {
-    peers[at(id).slot].out = true;
-    peers[at(id).slot].dial_again = sim.core().now() + std::chrono::hours(1);
+    peers.unreachable(peers[at(id).slot], std::chrono::hours(1));
   }
   std::map<std::string, int> draws(int count) {
     std::map<std::string, int> out;
-    for (int i = 0; i < count; ++i) ++out[id_of(snapshot->random(peers, m3::kNoSlot))];
+    for (int i = 0; i < count; ++i) ++out[id_of(snapshot->random({peers}))];
     return out;
   }
 
@@ -70,7 +69,7 @@ TEST_CASE("snapshot: Random goes to the less busy of two, by weight, never where
   pair.put_out("dev.w.role.1");
   const auto failed = pair.at("dev.w.role.1").slot;
   for (int i = 0; i < 50; ++i)
-    REQUIRE(id_of(pair.snapshot->random(pair.peers, failed)) == "dev.w.role.2");
+    REQUIRE(id_of(pair.snapshot->random({pair.peers, failed})) == "dev.w.role.2");
 }
 
 TEST_CASE("snapshot: one with weight 0 is taken when there is no other") {
@@ -83,7 +82,7 @@ TEST_CASE("snapshot: one with weight 0 is taken when there is no other") {
 TEST_CASE("snapshot: Single is the lowest id that can be reached, numbers compared as numbers") {
   Seen seen({member(10), member(9), member(2)});
   const auto single = [&](std::uint32_t avoid = m3::kNoSlot) {
-    return id_of(seen.snapshot->single(seen.peers, avoid));
+    return id_of(seen.snapshot->single({seen.peers, avoid}));
   };
   CHECK(single() == "dev.w.role.2");
   CHECK(single(seen.at("dev.w.role.2").slot) == "dev.w.role.9");
@@ -109,16 +108,16 @@ TEST_CASE("snapshot: Hash is the same with and without its table, and goes on in
   for (int i = 0; i < 1000; ++i) {
     const std::string key = std::to_string(i);
     seen.snapshot->set_hash(nullptr);
-    const std::string slow = id_of(seen.snapshot->hash(key, seen.peers, m3::kNoSlot));
+    const std::string slow = id_of(seen.snapshot->hash(key, {seen.peers}));
     seen.snapshot->set_hash(owners);
-    REQUIRE(id_of(seen.snapshot->hash(key, seen.peers, m3::kNoSlot)) == slow);
+    REQUIRE(id_of(seen.snapshot->hash(key, {seen.peers})) == slow);
     REQUIRE(id_of(seen.snapshot->owner(key)) == slow);
-    const std::string next = id_of(seen.snapshot->hash(key, seen.peers, seen.at(slow).slot));
+    const std::string next = id_of(seen.snapshot->hash(key, {seen.peers, seen.at(slow).slot}));
     REQUIRE(next != slow);
   }
   // The owner by membership does not ask who can be reached.
   const std::string owner = id_of(seen.snapshot->owner("a"));
   seen.put_out(owner);
   CHECK(id_of(seen.snapshot->owner("a")) == owner);
-  CHECK(id_of(seen.snapshot->hash("a", seen.peers, m3::kNoSlot)) != owner);
+  CHECK(id_of(seen.snapshot->hash("a", {seen.peers})) != owner);
 }

@@ -24,6 +24,7 @@ class EchoHandler final : public EchoService {
   m3::Task<> echo(m3::Ctx& ctx, const EchoReq& req, EchoRsp& rsp) override {
     ++started;
     if (work) work(ctx);
+    if (!refuses.is_ok()) co_return m3::Status(refuses);
     if (req.text() == "throw") throw std::runtime_error("boom");
     if (req.wait_ms()) {
       auto slept = co_await m3::as_result(m3::sleep(ctx, std::chrono::milliseconds(req.wait_ms())));
@@ -68,6 +69,7 @@ class EchoHandler final : public EchoService {
 
   int started = 0;
   std::function<void(m3::Ctx&)> work;  // what echo() computes before it waits or answers
+  m3::Status refuses;                  // every echo
   m3::CancelReason last_reason = m3::CancelReason::none;
   std::vector<std::string> notices;
 
