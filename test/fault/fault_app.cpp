@@ -31,6 +31,7 @@ class FaultSer final : public FaultService {
     co_return m3::ok;
   }
   m3::Task<BehaveRsp> behave(m3::Ctx&, const BehaveReq& req) override {
+    code_ = req.code() ? req.code() : static_cast<std::uint32_t>(m3::Errc::unavailable);
     mode_ = req.mode();
     co_return BehaveRsp();
   }
@@ -67,7 +68,7 @@ class FaultSer final : public FaultService {
   }
   m3::Task<WorkRsp> answer(m3::Ctx& ctx, const WorkReq& req) {
     if (mode_ == BehaveReq::REFUSE)
-      co_return m3::Status(m3::Errc::unavailable, "told to refuse").not_executed();
+      co_return m3::Status(m3::errc_from_number(code_), "told to refuse").not_executed();
     if (mode_ == BehaveReq::FAIL) co_return m3::Status(m3::Errc::internal, "told to fail");
     for (const std::int64_t until = monotonic_ns() + req.burn_us() * 1000ll;
          req.burn_us() && monotonic_ns() < until;) {
@@ -80,6 +81,7 @@ class FaultSer final : public FaultService {
 
   m3::App& app_;
   const std::string by_;
+  std::atomic<std::uint32_t> code_{0};
   std::atomic<int> mode_{BehaveReq::WELL};
   std::mutex mutex_;
   CountRsp counts_;

@@ -16,6 +16,8 @@ namespace {
 
 /// A caller that was idle so far may try again that often at once.
 constexpr double kFirstRetries = 10;
+/// One that is left out is tried with a single call each time, after pauses that grow from 1 s.
+constexpr std::uint64_t kTrials = 5;
 
 void check_attempts(Row& row, double attempts, double calls, Load& load) {
   // The test's own questions count as calls, too.
@@ -56,11 +58,9 @@ TEST_CASE("fault: one of two instances refuses every call") {
                  static_cast<double>(calls.size()), load);
   row.note(fmt::format("ejected {} times in {}", load.metric("m3_rpc_ejected_total"), ms(lasted)));
   row.holds("it was ejected", load.metric("m3_rpc_ejected_total") >= 1);
-  // Five errors in a row each time that it is let in again, and what was under way by then.
+  // Five refusals in a row, what was under way by then, and one for each trial.
   const std::uint64_t asked = load.count(kOne).started() - before;
-  const auto turns = static_cast<std::uint64_t>(lasted / 10s) + 1;
-  row.holds(fmt::format("it was asked {} times in {} turns of 10 s", asked, turns),
-            asked <= turns * 40);
+  row.holds(fmt::format("it was asked {} times in {}", asked, ms(lasted)), asked <= 20);
   check_calls(row, load, {});
 }
 
@@ -113,13 +113,14 @@ TEST_CASE("fault: three of four instances fail every call") {
   REQUIRE(load.more_calls(300));
   int without = 0;
   for (std::size_t i = 0; i < all.size(); ++i)
-    if (load.count(all[i]->id()).started() == before[i]) ++without;
-  const bool soon = now() - at < 9s;  // then the first ones are let in again
+    if (load.count(all[i]->id()).started() <= before[i] + kTrials) ++without;
+  const bool soon = now() - at < 9s;
   if (soon) {
-    row.holds(fmt::format("{} of 4 get no calls: never more than half", without), without == 2);
+    row.holds(fmt::format("{} of 4 get at most {} calls: never more than half", without, kTrials),
+              without == 2);
     row.holds("two were ejected, not three", load.metric("m3_rpc_ejected_total") == 2);
   } else {
-    row.note("this machine was too slow to see who gets no calls");
+    row.note("this machine was too slow to see who gets few calls");
   }
   REQUIRE(load.stop());
   check_attempts(

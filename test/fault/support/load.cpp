@@ -157,16 +157,23 @@ CountRsp Load::count(const std::string& id) {
   CountRsp out;
   const Status status = run([&](Ctx& ctx, m3::App&) -> Task<> {
     Ctx soon(ctx, Deadline(ctx.core().now() + 20s));
-    out = co_await client_->count(soon, CountReq(), m3::to::app(id));
-    co_return m3::ok;
+    for (;;) {
+      auto answer = co_await as_result(client_->count(soon, CountReq(), m3::to::app(id)));
+      if (answer.is_ok()) out = *std::move(answer);
+      if (answer.is_ok()) co_return m3::ok;
+      // It may be a moment before the instance is dialled again.
+      if (!answer.status().retry_after().count()) co_return std::move(answer).status();
+      co_await m3::sleep(soon, answer.status().retry_after());
+    }
   });
   if (!status) throw std::runtime_error("counts of " + id + ": " + status.to_string());
   return out;
 }
 
-void Load::behave(const std::string& id, BehaveReq::Mode mode) {
+void Load::behave(const std::string& id, BehaveReq::Mode mode, m3::Errc code) {
   BehaveReq req;
   req.set_mode(mode);
+  req.set_code(static_cast<std::uint32_t>(code));
   const Status status = run([&](Ctx& ctx, m3::App&) -> Task<> {
     Ctx soon(ctx, Deadline(ctx.core().now() + 20s));
     co_await client_->behave(soon, req, m3::to::app(id));

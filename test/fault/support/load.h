@@ -74,7 +74,8 @@ class Load {
 
   /// Control calls, beside the load.
   CountRsp count(const std::string& id);
-  void behave(const std::string& id, BehaveReq::Mode mode);
+  /// `code`: what a REFUSE says.
+  void behave(const std::string& id, BehaveReq::Mode mode, m3::Errc code = m3::Errc::unavailable);
   /// Runs body(Ctx&, App&) on the caller's core.
   template <class Body>
   m3::Status run(Body body) {
