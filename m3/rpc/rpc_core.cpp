@@ -271,7 +271,7 @@ std::coroutine_handle<> ServerCall::ended(void* call) {
 bool ServerCall::clear() {
   if (ctx.in_use()) {
     if (home) home->metrics().escaped.inc();
-    log::error(
+    log::error_limited(
         "{} has ended, and work that it began still waits under its Ctx: that work is cancelled. "
         "Work that outlives a call needs a Ctx of its own: scope.spawn(name, [](m3::Ctx& own) "
         "{{ … }})",
@@ -338,7 +338,7 @@ Status RpcCore::leave_behind() {
   while (ServerCall* call = waiting_) {
     const auto ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(core_.read_clock() - call->began);
-    log::error("{} has run for {} ms and does not end although it is cancelled: left behind{}",
+    log::error_limited("{} has run for {} ms and does not end although it is cancelled: left behind{}",
                call->method->full_name, ms.count(),
                call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
     ++count;
