@@ -66,7 +66,8 @@ Task<Seen> steady(Ctx& ctx, EchoClient& echo, const RouteOf& route, Nanos lasts)
   m3::Scope calls(ctx.core());
   const m3::TimePoint end = ctx.core().now() + lasts;
   for (int i = 0; ctx.core().now() < end; ++i) {
-    calls.spawn("call", one_call(calls.ctx(), echo, route(i), seen));
+    calls.spawn("call",
+                [&echo, &seen, to = route(i)](Ctx& own) { return one_call(own, echo, to, seen); });
     co_await m3::sleep(ctx, 5ms);
   }
   co_await calls.drain(ctx);
@@ -341,7 +342,7 @@ CO_TEST("rpc: a full connection sends its calls to another instance") {
   m3::Scope calls(ctx.core());
   co_await one_call(ctx, echo, m3::to::single(), seen);
   for (int i = 0; i < 10; ++i)
-    calls.spawn("call", one_call(calls.ctx(), echo, m3::to::single(), seen));
+    calls.spawn("call", [&](Ctx& own) { return one_call(own, echo, m3::to::single(), seen); });
   co_await calls.drain(ctx);
   CHECK(seen.failures() == 0);
   CHECK(seen.by[kTwo] == 8);
@@ -489,7 +490,7 @@ CO_TEST("rpc: a burst at an instance that came back is one call there, then a fe
     Seen seen;
     m3::Scope calls(ctx.core());
     for (int i = 0; i < 100; ++i)
-      calls.spawn("call", one_call(calls.ctx(), echo, m3::to::random(), seen));
+      calls.spawn("call", [&](Ctx& own) { return one_call(own, echo, m3::to::random(), seen); });
     co_await calls.drain(ctx);
     co_return one.handler.started - before;
   };
@@ -512,10 +513,10 @@ CO_TEST("rpc: a connection that breaks once is dialled again at once, and its ca
   slow.set_wait_ms(100);
   m3::Scope calls(ctx.core());
   Status outcome(Errc::unknown, "not yet");
-  calls.spawn("again", [](EchoClient& to, Ctx& own, AgainReq what, Status& out) -> Task<> {
-    out = (co_await as_result(to.again(own, what))).status();
+  calls.spawn("again", [&](Ctx& own) -> Task<> {
+    outcome = (co_await as_result(echo.again(own, slow))).status();
     co_return m3::ok;
-  }(echo, calls.ctx(), slow, outcome));
+  });
   co_await m3::sleep(ctx, 10ms);
   net.wire.cut_all();
   co_await m3::sleep(ctx, 1ms);
