@@ -297,13 +297,13 @@ CallOp::Sent CallOp::look_up() {
       lacking_ = true;
       return Sent::lacks;
     default:
-      error() = connection_->knows(method_);
+      error() = connection_->refusal_of(method_);
       return Sent::ended;
   }
 }
 
 Status CallOp::lacking() const {
-  if (connection_) return connection_->knows(method_);
+  if (connection_) return connection_->refusal_of(method_);
   return Status(Errc::unimplemented, "this app does not serve " + std::string(method_.full_name))
       .not_executed();
 }

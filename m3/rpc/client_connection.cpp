@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
-#include "m3/base/near_names.h"
 #include "m3/net/metadata_codec.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/connection.h"
@@ -37,50 +36,11 @@ ClientConnection::ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream
 }
 
 void ClientConnection::on_established() {
-  std::size_t size = std::bit_ceil(peer_.methods.size() * 2 + 2);
-  methods_.assign(size, Known{0, nullptr, nullptr});
-  for (const MethodName& method : peer_.methods) {
-    std::size_t i = method.hash & (size - 1);
-    while (methods_[i].name) i = (i + 1) & (size - 1);
-    methods_[i] = Known{method.hash, &method.name, nullptr};
-  }
+  methods_ = core_.peer_methods().intern(std::exchange(peer_.methods, {}));
   last_used_ = core_.core().now();
   next_tick_ = next_ping_ = last_used_ + tick_interval();
   set_tick(tick_interval());
   if (link_) link_->established();
-}
-
-Serves ClientConnection::serves(const MethodInfo& method) noexcept {
-  Serves out = Serves::no;
-  const std::size_t mask = methods_.size() - 1;
-  for (std::size_t i = method.hash & mask; methods_[i].name; i = (i + 1) & mask) {
-    Known& known = methods_[i];
-    if (known.hash != method.hash) continue;
-    if (known.checked == &method) return Serves::yes;
-    out = Serves::clash;
-    if (*known.name != method.full_name) continue;
-    known.checked = &method;
-    return Serves::yes;
-  }
-  return out;
-}
-
-Status ClientConnection::knows(const MethodInfo& method) const {
-  std::vector<std::string_view> names;
-  const MethodName* clash = nullptr;
-  for (const MethodName& known : peer_.methods) {
-    if (known.name == method.full_name && known.hash == method.hash) return ok;
-    if (known.hash == method.hash) clash = &known;
-    names.push_back(known.name);
-  }
-  if (clash)
-    return Status(Errc::internal, std::string(method.full_name) + " and the peer's " + clash->name +
-                                      " have the same number on the wire")
-        .not_executed();
-  std::string text = peer_.app_id + " does not serve " + std::string(method.full_name);
-  if (const std::string hint = did_you_mean(method.full_name, names); !hint.empty())
-    text += ", " + hint;
-  return Status(Errc::unimplemented, text).not_executed();
 }
 
 std::uint32_t ClientConnection::wire_deadline(Deadline deadline) const {

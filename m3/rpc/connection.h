@@ -16,6 +16,7 @@
 #include "m3/net/out_queue.h"
 #include "m3/net/stream.h"
 #include "m3/rpc/link.h"
+#include "m3/rpc/peer_methods.h"
 #include "m3/rpc/rpc_core.h"
 
 namespace m3::rpc_detail {
@@ -145,9 +146,6 @@ class ServerConnection final : public Connection {
   std::size_t suspended_bytes_ = 0;  // of their requests
 };
 
-/// Does the peer's hello list a method?
-enum class Serves : std::uint8_t { no, yes, clash };
-
 /// The dialer's end: requests and notifies go out, answers come in.
 class ClientConnection final : public Connection {
  public:
@@ -157,9 +155,9 @@ class ClientConnection final : public Connection {
   void suspended(ServerCall&) override {}
   void abandon(ServerCall&) override {}
 
-  /// OK: the peer serves it. unimplemented with near names, or internal for a clash of numbers.
-  Status knows(const MethodInfo& method) const;
-  Serves serves(const MethodInfo& method) noexcept;
+  Serves serves(const MethodInfo& method) noexcept { return methods_->serves(method); }
+  /// Why it cannot be sent, when the peer does not serve it.
+  Status refusal_of(const MethodInfo& method) { return methods_->refusal(method, peer_.app_id); }
   bool is_full() const noexcept { return pending_.size() >= peer_.limits.max_calls; }
   std::size_t in_flight() const noexcept { return pending_.size(); }
   std::uint32_t wire_deadline(Deadline deadline) const;
@@ -184,11 +182,6 @@ class ClientConnection final : public Connection {
 
  private:
   friend class Link;
-  struct Known {
-    std::uint32_t hash;
-    const std::string* name;
-    const MethodInfo* checked;  // whose name was compared with it, so that it is compared once
-  };
   void on_established() override;
   void on_frame(const Frame& frame) override;
   void on_lost(const Status& why) override;
@@ -204,7 +197,7 @@ class ClientConnection final : public Connection {
       instance_;  // its slot is taken as long as calls are under way
   SlotTable<CallOp*> pending_;
   Metadata scratch_;
-  std::vector<Known> methods_;  // open addressing, by hash
+  std::shared_ptr<PeerMethods> methods_;  // once it is established
   TimePoint born_;
   TimePoint last_used_;
   TimePoint next_tick_;

@@ -15,6 +15,7 @@
 #include "m3/rpc/dispatcher.h"
 #include "m3/rpc/handler_times.h"
 #include "m3/rpc/interceptor.h"
+#include "m3/rpc/peer_methods.h"
 #include "m3/rpc/resolver.h"
 #include "m3/rpc/rpc_config.h"
 #include "m3/rpc/server_call.h"
@@ -98,6 +99,7 @@ class RpcCore {
   Transport& transport() noexcept { return *transport_; }
   void set_transport(std::unique_ptr<Transport> transport) { transport_ = std::move(transport); }
   RpcMetrics& metrics() noexcept { return metrics_; }
+  PeerMethodsPool& peer_methods() noexcept { return peer_methods_; }
   Caller& caller() noexcept { return caller_; }
   Scope& scope() noexcept { return scope_; }
 
@@ -165,6 +167,7 @@ class RpcCore {
   std::unique_ptr<Transport> transport_;
   RpcMetrics metrics_;
   HandlerTimes times_;
+  PeerMethodsPool peer_methods_;
   bool leaving_ = false;
   bool draining_ = false;
   Countdown running_;

@@ -4,7 +4,9 @@
 #include <deque>
 #include <vector>
 
+#include "m3/base/method_hash.h"
 #include "m3/rpc/link.h"
+#include "m3/rpc/peer_methods.h"
 #include "m3/rpc/rpc_config.h"
 #include "m3/testing/catch.h"
 #include "m3/testing/sim.h"
@@ -191,4 +193,38 @@ TEST_CASE("peers: of those that are left out, one that can be reached is the lea
   CHECK(but_one.first_of(service.all) == service.all[2]);
   service.peers.reached(service.at(3));
   CHECK(any.first_of(service.all) == service.all[3]);
+}
+
+TEST_CASE("rpc: peers that serve the same methods share one table, in the same order") {
+  const auto named = [](std::initializer_list<const char*> names) {
+    std::vector<m3::MethodName> out;
+    for (const char* name : names) {
+      m3::MethodName method;
+      method.name = name;
+      method.hash = m3::method_hash(method.name);
+      out.push_back(std::move(method));
+    }
+    return out;
+  };
+  m3::rpc_detail::PeerMethodsPool pool;
+  const auto first = pool.intern(named({"/a.A/X", "/a.A/Y"}));
+  const auto same = pool.intern(named({"/a.A/X", "/a.A/Y"}));
+  const auto other = pool.intern(named({"/a.A/X"}));
+  CHECK(first == same);
+  CHECK(first != other);
+  CHECK(pool.intern(named({"/a.A/Y", "/a.A/X"})) != first);
+
+  m3::MethodInfo y;
+  y.full_name = "/a.A/Y";
+  y.hash = m3::method_hash(y.full_name);
+  CHECK(first->serves(y) == m3::rpc_detail::Serves::yes);
+  CHECK(other->serves(y) == m3::rpc_detail::Serves::no);
+  const Status lacks = other->refusal(y, "dev.w.a.1");
+  CHECK(lacks.to_string() ==
+        "unimplemented: dev.w.a.1 does not serve /a.A/Y, did you mean \"/a.A/X\"?");
+  CHECK(other->refusal(y, "dev.w.a.2").text().find("dev.w.a.2 does not serve") == 0);
+  m3::MethodInfo clash = y;
+  clash.full_name = "/b.B/Z";
+  CHECK(first->serves(clash) == m3::rpc_detail::Serves::clash);
+  CHECK(first->refusal(clash, "dev.w.a.1") == Errc::internal);
 }
