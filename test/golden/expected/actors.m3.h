@@ -49,17 +49,33 @@ class RoleSerClient : public m3::ClientBase {
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
   /// To the actor that the request names.
-  m3::Task<LoginRsp> login(m3::Ctx& ctx, const LoginReq& req, m3::Route route = {});
-  m3::Task<> login(m3::Ctx& ctx, const LoginReq& req, LoginRsp& rsp, m3::Route route = {});
+  m3::Task<LoginRsp> login(
+      m3::Ctx& ctx, const LoginReq& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> login(
+      m3::Ctx& ctx,
+      const LoginReq& req M3_LIFETIMEBOUND,
+      LoginRsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   /// To the actor of the zone instead.
-  m3::Task<FightRsp> fight(m3::Ctx& ctx, const FightReq& req, m3::Route route = {});
-  m3::Task<> fight(m3::Ctx& ctx, const FightReq& req, FightRsp& rsp, m3::Route route = {});
+  m3::Task<FightRsp> fight(
+      m3::Ctx& ctx, const FightReq& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> fight(
+      m3::Ctx& ctx,
+      const FightReq& req M3_LIFETIMEBOUND,
+      FightRsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   /// The caller says m3::to::actor(id).
-  m3::Task<> tick(m3::Ctx& ctx, const TickMsg& req, m3::NotifyRoute route = {});
+  m3::Task<> tick(
+      m3::Ctx& ctx,
+      const TickMsg& req M3_LIFETIMEBOUND,
+      m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> kick(m3::Ctx& ctx, const KickMsg& req, m3::NotifyRoute route = {});
+  m3::Task<> kick(
+      m3::Ctx& ctx,
+      const KickMsg& req M3_LIFETIMEBOUND,
+      m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 };
 
 /// The server of demo.actors.ClubServer: derive from it and override, per rpc, the overload that
@@ -86,8 +102,13 @@ class ClubServerClient : public m3::ClientBase {
   explicit ClubServerClient(m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
-  m3::Task<WhoRsp> who(m3::Ctx& ctx, const WhoReq& req, m3::Route route = {});
-  m3::Task<> who(m3::Ctx& ctx, const WhoReq& req, WhoRsp& rsp, m3::Route route = {});
+  m3::Task<WhoRsp> who(
+      m3::Ctx& ctx, const WhoReq& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> who(
+      m3::Ctx& ctx,
+      const WhoReq& req M3_LIFETIMEBOUND,
+      WhoRsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 /// The server of demo.actors.World: derive from it and override, per rpc, the overload that

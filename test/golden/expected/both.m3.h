@@ -50,18 +50,36 @@ class BothClient : public m3::ClientBase {
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
   /// By b; traced; not for clients.
-  m3::Task<Key_Rsp> key(m3::Ctx& ctx, const Key_Req& req, m3::Route route = {});
-  m3::Task<> key(m3::Ctx& ctx, const Key_Req& req, Key_Rsp& rsp, m3::Route route = {});
+  m3::Task<Key_Rsp> key(
+      m3::Ctx& ctx, const Key_Req& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> key(
+      m3::Ctx& ctx,
+      const Key_Req& req M3_LIFETIMEBOUND,
+      Key_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   /// An empty key in (m3.rpc) takes the holder's away.
-  m3::Task<NoKey_Rsp> no_key(m3::Ctx& ctx, const NoKey_Req& req, m3::Route route = {});
-  m3::Task<> no_key(m3::Ctx& ctx, const NoKey_Req& req, NoKey_Rsp& rsp, m3::Route route = {});
+  m3::Task<NoKey_Rsp> no_key(
+      m3::Ctx& ctx, const NoKey_Req& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> no_key(
+      m3::Ctx& ctx,
+      const NoKey_Req& req M3_LIFETIMEBOUND,
+      NoKey_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   /// notify: false wins over ntf: true.
-  m3::Task<Answers_Rsp> answers(m3::Ctx& ctx, const Answers_Req& req, m3::Route route = {});
-  m3::Task<> answers(m3::Ctx& ctx, const Answers_Req& req, Answers_Rsp& rsp, m3::Route route = {});
+  m3::Task<Answers_Rsp> answers(
+      m3::Ctx& ctx, const Answers_Req& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> answers(
+      m3::Ctx& ctx,
+      const Answers_Req& req M3_LIFETIMEBOUND,
+      Answers_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> tells(m3::Ctx& ctx, const Tells_Req& req, m3::NotifyRoute route = {});
+  m3::Task<> tells(
+      m3::Ctx& ctx,
+      const Tells_Req& req M3_LIFETIMEBOUND,
+      m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace both

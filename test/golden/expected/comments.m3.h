@@ -43,8 +43,13 @@ class EchoClient : public m3::ClientBase {
 
   /// Says it again.
   /// $cost$ 100 % "of" */ the /* text
-  m3::Task<Rsp> say(m3::Ctx& ctx, const Req& req, m3::Route route = {});
-  m3::Task<> say(m3::Ctx& ctx, const Req& req, Rsp& rsp, m3::Route route = {});
+  m3::Task<Rsp> say(
+      m3::Ctx& ctx, const Req& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> say(
+      m3::Ctx& ctx,
+      const Req& req M3_LIFETIMEBOUND,
+      Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace comments

@@ -38,10 +38,18 @@ class HelloClient : public m3::ClientBase {
   explicit HelloClient(m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
-  m3::Task<SayRsp> say(m3::Ctx& ctx, const SayReq& req, m3::Route route = {});
-  m3::Task<> say(m3::Ctx& ctx, const SayReq& req, SayRsp& rsp, m3::Route route = {});
+  m3::Task<SayRsp> say(
+      m3::Ctx& ctx, const SayReq& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> say(
+      m3::Ctx& ctx,
+      const SayReq& req M3_LIFETIMEBOUND,
+      SayRsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> shout(m3::Ctx& ctx, const Notice& req, m3::NotifyRoute route = {});
+  m3::Task<> shout(
+      m3::Ctx& ctx,
+      const Notice& req M3_LIFETIMEBOUND,
+      m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace hello

@@ -42,15 +42,28 @@ class HiddenClient : public ::m3::ClientBase {
   explicit HiddenClient(::m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, ::std::move(options)...) {}
 
-  ::m3::Task<::hidden::m3::google> find(::m3::Ctx& ctx, const Id& req, ::m3::Route route = {});
+  ::m3::Task<::hidden::m3::google> find(
+      ::m3::Ctx& ctx, const Id& req M3_LIFETIMEBOUND, ::m3::Route route = {}) M3_LIFETIMEBOUND;
   ::m3::Task<> find(
-      ::m3::Ctx& ctx, const Id& req, ::hidden::m3::google& rsp, ::m3::Route route = {});
+      ::m3::Ctx& ctx,
+      const Id& req M3_LIFETIMEBOUND,
+      ::hidden::m3::google& rsp M3_LIFETIMEBOUND,
+      ::m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  ::m3::Task<Id> google(::m3::Ctx& ctx, const ::hidden::m3::google& req, ::m3::Route route = {});
+  ::m3::Task<Id> google(
+      ::m3::Ctx& ctx,
+      const ::hidden::m3::google& req M3_LIFETIMEBOUND,
+      ::m3::Route route = {}) M3_LIFETIMEBOUND;
   ::m3::Task<> google(
-      ::m3::Ctx& ctx, const ::hidden::m3::google& req, Id& rsp, ::m3::Route route = {});
+      ::m3::Ctx& ctx,
+      const ::hidden::m3::google& req M3_LIFETIMEBOUND,
+      Id& rsp M3_LIFETIMEBOUND,
+      ::m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  ::m3::Task<> tell(::m3::Ctx& ctx, const Told& req, ::m3::NotifyRoute route = {});
+  ::m3::Task<> tell(
+      ::m3::Ctx& ctx,
+      const Told& req M3_LIFETIMEBOUND,
+      ::m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace hidden::m3

@@ -132,120 +132,183 @@ class NamesClient : public m3::ClientBase {
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
   m3::Task<::demo::names::v1::class_> register_(
-      m3::Ctx& ctx, const ::demo::names::v1::class_& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::class_& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> register_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::class_& req,
-      ::demo::names::v1::class_& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::class_& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::class_& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::ClientBase> delete_(
-      m3::Ctx& ctx, const ::demo::names::v1::Service& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::Service& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> delete_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::Service& req,
-      ::demo::names::v1::ClientBase& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::Service& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::ClientBase& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::rsp> assert_(
-      m3::Ctx& ctx, const ::demo::names::v1::req& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> assert_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::req& req,
-      ::demo::names::v1::rsp& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::req& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::route> errno_(
-      m3::Ctx& ctx, const ::demo::names::v1::ctx& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::ctx& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> errno_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::ctx& req,
-      ::demo::names::v1::route& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::ctx& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::route& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::bindings> call_(
-      m3::Ctx& ctx, const ::demo::names::v1::call& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::call& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> call_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::call& req,
-      ::demo::names::v1::bindings& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::call& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::bindings& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::req> call_into_(
-      m3::Ctx& ctx, const ::demo::names::v1::rsp& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::rsp& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> call_into_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::rsp& req,
-      ::demo::names::v1::req& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::rsp& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::req& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> notify_(m3::Ctx& ctx, const ::demo::names::v1::route& req, m3::NotifyRoute route = {});
+  m3::Task<> notify_(
+      m3::Ctx& ctx,
+      const ::demo::names::v1::route& req M3_LIFETIMEBOUND,
+      m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::call> bindings_(
-      m3::Ctx& ctx, const ::demo::names::v1::bindings& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::bindings& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> bindings_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::bindings& req,
-      ::demo::names::v1::call& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::bindings& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::call& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::rsp> target_(
-      m3::Ctx& ctx, const ::demo::names::v1::call& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::call& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> target_(
       m3::Ctx& ctx,
-      const ::demo::names::v1::call& req,
-      ::demo::names::v1::rsp& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::call& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Ctx> service_name_(m3::Ctx& ctx, const Task& req, m3::Route route = {});
-  m3::Task<> service_name_(m3::Ctx& ctx, const Task& req, Ctx& rsp, m3::Route route = {});
+  m3::Task<Ctx> service_name_(
+      m3::Ctx& ctx, const Task& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> service_name_(
+      m3::Ctx& ctx,
+      const Task& req M3_LIFETIMEBOUND,
+      Ctx& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::lookup> lookup(
-      m3::Ctx& ctx, const ::demo::names::v1::lookup& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::lookup& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> lookup(
       m3::Ctx& ctx,
-      const ::demo::names::v1::lookup& req,
-      ::demo::names::v1::lookup& rsp,
-      m3::Route route = {});
+      const ::demo::names::v1::lookup& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::lookup& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Task> placement(m3::Ctx& ctx, const Ctx& req, m3::Route route = {});
-  m3::Task<> placement(m3::Ctx& ctx, const Ctx& req, Task& rsp, m3::Route route = {});
+  m3::Task<Task> placement(
+      m3::Ctx& ctx, const Ctx& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> placement(
+      m3::Ctx& ctx,
+      const Ctx& req M3_LIFETIMEBOUND,
+      Task& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<Outer> default_func(
-      m3::Ctx& ctx, const ::demo::names::v1::ClientBase& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::ClientBase& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> default_func(
-      m3::Ctx& ctx, const ::demo::names::v1::ClientBase& req, Outer& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::demo::names::v1::ClientBase& req M3_LIFETIMEBOUND,
+      Outer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Outer_Inner> co_await_(m3::Ctx& ctx, const Outer_Inner_Req& req, m3::Route route = {});
+  m3::Task<Outer_Inner> co_await_(
+      m3::Ctx& ctx,
+      const Outer_Inner_Req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> co_await_(
-      m3::Ctx& ctx, const Outer_Inner_Req& req, Outer_Inner& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Outer_Inner_Req& req M3_LIFETIMEBOUND,
+      Outer_Inner& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::rsp> ss_pull_channel(
-      m3::Ctx& ctx, const Outer_Inner& req, m3::Route route = {});
+      m3::Ctx& ctx, const Outer_Inner& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> ss_pull_channel(
-      m3::Ctx& ctx, const Outer_Inner& req, ::demo::names::v1::rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Outer_Inner& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::rsp> get_http_info(
-      m3::Ctx& ctx, const Outer& req, m3::Route route = {});
+      m3::Ctx& ctx, const Outer& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> get_http_info(
-      m3::Ctx& ctx, const Outer& req, ::demo::names::v1::rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Outer& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<::demo::names::v1::rsp> p2p_call(m3::Ctx& ctx, const Task& req, m3::Route route = {});
+  m3::Task<::demo::names::v1::rsp> p2p_call(
+      m3::Ctx& ctx, const Task& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> p2p_call(
-      m3::Ctx& ctx, const Task& req, ::demo::names::v1::rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Task& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<::demo::names::v1::rsp> level2_up(m3::Ctx& ctx, const Task& req, m3::Route route = {});
+  m3::Task<::demo::names::v1::rsp> level2_up(
+      m3::Ctx& ctx, const Task& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> level2_up(
-      m3::Ctx& ctx, const Task& req, ::demo::names::v1::rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Task& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<::demo::names::v1::rsp> all_caps_2(m3::Ctx& ctx, const Task& req, m3::Route route = {});
+  m3::Task<::demo::names::v1::rsp> all_caps_2(
+      m3::Ctx& ctx, const Task& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> all_caps_2(
-      m3::Ctx& ctx, const Task& req, ::demo::names::v1::rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Task& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::demo::names::v1::rsp> a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names(
-      m3::Ctx& ctx, const Task& req, m3::Route route = {});
+      m3::Ctx& ctx, const Task& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names(
-      m3::Ctx& ctx, const Task& req, ::demo::names::v1::rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Task& req M3_LIFETIMEBOUND,
+      ::demo::names::v1::rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace demo::names::v1

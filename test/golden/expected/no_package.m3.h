@@ -33,8 +33,13 @@ class GlobalClient : public m3::ClientBase {
   explicit GlobalClient(m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
-  m3::Task<GlobalRsp> do_(m3::Ctx& ctx, const GlobalReq& req, m3::Route route = {});
-  m3::Task<> do_(m3::Ctx& ctx, const GlobalReq& req, GlobalRsp& rsp, m3::Route route = {});
+  m3::Task<GlobalRsp> do_(
+      m3::Ctx& ctx, const GlobalReq& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> do_(
+      m3::Ctx& ctx,
+      const GlobalReq& req M3_LIFETIMEBOUND,
+      GlobalRsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 template <>

@@ -47,20 +47,38 @@ class ActorSerClient : public m3::ClientBase {
   explicit ActorSerClient(m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
-  m3::Task<Login_Rsp> login(m3::Ctx& ctx, const Login_Req& req, m3::Route route = {});
-  m3::Task<> login(m3::Ctx& ctx, const Login_Req& req, Login_Rsp& rsp, m3::Route route = {});
+  m3::Task<Login_Rsp> login(
+      m3::Ctx& ctx, const Login_Req& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> login(
+      m3::Ctx& ctx,
+      const Login_Req& req M3_LIFETIMEBOUND,
+      Login_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<ModifyName_Rsp> modify_name(
-      m3::Ctx& ctx, const ModifyName_Req& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ModifyName_Req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> modify_name(
-      m3::Ctx& ctx, const ModifyName_Req& req, ModifyName_Rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ModifyName_Req& req M3_LIFETIMEBOUND,
+      ModifyName_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> post_channel(m3::Ctx& ctx, const PostChannel_Req& req, m3::NotifyRoute route = {});
+  m3::Task<> post_channel(
+      m3::Ctx& ctx,
+      const PostChannel_Req& req M3_LIFETIMEBOUND,
+      m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<SSPullChannel_Rsp> ss_pull_channel(
-      m3::Ctx& ctx, const SSPullChannel_Req& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const SSPullChannel_Req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> ss_pull_channel(
-      m3::Ctx& ctx, const SSPullChannel_Req& req, SSPullChannel_Rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const SSPullChannel_Req& req M3_LIFETIMEBOUND,
+      SSPullChannel_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 /// The server of proto.ActorRegSer: derive from it and override, per rpc, the overload that
@@ -87,9 +105,15 @@ class ActorRegSerClient : public m3::ClientBase {
   explicit ActorRegSerClient(m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
-  m3::Task<Register_Rsp> register_(m3::Ctx& ctx, const Register_Req& req, m3::Route route = {});
+  m3::Task<Register_Rsp> register_(
+      m3::Ctx& ctx,
+      const Register_Req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> register_(
-      m3::Ctx& ctx, const Register_Req& req, Register_Rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Register_Req& req M3_LIFETIMEBOUND,
+      Register_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace proto

@@ -102,59 +102,138 @@ class RoutesClient : public m3::ClientBase {
   explicit RoutesClient(m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
-  m3::Task<Answer> hash_by_name(m3::Ctx& ctx, const ByName& req, m3::Route route = {});
-  m3::Task<> hash_by_name(m3::Ctx& ctx, const ByName& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> hash_by_name(
+      m3::Ctx& ctx, const ByName& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> hash_by_name(
+      m3::Ctx& ctx,
+      const ByName& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   /// A route_key without a route makes it HASH.
-  m3::Task<Answer> hash_by_i32(m3::Ctx& ctx, const ByI32& req, m3::Route route = {});
-  m3::Task<> hash_by_i32(m3::Ctx& ctx, const ByI32& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> hash_by_i32(
+      m3::Ctx& ctx, const ByI32& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> hash_by_i32(
+      m3::Ctx& ctx,
+      const ByI32& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> hash_by_i64(m3::Ctx& ctx, const ByI64& req, m3::Route route = {});
-  m3::Task<> hash_by_i64(m3::Ctx& ctx, const ByI64& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> hash_by_i64(
+      m3::Ctx& ctx, const ByI64& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> hash_by_i64(
+      m3::Ctx& ctx,
+      const ByI64& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> hash_by_u32(m3::Ctx& ctx, const ByU32& req, m3::Route route = {});
-  m3::Task<> hash_by_u32(m3::Ctx& ctx, const ByU32& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> hash_by_u32(
+      m3::Ctx& ctx, const ByU32& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> hash_by_u32(
+      m3::Ctx& ctx,
+      const ByU32& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> hash_by_u64(m3::Ctx& ctx, const ByU64& req, m3::Route route = {});
-  m3::Task<> hash_by_u64(m3::Ctx& ctx, const ByU64& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> hash_by_u64(
+      m3::Ctx& ctx, const ByU64& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> hash_by_u64(
+      m3::Ctx& ctx,
+      const ByU64& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> hash_by_optional(m3::Ctx& ctx, const ByOptional& req, m3::Route route = {});
+  m3::Task<Answer> hash_by_optional(
+      m3::Ctx& ctx, const ByOptional& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> hash_by_optional(
-      m3::Ctx& ctx, const ByOptional& req, Answer& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ByOptional& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> hash_by_oneof(m3::Ctx& ctx, const ByOneof& req, m3::Route route = {});
-  m3::Task<> hash_by_oneof(m3::Ctx& ctx, const ByOneof& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> hash_by_oneof(
+      m3::Ctx& ctx, const ByOneof& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> hash_by_oneof(
+      m3::Ctx& ctx,
+      const ByOneof& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   /// RANDOM is said, so it is RANDOM.
-  m3::Task<Answer> random_with_key(m3::Ctx& ctx, const Any& req, m3::Route route = {});
-  m3::Task<> random_with_key(m3::Ctx& ctx, const Any& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> random_with_key(
+      m3::Ctx& ctx, const Any& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> random_with_key(
+      m3::Ctx& ctx,
+      const Any& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> to_one(m3::Ctx& ctx, const One& req, m3::Route route = {});
-  m3::Task<> to_one(m3::Ctx& ctx, const One& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> to_one(
+      m3::Ctx& ctx, const One& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> to_one(
+      m3::Ctx& ctx,
+      const One& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> to_first(m3::Ctx& ctx, const First& req, m3::Route route = {});
-  m3::Task<> to_first(m3::Ctx& ctx, const First& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> to_first(
+      m3::Ctx& ctx, const First& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> to_first(
+      m3::Ctx& ctx,
+      const First& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> in_time(m3::Ctx& ctx, const Fast& req, m3::Route route = {});
-  m3::Task<> in_time(m3::Ctx& ctx, const Fast& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> in_time(
+      m3::Ctx& ctx, const Fast& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> in_time(
+      m3::Ctx& ctx,
+      const Fast& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> in_a_day(m3::Ctx& ctx, const Slow& req, m3::Route route = {});
-  m3::Task<> in_a_day(m3::Ctx& ctx, const Slow& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> in_a_day(
+      m3::Ctx& ctx, const Slow& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> in_a_day(
+      m3::Ctx& ctx,
+      const Slow& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> everything(m3::Ctx& ctx, const Full& req, m3::Route route = {});
-  m3::Task<> everything(m3::Ctx& ctx, const Full& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> everything(
+      m3::Ctx& ctx, const Full& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> everything(
+      m3::Ctx& ctx,
+      const Full& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> tell_all(m3::Ctx& ctx, const ToAll& req, m3::NotifyRoute route = {});
+  m3::Task<> tell_all(
+      m3::Ctx& ctx, const ToAll& req M3_LIFETIMEBOUND, m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> tell_topic(m3::Ctx& ctx, const ToTopic& req, m3::NotifyRoute route = {});
+  m3::Task<> tell_topic(
+      m3::Ctx& ctx,
+      const ToTopic& req M3_LIFETIMEBOUND,
+      m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<> tell_key(m3::Ctx& ctx, const ToKey& req, m3::NotifyRoute route = {});
+  m3::Task<> tell_key(
+      m3::Ctx& ctx, const ToKey& req M3_LIFETIMEBOUND, m3::NotifyRoute route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> plain(m3::Ctx& ctx, const NoOption& req, m3::Route route = {});
-  m3::Task<> plain(m3::Ctx& ctx, const NoOption& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> plain(
+      m3::Ctx& ctx, const NoOption& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> plain(
+      m3::Ctx& ctx,
+      const NoOption& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<Answer> no_key(m3::Ctx& ctx, const EmptyKey& req, m3::Route route = {});
-  m3::Task<> no_key(m3::Ctx& ctx, const EmptyKey& req, Answer& rsp, m3::Route route = {});
+  m3::Task<Answer> no_key(
+      m3::Ctx& ctx, const EmptyKey& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> no_key(
+      m3::Ctx& ctx,
+      const EmptyKey& req M3_LIFETIMEBOUND,
+      Answer& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 /// The server of demo.routes.None: derive from it and override, per rpc, the overload that

@@ -38,9 +38,14 @@ class SimpleSerClient : public m3::ClientBase {
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
   m3::Task<HelloWorld_Rsp> hello_world(
-      m3::Ctx& ctx, const HelloWorld_Req& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const HelloWorld_Req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> hello_world(
-      m3::Ctx& ctx, const HelloWorld_Req& req, HelloWorld_Rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const HelloWorld_Req& req M3_LIFETIMEBOUND,
+      HelloWorld_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 /// The server of proto.MutilSer: derive from it and override, per rpc, the overload that
@@ -68,9 +73,14 @@ class MutilSerClient : public m3::ClientBase {
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
   m3::Task<TraceHello_Rsp> trace_hello(
-      m3::Ctx& ctx, const TraceHello_Req& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const TraceHello_Req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> trace_hello(
-      m3::Ctx& ctx, const TraceHello_Req& req, TraceHello_Rsp& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const TraceHello_Req& req M3_LIFETIMEBOUND,
+      TraceHello_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace proto

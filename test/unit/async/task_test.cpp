@@ -134,7 +134,7 @@ CO_TEST("task: results need no default constructor, may be braced, and may be Re
 CO_TEST("task: one that never ran is destroyed without running") {
   events.clear();
   {
-    auto task = top(ctx, false, Errc::ok);
+    [[maybe_unused]] auto task = top(ctx, false, Errc::ok);
   }
   CHECK(events.empty());
   co_return;

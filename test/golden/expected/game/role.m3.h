@@ -63,39 +63,68 @@ class RoleClient : public m3::ClientBase {
   explicit RoleClient(m3::Host& host, Options... options)
       : ClientBase(host, kDefaultFunc, std::move(options)...) {}
 
-  m3::Task<FindRsp> find(m3::Ctx& ctx, const ::common::PlayerId& req, m3::Route route = {});
-  m3::Task<> find(m3::Ctx& ctx, const ::common::PlayerId& req, FindRsp& rsp, m3::Route route = {});
+  m3::Task<FindRsp> find(
+      m3::Ctx& ctx,
+      const ::common::PlayerId& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> find(
+      m3::Ctx& ctx,
+      const ::common::PlayerId& req M3_LIFETIMEBOUND,
+      FindRsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::common::Shared_Rsp> shared(
-      m3::Ctx& ctx, const ::common::Shared_Req& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::common::Shared_Req& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> shared(
       m3::Ctx& ctx,
-      const ::common::Shared_Req& req,
-      ::common::Shared_Rsp& rsp,
-      m3::Route route = {});
+      const ::common::Shared_Req& req M3_LIFETIMEBOUND,
+      ::common::Shared_Rsp& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   m3::Task<::google::protobuf::Empty> ping(
-      m3::Ctx& ctx, const ::google::protobuf::Empty& req, m3::Route route = {});
+      m3::Ctx& ctx,
+      const ::google::protobuf::Empty& req M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> ping(
       m3::Ctx& ctx,
-      const ::google::protobuf::Empty& req,
-      ::google::protobuf::Empty& rsp,
-      m3::Route route = {});
+      const ::google::protobuf::Empty& req M3_LIFETIMEBOUND,
+      ::google::protobuf::Empty& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<SamePackage> same(m3::Ctx& ctx, const SamePackage& req, m3::Route route = {});
-  m3::Task<> same(m3::Ctx& ctx, const SamePackage& req, SamePackage& rsp, m3::Route route = {});
+  m3::Task<SamePackage> same(
+      m3::Ctx& ctx, const SamePackage& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> same(
+      m3::Ctx& ctx,
+      const SamePackage& req M3_LIFETIMEBOUND,
+      SamePackage& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<::game::Up> own(m3::Ctx& ctx, const Local& req, m3::Route route = {});
-  m3::Task<> own(m3::Ctx& ctx, const Local& req, ::game::Up& rsp, m3::Route route = {});
+  m3::Task<::game::Up> own(
+      m3::Ctx& ctx, const Local& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
+  m3::Task<> own(
+      m3::Ctx& ctx,
+      const Local& req M3_LIFETIMEBOUND,
+      ::game::Up& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
   /// m3::call(ctx, Twice) has no one rpc to go to.
-  m3::Task<::google::protobuf::Empty> first(m3::Ctx& ctx, const Twice& req, m3::Route route = {});
+  m3::Task<::google::protobuf::Empty> first(
+      m3::Ctx& ctx, const Twice& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> first(
-      m3::Ctx& ctx, const Twice& req, ::google::protobuf::Empty& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Twice& req M3_LIFETIMEBOUND,
+      ::google::protobuf::Empty& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 
-  m3::Task<::google::protobuf::Empty> second(m3::Ctx& ctx, const Twice& req, m3::Route route = {});
+  m3::Task<::google::protobuf::Empty> second(
+      m3::Ctx& ctx, const Twice& req M3_LIFETIMEBOUND, m3::Route route = {}) M3_LIFETIMEBOUND;
   m3::Task<> second(
-      m3::Ctx& ctx, const Twice& req, ::google::protobuf::Empty& rsp, m3::Route route = {});
+      m3::Ctx& ctx,
+      const Twice& req M3_LIFETIMEBOUND,
+      ::google::protobuf::Empty& rsp M3_LIFETIMEBOUND,
+      m3::Route route = {}) M3_LIFETIMEBOUND;
 };
 
 }  // namespace game::role
