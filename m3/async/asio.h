@@ -116,11 +116,13 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] AsioOp 
     unlink();
     value_.emplace(std::move(args)...);
     if (error) error_ = ctx_.cancelled() ? ctx_.status() : to_status(error);
+    ctx_.will_resume();
     ctx_.core().ready(*this);
   }
   static void on_ready(Runnable& runnable) {
     auto& self = static_cast<AsioOp&>(runnable);
     self.ctx_.core().set_task_name(self.ctx_.name());
+    self.ctx_.resumes();
     self.waiter_->complete();
   }
   static void on_cancel(CancelNode& node) {

@@ -238,12 +238,12 @@ bool async_detail::may_resume() noexcept {
 void Core::run() {
   Core* previous = std::exchange(current_, nullptr);
   while (!stopping_.load(std::memory_order_acquire)) {
-    if (!ready_.empty() || inbox_.load(std::memory_order_relaxed)) {
+    if (!ready_.empty() || !turn_end_.empty() || inbox_.load(std::memory_order_relaxed)) {
       Turn turn(*this);
       drain_inbox();
     }
     arm_timer();
-    const bool more = !ready_.empty();
+    const bool more = !ready_.empty() || !turn_end_.empty();
     if (!more) sleep();
     io_->gather(*this, more);  // sockets first, then on with what a turn has left
   }

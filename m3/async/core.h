@@ -65,7 +65,7 @@ class Core {
 
   /// Runs later in this turn, in order.
   void ready(Runnable& work) noexcept { ready_.push(work); }
-  /// Runs when the turn has nothing else to do.
+  /// Runs when the turn has nothing else to do, or its time is over.
   void at_turn_end(Runnable& work) noexcept { turn_end_.push(work); }
   /// From any thread; in order per sender. From another core: leaves when its turn ends.
   void post(Runnable& work);

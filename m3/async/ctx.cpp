@@ -39,7 +39,7 @@ Ctx::Ctx(Ctx& parent, Deadline deadline) noexcept
 }
 
 Ctx::~Ctx() {
-  if (waiting_.next_ != &waiting_) [[unlikely]]
+  if (in_use()) [[unlikely]]
     end_with_waiters();
   waiting_.prev_ = waiting_.next_ = nullptr;
 }
@@ -59,7 +59,7 @@ void Ctx::end_with_waiters() const noexcept {
 }
 
 void Ctx::reset(Core& core, Deadline deadline, void* host) noexcept {
-  assert(waiting_.next_ == &waiting_);
+  assert(!in_use());
   core_ = &core;
   deadline_ = deadline;
   reason_ = CancelReason::none;
@@ -221,12 +221,18 @@ void CtxOp::suspend(Waiter& waiter) {
 void CtxOp::wake() {
   Waiter* waiter = std::exchange(waiter_, nullptr);
   ctx_.core().set_task_name(ctx_.name());
+  ctx_.resumes();
   waiter->complete();
 }
 
 void CtxOp::finish(Status error) {
   error_ = std::move(error);
   unlink();
+  queue();
+}
+
+void CtxOp::queue() {
+  ctx_.will_resume();
   ctx_.core().ready(*this);
 }
 
@@ -235,7 +241,7 @@ void CtxOp::on_cancel(CancelNode& node) {
   if (self.ends_itself_when_cancelled()) return;
   self.detach();
   self.error_ = self.cancel_status();
-  self.ctx_.core().ready(self);
+  self.queue();
 }
 
 void CtxOp::on_ready(Runnable& runnable) { static_cast<CtxOp&>(runnable).wake(); }

@@ -119,7 +119,7 @@ class Ctx {
   const Metadata* last_reply() const noexcept { return last_reply_.get(); }
 
   /// Whether an operation, or a context made from this one, still hangs on it.
-  bool in_use() const noexcept { return waiting_.next_ != &waiting_; }
+  bool in_use() const noexcept { return waiting_.next_ != &waiting_ || resuming_ > 0; }
 
   /// Static text that names this work for the stall watchdog and the log.
   const char* name() const noexcept { return facts_.name; }
@@ -131,6 +131,9 @@ class Ctx {
   void set_caller(std::string_view app_id) noexcept { facts_.caller = app_id; }
   void set_last_reply(const Metadata* metadata);
   void add(async_detail::CancelNode& node);
+  /// An operation has ended, and its coroutine is in the ready queue; then it is resumed.
+  void will_resume() noexcept { ++resuming_; }
+  void resumes() noexcept { --resuming_; }
   /// Starts the deadline's timer; waiting operations do so when they suspend.
   void watch_deadline();
   /// Back to the state after construction, for pooled records.
@@ -155,6 +158,7 @@ class Ctx {
   Ctx* parent_ = nullptr;
   Deadline deadline_;
   CancelReason reason_ = CancelReason::none;
+  unsigned resuming_ = 0;
   Facts facts_;
   std::unique_ptr<Metadata> outgoing_;
   std::unique_ptr<Metadata> reply_;
@@ -218,6 +222,7 @@ class CtxOp : CancelNode, Runnable {
  private:
   static void on_cancel(CancelNode& node);
   static void on_ready(Runnable& runnable);
+  void queue();
   void wake();
 
   Ctx& ctx_;

@@ -182,8 +182,14 @@ void Runtime::stop() {
   threads_.clear();
 }
 
+bool Runtime::is_own(const Core* core) const noexcept {
+  for (const auto& own : cores_)
+    if (own.get() == core) return true;
+  return false;
+}
+
 Status Runtime::can_block() const {
-  if (Core::try_current())
+  if (is_own(Core::try_current()))
     return Status(Errc::failed_precondition,
                   "block_on was called on a core, which would wait for itself: in a coroutine use "
                   "co_await m3::run_on(ctx, core, body)");

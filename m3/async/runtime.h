@@ -60,6 +60,7 @@ class Runtime {
 
  private:
   Status can_block() const;
+  bool is_own(const Core* core) const noexcept;
 
   struct Helpers;
   struct Watchdog;
