@@ -113,6 +113,7 @@ Status App::stop() {
     co_return ok;
   };
   Status stopped = impl_->runtime->block_on(impl_->core(), end).status();
+  if (impl_->phase != Impl::Phase::stopped) return stopped;  // it could not be asked
   impl_->let_go();
   return stopped;
 }

@@ -30,8 +30,12 @@ static_assert(std::atomic<unsigned>::is_always_lock_free && std::atomic<int>::is
 
 void on_caught(int number) {
   const int before = errno;
-  for (std::size_t i = 0; i < kSignals.size(); ++i)
-    if (kSignals[i] == number) caught[i].fetch_add(1);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    if (kSignals[i] != number) continue;
+    // The counts are zero while somebody takes them: a third one means that nobody does.
+    const bool unheard = caught[i].fetch_add(1) + 1 >= kMostAtOnce;
+    if (unheard && (number == SIGTERM || number == SIGINT)) ::_exit(1);
+  }
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t rung = ::write(bell, &one, sizeof one);
   errno = before;
