@@ -26,12 +26,16 @@ constexpr std::chrono::seconds kFlushTime{1};
 
 std::atomic<obs_detail::LogWriter*> the_stderr{nullptr};
 
+void hold_sink();
+void let_go_of_sink();
+
 /// A child process has no such thread, and its copy of the mutex may be held by a thread it lacks.
 /// The writer of its parent is never touched again; it stays reachable, so it is not a leak.
 void begin_anew_in_child() {
   static obs_detail::LogWriter* of_parent = nullptr;
   of_parent = the_stderr.exchange(new obs_detail::LogWriter(STDERR_FILENO));
   (void)of_parent;
+  let_go_of_sink();
 }
 
 /// Lines of a program without App would be lost when it returns from main() at once.
@@ -41,7 +45,7 @@ void flush_at_exit() { (void)the_stderr.load()->flush(kFlushTime); }
 obs_detail::LogWriter& stderr_writer() {
   static const bool made = [] {
     the_stderr = new obs_detail::LogWriter(STDERR_FILENO);
-    (void)pthread_atfork(nullptr, nullptr, &begin_anew_in_child);
+    (void)pthread_atfork(&hold_sink, &let_go_of_sink, &begin_anew_in_child);
     (void)std::atexit(&flush_at_exit);
     return true;
   }();
@@ -69,6 +73,10 @@ Process& process() {
       new Process;  // never destroyed: threads may log while the process ends
   return *instance;
 }
+
+/// No thread is changing the sink, or has it half, when the process is copied.
+void hold_sink() { process().mutex.lock(); }
+void let_go_of_sink() { process().mutex.unlock(); }
 
 thread_local std::string thread_app;
 
