@@ -98,6 +98,7 @@ class TcpStream final : public Stream {
     TcpStream& stream;
   };
   static constexpr Nanos kQuiet = std::chrono::milliseconds(250);
+  static constexpr std::size_t kLeastTail = 32u << 10;
 
   static void on_edge(void* arg) {
     auto* self = static_cast<TcpStream*>(arg);
@@ -258,8 +259,12 @@ void TcpStream::keep_tail(std::string_view rest, const StreamHandler::Taken& tak
     tail_begin_ = static_cast<std::size_t>(rest.data() - tail_.data.get());
     return;
   }
-  // There is always room for more: of a frame of unknown length as much again.
-  const std::size_t more = show_again_ ? 0 : taken.needed ? taken.needed : rest.size();
+  // There is always room for more, but no more than has come already: what a frame's header says is
+  // believed as its bytes arrive.
+  const std::size_t as_much = std::max<std::size_t>(rest.size(), kLeastTail);
+  const std::size_t more = show_again_    ? 0
+                           : taken.needed ? std::min(taken.needed, as_much)
+                                          : as_much;
   tail_begin_ = 0;
   if (tail_.size >= rest.size() + more) {
     std::memmove(tail_.data.get(), rest.data(), rest.size());
@@ -462,12 +467,19 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
         tcp::endpoint peer;
         std::memcpy(peer.data(), &from, std::min<std::size_t>(size, peer.capacity()));
         on_accept(accepted, name_of(peer));
+        if (core.spent()) return go_on_soon();
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
         return watch.wait();
       } else if (!is_gone(errno)) {
         return try_later(errno);
       }
     }
+  }
+  /// A storm of connections lets the other sockets and the timers have their turn.
+  void go_on_soon() {
+    boost::asio::post(io_context(core), [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->on_edge();
+    });
   }
   /// The connection broke while it waited: the next one is looked at.
   static bool is_gone(int error) {
