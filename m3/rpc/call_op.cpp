@@ -37,21 +37,29 @@ class LocalCall final : public CallSink, public async_detail::Pooled {
       op->on_local_answer(outcome.is_ok() ? call.response() : nullptr, call.ctx.reply(),
                           std::move(outcome));
   }
-  void suspended(ServerCall& call) override { running_ = &call; }
-  void abandon(ServerCall&) override {
+  void suspended(ServerCall& call) override {
+    running_ = &call;
+    if (gave_up_) call.ctx.cancel(CancelReason::caller_gone);
+  }
+  bool abandon(ServerCall&) override {
     running_ = nullptr;
     if (CallOp* op = std::exchange(op_, nullptr))
       op->on_local_answer(nullptr, nullptr, Status(Errc::unavailable, "shutting down"));
+    return true;
   }
   void give_up(CancelReason reason) {
+    gave_up_ = true;
     op_ = nullptr;
     if (running_) running_->ctx.cancel(reason);
   }
+  /// The caller was cancelled, also by the handler itself before it ended or waited.
+  bool gave_up() const noexcept { return gave_up_; }
 
  private:
   void expire() noexcept override { delete this; }
   CallOp* op_;
   ServerCall* running_ = nullptr;
+  bool gave_up_ = false;
 };
 
 }  // namespace rpc_detail
@@ -146,6 +154,12 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   caller_.retries_ = std::min(caller_.retries_ + caller_.core_.config().retry_budget, kMostRetries);
   if (attempt()) {
     count_out();
+    tally(error());
+    return true;
+  }
+  if (ctx().cancelled()) {  // by a handler of this process that ran within the attempt
+    forget();
+    error() = cancel_status();
     tally(error());
     return true;
   }
@@ -378,6 +392,7 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
   const std::optional<Metadata> metadata = request_metadata();
   caller_.core_.dispatch_local(*sink, *entry, request_, metadata ? &*metadata : nullptr, deadline_,
                                0);
+  if (sink->gave_up()) return Sent::waiting;  // the cancellation has ended the call
   if (method_.notify || !local_) {
     local_ = nullptr;
     return Sent::ended;
@@ -444,8 +459,9 @@ void CallOp::on_link_failed(const Status& why) { settle_later(why); }
 bool CallOp::on_link_slow() {
   if (!may_choose() || attempts_ >= caller_.core_.config().max_attempts) return false;
   const Pick other = pick();
-  if (!other.instance || other.instance->slot == slot_ || !caller_.peers_.usable(*other.instance))
-    return false;
+  const bool usable = other.instance && caller_.peers_.usable(*other.instance);
+  (void)caller_.peers_.take_to_dial();  // pick() has seen to it
+  if (!usable || other.instance->slot == slot_) return false;
   caller_.core_.metrics().retries.inc();
   settle_later(ok);
   return true;
@@ -543,7 +559,9 @@ void CallOp::forget() noexcept {
     case Phase::local:
       local_->give_up(CancelReason::caller_gone);
       break;
-    case Phase::idle:
+    case Phase::idle:  // its handler of this process runs now, if there is one
+      if (local_) local_->give_up(CancelReason::caller_gone);
+      break;
     case Phase::settling:
     case Phase::intercepted:
       break;

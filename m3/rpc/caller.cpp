@@ -5,6 +5,7 @@
 #include <string>
 
 #include "m3/async/when.h"
+#include "m3/base/cut_text.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/broadcaster.h"
 #include "m3/rpc/connection.h"
@@ -21,7 +22,10 @@ Caller::~Caller() = default;
 
 Link& Caller::link_to(const Instance& instance) {
   auto& link = peers_[instance.slot].link;
-  if (!link) link = std::make_shared<Link>(core_, instance.shared_from_this());
+  if (!link) {
+    link = std::make_shared<Link>(core_, instance.shared_from_this());
+    if (closed_) link->close(Status(Errc::unavailable, "shutting down"));
+  }
   return *link;
 }
 
@@ -46,6 +50,7 @@ bool Caller::heard_since(const Instance& instance, TimePoint when) {
 }
 
 void Caller::forget(const Instance& instance) {
+  peers_.not_to_dial(instance);
   if (const auto link = std::exchange(peers_[instance.slot].link, nullptr)) link->let_go();
   Peers::State state;
   state.in_flight = peers_.in_flight(instance);  // they still count themselves out
@@ -65,8 +70,8 @@ namespace {
 std::string brief(const Status& status) {
   constexpr std::size_t kMost = 200;
   std::string text = status.to_string();
-  if (text.size() > kMost) text.replace(kMost, std::string::npos, "...");
-  return text;
+  if (text.size() <= kMost) return text;
+  return std::string(text_start(text, kMost)) + "...";
 }
 
 std::string name_of(const Instance& instance) {
@@ -78,7 +83,7 @@ void tell_left_out(const Instance& instance, Peers::Standing before, const std::
                    Nanos pause) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(pause).count();
   if (before == Peers::Standing::trusted)
-    log::warn("{} is left out: {}; it is tried again in {} ms", name_of(instance), why, ms);
+    log::warn_limited("{} is left out: {}; it is tried again in {} ms", name_of(instance), why, ms);
   else
     log::debug("{} is still left out: {}; it is tried again in {} ms", name_of(instance), why, ms);
 }
@@ -99,7 +104,8 @@ void Caller::judge(const Instance& instance, const Status& outcome, bool trial, 
   if (!may_eject(instance, answer)) return;
   const Nanos pause = peers_.eject(state, answer, core_.config(), outcome.retry_after());
   if (before == Peers::Standing::trusted) core_.metrics().ejected.inc();
-  tell_left_out(instance, before, "its answers are errors, the last one " + brief(outcome), pause);
+  tell_left_out(instance, before,
+                "its answers are errors or refusals, the last one " + brief(outcome), pause);
 }
 
 /// Who refuses does no work that others would have to take over; who fails may, so that half of

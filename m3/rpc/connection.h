@@ -119,7 +119,7 @@ class ServerConnection final : public Connection {
 
   void answer(ServerCall& call, Status outcome) override;
   void suspended(ServerCall& call) override;
-  void abandon(ServerCall& call) override;
+  bool abandon(ServerCall& call) override;
   void ask_to_drain() override;
 
  private:
@@ -140,6 +140,7 @@ class ServerConnection final : public Connection {
   ServerCall* unlink(std::uint64_t id, const ServerCall* which);
 
   bool asked_to_drain_ = false;
+  std::unique_ptr<const std::string> caller_;  // its id, for handlers: outlives those left behind
   DeadlineClock clock_{0};
   std::vector<ServerCall*> table_;  // suspended calls, chained by id
   std::size_t suspended_ = 0;
@@ -153,7 +154,7 @@ class ClientConnection final : public Connection {
 
   void answer(ServerCall&, Status) override {}  // a dialer answers nothing
   void suspended(ServerCall&) override {}
-  void abandon(ServerCall&) override {}
+  bool abandon(ServerCall&) override { return true; }
 
   Serves serves(const MethodInfo& method) noexcept { return methods_->serves(method); }
   /// Why it cannot be sent, when the peer does not serve it.

@@ -36,7 +36,10 @@ RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRe
   }
 }
 
-RpcNode::~RpcNode() = default;
+RpcNode::~RpcNode() {
+  // Handlers that were left behind may ask who called: this app, when it called itself.
+  if (rpc_detail::calls_left_behind > 0) (void)shared_.release();
+}
 
 const AppId& RpcNode::app_id() const { return shared_->id; }
 
@@ -141,7 +144,7 @@ Task<> RpcNode::come_back(Ctx& ctx) { return on_every_core(ctx, &RpcNode::come_b
 Task<> RpcNode::drain(Ctx& ctx) { return on_every_core(ctx, &RpcNode::drain_here); }
 
 Task<> RpcNode::stop(Ctx& ctx) {
-  if (std::exchange(stopped_, true)) co_return ok;
+  if (stopped_) co_return ok;
   if (listener_) {
     Ctx own(ctx.core());
     co_await run_on(own, runtime_.core(0), [this](Ctx&) -> Task<> {
@@ -151,7 +154,9 @@ Task<> RpcNode::stop(Ctx& ctx) {
   }
   // A context that is over already: what runs is cancelled, and gets a moment to end.
   Ctx moment(ctx.core(), Deadline(ctx.core().read_clock() + kMoment), ctx.host());
-  co_await on_every_core(ctx.cancelled() ? moment : ctx, &RpcNode::stop_here);
+  const bool over = ctx.cancelled() || ctx.deadline().passed(ctx.core().read_clock());
+  stopped_ = true;
+  co_await on_every_core(over ? moment : ctx, &RpcNode::stop_here);
   co_return ok;
 }
 

@@ -145,7 +145,7 @@ bool Peers::answered(State& state, Answer answer, bool trial, const RpcConfig& c
 }
 
 void Peers::lived(State& state) noexcept {
-  if (state.standing == Standing::on_trial && state.trials == 0) trust(state);
+  if (state.standing == Standing::on_trial && state.trials == 0 && state.passed == 0) trust(state);
 }
 
 void Peers::fall(State& state, const RpcConfig& config) {

@@ -103,6 +103,10 @@ class Peers {
   }
   /// One that is out and that a pick would have liked.
   const Instance* take_to_dial() noexcept { return std::exchange(to_dial_, nullptr); }
+  /// It is no longer listed.
+  void not_to_dial(const Instance& gone) noexcept {
+    if (to_dial_ == &gone) to_dial_ = nullptr;
+  }
   std::vector<State>& states() noexcept { return states_; }
 
   // ---- what the callers of this core report

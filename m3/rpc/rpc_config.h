@@ -30,7 +30,7 @@ struct RpcConfig {
   std::size_t max_waiting_for_connect = 10000;  ///< calls that wait for one connection
   unsigned max_attempts = 3;                    ///< of one call, on different instances
   double retry_budget = 0.1;  ///< retries of calls that were sent, for each call made
-  unsigned eject_after = 5;   ///< errors or refusals in a row leave an instance out
+  unsigned eject_after = 5;   ///< so many errors or refusals, less the good answers between them
   Nanos eject_for = std::chrono::seconds(10);  ///< at most: the pause doubles from 1 s to this
 };
 

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "m3/net/metadata_codec.h"
 #include "m3/obs/log.h"
@@ -41,7 +42,8 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   retries = registry.counter("m3_rpc_retries_total", "Calls sent again to another instance");
   retries_denied =
       registry.counter("m3_rpc_retries_denied_total", "Retries that the budget did not allow");
-  ejected = registry.counter("m3_rpc_ejected_total", "Instances left out for errors in a row");
+  ejected =
+      registry.counter("m3_rpc_ejected_total", "Instances left out for their errors or refusals");
   auto broken = [&](const char* reason) {
     return registry.counter("m3_rpc_connections_broken_total", "Connections ended by a fault",
                             {{"reason", reason}});
@@ -96,7 +98,7 @@ void RpcCore::remove(Connection& connection) {
 }
 
 void RpcCore::accept(std::unique_ptr<Stream> stream) {
-  if (scope_.closing()) return stream->close();
+  if (stopping_) return stream->close();
   Ref<ServerConnection> connection(new ServerConnection(*this, std::move(stream)));
   connection->open();
   if (accepted_ <= config().max_connections) return;
@@ -166,7 +168,7 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
     explicit Nowhere(std::string_view from) : size(from.copy(name.data(), name.size())) {}
     void answer(ServerCall&, Status) override {}
     void suspended(ServerCall&) override {}
-    void abandon(ServerCall&) override {}
+    bool abandon(ServerCall&) override { return false; }  // the handler may ask who called
     void expire() noexcept override { delete this; }
     std::string_view peer() const { return {name.data(), size}; }
     std::array<char, 4 * kMaxIdPart + 3> name;  // an app id: no other allocation
@@ -263,6 +265,7 @@ std::coroutine_handle<> ServerCall::ended(void* call) {
   } else {  // left behind by a stop: nobody waits for it any more
     calls_left_behind.fetch_sub(1, std::memory_order_relaxed);
     self->chain = Task<>();
+    const Ref<CallSink> sink = std::move(self->sink);
     self->recycle();
   }
   return std::noop_coroutine();
@@ -327,6 +330,12 @@ Task<> RpcCore::drained(Ctx& ctx) {
   co_return ok;
 }
 
+void RpcCore::close_connections(const Status& why) {
+  std::vector<Ref<Connection>> all;
+  for (Connection* c = connections_; c; c = c->list_next) all.emplace_back(c);
+  for (auto& connection : all) connection->close(why, true);
+}
+
 void RpcCore::cancel_waiting(CancelReason reason) {
   const Walk walk;
   for (ServerCall* call = waiting_; call; call = call->waiting_next) call->ctx.cancel(reason);
@@ -338,15 +347,15 @@ Status RpcCore::leave_behind() {
   while (ServerCall* call = waiting_) {
     const auto ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(core_.read_clock() - call->began);
-    log::error_limited("{} has run for {} ms and does not end although it is cancelled: left behind{}",
-               call->method->full_name, ms.count(),
-               call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
+    log::error_limited(
+        "{} has run for {} ms and does not end although it is cancelled: left behind{}",
+        call->method->full_name, ms.count(),
+        call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
     ++count;
     no_longer_waits(*call);
     calls_left_behind.fetch_add(1, std::memory_order_relaxed);
     call->home = nullptr;
-    call->sink->abandon(*call);
-    call->sink.reset();
+    if (call->sink->abandon(*call)) call->sink.reset();
     metrics_.running.dec();
     running_.done();
   }
@@ -359,15 +368,14 @@ Task<> RpcCore::stop(Ctx& ctx) {
   begin_drain();
   const Status why(Errc::unavailable, "shutting down");
   caller_.close(why);
-  std::vector<Ref<Connection>> all;
-  for (Connection* c = connections_; c; c = c->list_next) all.emplace_back(c);
-  for (auto& connection : all) connection->close(why, true);
-  all.clear();
+  stopping_ = true;
+  close_connections(why);
   cancel_waiting(CancelReason::shutdown);
   (void)co_await as_result(drained(ctx));
   Status left = leave_behind();
   Ctx rest(core_);  // what is left ends by itself
   co_await scope_.close(rest);
+  close_connections(why);  // of those who were dialling meanwhile
   // Closed connections are deleted when the queues that know them have run.
   co_await alive_.zero(rest);
   co_return left;

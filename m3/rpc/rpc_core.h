@@ -155,6 +155,7 @@ class RpcCore {
   void run(ServerCall& call, const Dispatcher::Entry& entry);
   void wait_for(ServerCall& call);
   void no_longer_waits(ServerCall& call);
+  void close_connections(const Status& why);
   void cancel_waiting(CancelReason reason);
   Status leave_behind();
   ServerCall& take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
@@ -170,6 +171,7 @@ class RpcCore {
   PeerMethodsPool peer_methods_;
   bool leaving_ = false;
   bool draining_ = false;
+  bool stopping_ = false;  // no connection may come
   Countdown running_;
   ServerCall* waiting_ = nullptr;  // calls whose handlers wait, youngest first
   std::size_t waiting_bytes_ = 0;  // of their requests

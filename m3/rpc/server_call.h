@@ -35,8 +35,9 @@ class CallSink {
   virtual void answer(ServerCall& call, Status outcome) = 0;
   /// The handler waits; answer() or abandon() follows later.
   virtual void suspended(ServerCall& call) = 0;
-  /// No answer will come: `call` is forgotten.
-  virtual void abandon(ServerCall& call) = 0;
+  /// No answer will come. True: `call` lets go of the sink, which the app takes along; else it has
+  /// it until its handler has ended.
+  virtual bool abandon(ServerCall& call) = 0;
 
   void ref() noexcept { ++refs_; }
   void unref() noexcept {

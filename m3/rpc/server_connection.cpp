@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
 
 #include "m3/net/metadata_codec.h"
 #include "m3/obs/log.h"
@@ -40,6 +44,7 @@ void ServerConnection::on_hello_sent() {
 }
 
 void ServerConnection::on_established() {
+  caller_ = std::make_unique<const std::string>(peer_.app_id);
   set_tick(core_.config().idle_ping_interval * kSilentPings);
   if (core_.leaving()) ask_to_drain();
 }
@@ -116,7 +121,7 @@ void ServerConnection::on_call(const Frame& frame) {
                std::string(entry->binding.info->full_name) +
                    (entry->binding.info->notify ? " is a notify" : " answers: send a request")));
   const Deadline deadline(core_.core().now() + std::chrono::milliseconds(left));
-  core_.dispatch(*this, *entry, header, frame.metadata, frame.body, deadline, peer_.app_id);
+  core_.dispatch(*this, *entry, header, frame.metadata, frame.body, deadline, *caller_);
 }
 
 void ServerConnection::refuse(const FrameHeader& header, Counter& counter, Status why) {
@@ -200,7 +205,15 @@ void ServerConnection::suspended(ServerCall& call) {
   suspended_bytes_ += call.request_bytes;
 }
 
-void ServerConnection::abandon(ServerCall& call) { unlink(call.id, &call); }
+/// The handler goes on, and may ask who called: the name stays for good.
+bool ServerConnection::abandon(ServerCall& call) {
+  static std::mutex mutex;
+  static auto* kept = new std::vector<std::unique_ptr<const std::string>>;
+  unlink(call.id, &call);
+  const std::lock_guard lock(mutex);
+  if (caller_) kept->push_back(std::move(caller_));
+  return true;
+}
 
 void ServerConnection::grow_table() {
   std::vector<ServerCall*> old(std::max<std::size_t>(16, table_.size() * 2), nullptr);

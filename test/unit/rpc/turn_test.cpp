@@ -250,6 +250,7 @@ CO_TEST("rpc: work that keeps its call's context is cancelled when the call ends
   CHECK(escaped == Errc::cancelled);
   CHECK(escaped.text() == "the call this work belonged to has ended");
   CHECK(counted(server.metrics, "m3_rpc_escaped_contexts_total") == 1);
+  CHECK(caller_seen == "dev.w.test.1");  // not another call's
   // The next call gets a record of its own.
   Ctx* second = nullptr;
   server.handler.work = [&](Ctx& own) { second = &own; };
@@ -318,6 +319,15 @@ CO_TEST("rpc: a drain lets notify handlers end, and a stop cancels them") {
   CHECK(caller.node.connections() == 0);  // nothing more to say: the dialer went
   co_await server.node.drain(ctx);
   CHECK(server.handler.notices.size() == 10);
+  auto& other = net.add("dev.w.echo.2", true);
+  notice.set_wait_ms(3'600'000);
+  co_await echo.tell(ctx, notice, m3::to::app("dev.w.echo.2"));
+  co_await m3::sleep(ctx, 10ms);
+  CHECK(other.node.running() == 1);
+  const auto began = ctx.core().now();
+  co_await other.node.stop(ctx);
+  CHECK(ctx.core().now() - began < 1s);
+  CHECK(other.handler.notices.empty());
   co_await net.stop(ctx);
 }
 
