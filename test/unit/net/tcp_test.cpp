@@ -423,6 +423,8 @@ TEST_CASE("tcp: out of descriptors, accepting pauses, says so once, and recovers
           std::vector<Peer> dialers(3);
           rlimit old{};
           getrlimit(RLIMIT_NOFILE, &old);
+          m3::log::error_limited(
+              "a sanitizer opens files when it sees the formatter for the first time");
           std::vector<int> ballast;
           rlimit low = old;
           low.rlim_cur = 256;
