@@ -93,6 +93,8 @@ StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
   last_heard_ = core_.core().now();
   FrameReader reader(bytes, frame_limits_);
   Frame frame;
+  TimePoint looked = last_heard_;
+  int since = 0;  // frames
   while (reader.next(frame)) {
     if (state_ == State::established) [[likely]] {
       on_frame(frame);
@@ -106,8 +108,16 @@ StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
       stream_->pause_reading(true);
       return {reader.consumed(), 0, true};
     }
-    if (core_.core().spent()) return {reader.consumed(), 0, true};
+    ++since;
+    const bool over = core_.core().spent();
+    if (const TimePoint now = core_.core().now(); now != looked)
+      on_measured((now - std::exchange(looked, now)) / std::exchange(since, 0));
+    if (over) {
+      behind_ = true;
+      return {reader.consumed(), 0, true};
+    }
   }
+  behind_ = false;
   if (reader.failed()) {
     bad_frame(reader.status());
     return {bytes.size(), 0, false};

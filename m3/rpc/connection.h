@@ -57,6 +57,8 @@ class Connection : public CallSink, public StreamHandler {
   virtual void on_lost(const Status& why) = 0;
   virtual void on_tick() = 0;
   virtual void on_all_sent() {}
+  /// The clock was read behind a frame: it and those since the last look took so long on average.
+  virtual void on_measured(Nanos) {}
 
   void expire() noexcept override;
   void send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id);
@@ -76,6 +78,7 @@ class Connection : public CallSink, public StreamHandler {
   TimePoint last_heard_;
   TimePoint last_taken_{};
   State state_ = State::handshake;
+  bool behind_ = false;     ///< a slice ended before these bytes were handled
   bool may_pause_ = false;  ///< an acceptor stops reading while its answers pile up
 
  private:
@@ -129,7 +132,9 @@ class ServerConnection final : public Connection {
   void on_frame(const Frame& frame) override;
   void on_lost(const Status& why) override;
   void on_tick() override;
+  void on_measured(Nanos mean) override;
   void on_call(const Frame& frame);
+  bool too_late(const Dispatcher::Entry& entry, Nanos left) const;
   void on_cancel(std::uint64_t id);
   void refuse(const FrameHeader& header, Counter& counter, Status why);
   void send_error(std::uint64_t id, const Status& why, const Metadata* reply);
@@ -140,6 +145,7 @@ class ServerConnection final : public Connection {
   ServerCall* unlink(std::uint64_t id, const ServerCall* which);
 
   bool asked_to_drain_ = false;
+  const Dispatcher::Entry* last_called_ = nullptr;  // until its cost is measured
   std::unique_ptr<const std::string> caller_;  // its id, for handlers: outlives those left behind
   DeadlineClock clock_{0};
   std::vector<ServerCall*> table_;  // suspended calls, chained by id

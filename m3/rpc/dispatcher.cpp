@@ -21,6 +21,7 @@ Status Dispatcher::add(Service& service) {
     auto entry = std::make_unique<Entry>();
     entry->service = &service;
     entry->binding = binding;
+    entry->index = static_cast<std::uint32_t>(entries_.size());
     entry->requests = metrics_.counter("m3_rpc_requests_total", "Calls that reached a handler",
                                        {{"method", std::string(binding.info->full_name)}});
     entries_.push_back(std::move(entry));

@@ -17,6 +17,7 @@ class Dispatcher {
   struct Entry {
     Service* service = nullptr;
     MethodBinding binding;
+    std::uint32_t index = 0;  // from 0, without gaps
     mutable Counter requests;
   };
 

@@ -197,6 +197,13 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
   return ok;
 }
 
+/// Moves a quarter of the way to what was measured last.
+void RpcCore::learn_cost(const Dispatcher::Entry& entry, Nanos took) {
+  if (entry.index >= costs_.size()) costs_.resize(entry.index + 1);
+  Nanos& cost = costs_[entry.index];
+  cost += (took - cost) / 4;
+}
+
 void RpcCore::wait_for(ServerCall& call) {
   call.waiting_prev = nullptr;
   call.waiting_next = waiting_;

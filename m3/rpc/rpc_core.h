@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "m3/async/core.h"
 #include "m3/async/scope.h"
@@ -136,6 +137,13 @@ class RpcCore {
   Task<> stop(Ctx& ctx);
 
   std::size_t running() const noexcept { return running_.count(); }
+  /// How long handlers of a method computed of late, before they ended or waited; 0: not known to
+  /// be worth a thought.
+  Nanos cost_of(const Dispatcher::Entry& entry) const noexcept {
+    return entry.index < costs_.size() ? costs_[entry.index] : Nanos(0);
+  }
+  void learn_cost(const Dispatcher::Entry& entry, Nanos took);
+
   /// Whether so many bytes more are too much for this core: what its connections hold, and the
   /// requests whose handlers wait.
   bool memory_full(std::size_t more) const noexcept {
@@ -168,6 +176,7 @@ class RpcCore {
   std::unique_ptr<Transport> transport_;
   RpcMetrics metrics_;
   HandlerTimes times_;
+  std::vector<Nanos> costs_;  // by Dispatcher::Entry::index
   PeerMethodsPool peer_methods_;
   bool leaving_ = false;
   bool draining_ = false;

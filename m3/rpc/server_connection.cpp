@@ -114,6 +114,9 @@ void ServerConnection::on_call(const Frame& frame) {
   if (left <= 0)
     return refuse(header, metrics.late,
                   Status(Errc::deadline_exceeded, "the deadline had passed on arrival"));
+  if (too_late(*entry, std::chrono::milliseconds(left)))
+    return refuse(header, metrics.late,
+                  Status(Errc::deadline_exceeded, "no time was left to answer when its turn came"));
   if (entry->binding.info->notify != (header.kind == FrameKind::notify))
     return refuse(
         header, metrics.bad_request,
@@ -121,7 +124,18 @@ void ServerConnection::on_call(const Frame& frame) {
                std::string(entry->binding.info->full_name) +
                    (entry->binding.info->notify ? " is a notify" : " answers: send a request")));
   const Deadline deadline(core_.core().now() + std::chrono::milliseconds(left));
+  last_called_ = entry;
   core_.dispatch(*this, *entry, header, frame.metadata, frame.body, deadline, *caller_);
+}
+
+/// While calls come faster than they are answered, each is near its deadline when its turn comes.
+/// One that would be answered too late by what such calls take would cost the next one its time.
+bool ServerConnection::too_late(const Dispatcher::Entry& entry, Nanos left) const {
+  return behind_ && left < 2 * core_.cost_of(entry);
+}
+
+void ServerConnection::on_measured(Nanos mean) {
+  if (last_called_) core_.learn_cost(*std::exchange(last_called_, nullptr), mean);
 }
 
 void ServerConnection::refuse(const FrameHeader& header, Counter& counter, Status why) {

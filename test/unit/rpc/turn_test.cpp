@@ -58,6 +58,36 @@ CO_TEST("rpc: no handler begins after its deadline, however long those before it
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a call that waited until it cannot be answered in time any more is not begun") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  EchoClient echo(net.add("dev.w.test.1", false).node);
+  co_await echo.echo(ctx, request("the connection is there"));
+  server.handler.started = 0;
+  server.handler.work = [&](Ctx&) { sim.clock().advance(10ms); };
+  m3::Scope scope(ctx.core());
+  int answered = 0;
+  const auto send = [&](int calls, m3::Nanos left) {
+    const Deadline deadline(ctx.core().read_clock() + left);
+    for (int i = 0; i < calls; ++i)
+      scope.spawn("call",
+                  [&, deadline](Ctx& c) { return call(c, echo, request(""), deadline, answered); });
+  };
+  send(10, 1s);  // now it is known what they take
+  co_await scope.drain(ctx);
+  CHECK(server.handler.started == 10);
+  send(10, 45ms);
+  co_await scope.drain(ctx);
+  CHECK(server.handler.started == 10 + 3);  // the fourth would begin after 30 ms, and end after 40
+  // One that does not wait behind others may try.
+  send(1, 15ms);
+  co_await scope.drain(ctx);
+  CHECK(server.handler.started == 10 + 3 + 1);
+  CHECK(answered == 10 + 3 + 1);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a call gets in between many that compute") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
