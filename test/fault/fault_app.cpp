@@ -10,6 +10,8 @@
 namespace fault {
 namespace {
 
+using namespace std::chrono_literals;
+
 class FaultSer final : public FaultService {
  public:
   explicit FaultSer(m3::App& app) : app_(app), by_(app.app_id().to_string()) {}
@@ -69,6 +71,10 @@ class FaultSer final : public FaultService {
   m3::Task<WorkRsp> answer(m3::Ctx& ctx, const WorkReq& req) {
     if (mode_ == BehaveReq::REFUSE)
       co_return m3::Status(m3::errc_from_number(code_), "told to refuse").not_executed();
+    if (mode_ == BehaveReq::HANG) {
+      m3::Ctx own(ctx.core());
+      co_await m3::sleep(own, 1h);
+    }
     if (mode_ == BehaveReq::FAIL) co_return m3::Status(m3::Errc::internal, "told to fail");
     for (const std::int64_t until = monotonic_ns() + req.burn_us() * 1000ll;
          req.burn_us() && monotonic_ns() < until;) {

@@ -124,3 +124,25 @@ TEST_CASE("fault: a peer frozen, then continued") {
   check_calls(row, load, {kOne, kTwo});
   check_baseline(row, kOne, before, [&] { return held_by(load, kOne); });
 }
+
+TEST_CASE("fault: SIGTERM with a handler that does not end") {
+  Row row("fault: SIGTERM with a handler that does not end");
+  INFO("again: " << row.replay());
+  Instance one(kOne, "stop_timeout = \"1s\"\ndrain_wait = \"0s\"\n");
+  const Instance two(kTwo);
+  Load::Options options;
+  options.config = static_router({&one, &two});
+  Load load(std::move(options));
+  REQUIRE(warm_up(load));
+  load.behave(kOne, BehaveReq::HANG);
+  REQUIRE(load.more_calls(50));
+  const TimePoint at = now();
+  one.terminate();
+  row.holds("it ends with an error", one.wait() == 1);
+  row.within_mark("it is gone, 1 s for its handlers and 2 s for those cancelled", now() - at, 4s);
+  row.holds("the log names the handler",
+            one.output().find("/fault.Fault/Work has run for") != std::string::npos);
+  REQUIRE(load.more_calls(100));
+  REQUIRE(load.stop());
+  check_calls(row, load, {kTwo});
+}
