@@ -159,8 +159,10 @@ CountRsp Load::count(const std::string& id) {
     Ctx soon(ctx, Deadline(ctx.core().now() + 20s));
     for (;;) {
       auto answer = co_await as_result(client_->count(soon, CountReq(), m3::to::app(id)));
-      if (answer.is_ok()) out = *std::move(answer);
-      if (answer.is_ok()) co_return m3::ok;
+      if (answer.is_ok()) {
+        out = *std::move(answer);
+        co_return m3::ok;
+      }
       // It may be a moment before the instance is dialled again.
       if (!answer.status().retry_after().count()) co_return std::move(answer).status();
       co_await m3::sleep(soon, answer.status().retry_after());
