@@ -177,3 +177,20 @@ CO_TEST("rpc: work that escapes its call is seen also when it is about to be res
   co_await scope.close(ctx);
   co_await net.stop(ctx);
 }
+
+CO_TEST("rpc: a retry that runs a handler of this process waits until the list was told") {
+  Net net(sim);
+  List list;
+  m3::MetricRegistry metrics;
+  list.set({instance("dev.w.echo.1", 8, 0), instance("dev.w.echo.2", 9, 1)});  // nobody is at 8
+  m3::RpcNode node(sim.runtime(), Net::App::options(net, "dev.w.echo.2", {}), list, metrics);
+  EchoHandler local("local");
+  CHECK(node.serve(local).is_ok());
+  EchoClient echo(node);
+  bool in_a_walk = false;
+  local.work = [&](Ctx& own) { in_a_walk = own.core().walking(); };
+  CHECK((co_await echo.echo(ctx, request(""))).answered_by() == "local");
+  CHECK_FALSE(in_a_walk);
+  co_await node.stop(ctx);
+  co_await net.stop(ctx);
+}
