@@ -49,7 +49,7 @@ std::string key_text(const Message& message, const FieldDescriptor& field) {
 
 /// Where the call goes: as told; else to the one app that was named; else as the .proto says.
 Result<m3::NotifyRoute> route_of(const Session& session, const Schema& schema,
-                                 const m3::wire::DescribedMethod& method, const Message& request,
+                                 const m3::admin::DescribedMethod& method, const Message& request,
                                  const Options& options) {
   m3::NotifyRoute route = session.route(options.route);
   const bool many = route.mode() == m3::RouteMode::broadcast;
@@ -114,7 +114,7 @@ Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schem
   schema = *std::move(made);
   auto found = schema->find(options.words[1]);
   if (!found.is_ok()) return std::move(found).status();
-  const m3::wire::DescribedMethod& method = **found;
+  const m3::admin::DescribedMethod& method = **found;
   auto request = schema->message(method.request());
   response = method.notify() ? nullptr : schema->message(method.response());
   if (!request || (!response && !method.notify()))

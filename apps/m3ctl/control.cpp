@@ -5,7 +5,7 @@
 
 #include "apps/m3ctl/commands.h"
 #include "apps/m3ctl/session.h"
-#include "m3/control.pb.h"
+#include "m3/admin.m3.h"
 
 namespace m3ctl {
 namespace {
@@ -13,25 +13,16 @@ namespace {
 using m3::Errc;
 using m3::Status;
 
-m3::MethodInfo set_state_method() {
-  m3::MethodInfo info;
-  info.full_name = "/m3.wire.Control/SetState";
-  info.hash = m3::method_hash(info.full_name);
-  info.idempotent = true;
-  return info;
-}
-
 /// "draining" of MEMBER_STATE_DRAINING.
-std::string name_of(m3::wire::MemberState state) {
-  std::string name = m3::wire::MemberState_Name(state);
+std::string name_of(m3::admin::MemberState state) {
+  std::string name = m3::admin::MemberState_Name(state);
   name.erase(0, std::string_view("MEMBER_STATE_").size());
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
 }
 
-Status set_state(const Options& options, m3::wire::MemberState state) {
-  static const m3::MethodInfo kMethod = set_state_method();
+Status set_state(const Options& options, m3::admin::MemberState state) {
   auto session = Session::open(options.words[0], options);
   if (!session.is_ok()) return std::move(session).status();
   const Target& target = (*session)->target();
@@ -41,10 +32,11 @@ Status set_state(const Options& options, m3::wire::MemberState state) {
     return Status(Errc::invalid_argument,
                   target.text + " is a service: name one of its instances:" + ids);
   }
-  m3::wire::SetStateReq request;
+  m3::admin::SetStateReq request;
   request.set_state(state);
-  m3::wire::SetStateRsp response;
-  Outcome outcome = (*session)->call(kMethod, request, response, m3::to::app(target.key), options);
+  m3::admin::SetStateRsp response;
+  Outcome outcome = (*session)->call(m3::admin::ControlService::kSetState, request, response,
+                                     m3::to::app(target.key), options);
   if (!outcome.status.is_ok()) return std::move(outcome.status);
   std::printf("%s: %s (was %s)\n", target.text.c_str(), name_of(state).c_str(),
               name_of(response.before()).c_str());
@@ -54,13 +46,13 @@ Status set_state(const Options& options, m3::wire::MemberState state) {
 }  // namespace
 
 Status run_drain(const Options& options) {
-  return set_state(options, m3::wire::MEMBER_STATE_DRAINING);
+  return set_state(options, m3::admin::MEMBER_STATE_DRAINING);
 }
 Status run_cordon(const Options& options) {
-  return set_state(options, m3::wire::MEMBER_STATE_CORDONED);
+  return set_state(options, m3::admin::MEMBER_STATE_CORDONED);
 }
 Status run_uncordon(const Options& options) {
-  return set_state(options, m3::wire::MEMBER_STATE_SERVING);
+  return set_state(options, m3::admin::MEMBER_STATE_SERVING);
 }
 
 }  // namespace m3ctl

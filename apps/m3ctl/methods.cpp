@@ -15,7 +15,7 @@ namespace {
 
 using google::protobuf::Descriptor;
 using m3::Status;
-using m3::wire::DescribedMethod;
+using m3::admin::DescribedMethod;
 
 std::string flags_of(const DescribedMethod& method, const Schema& schema) {
   std::string out(

@@ -42,8 +42,7 @@ bool Routing::is_discovery() const {
 
 Task<> Routing::start(Ctx& ctx, m3::RpcNode& node) {
   mesh_->start(node);
-  Task<> up = router_->start(ctx);
-  co_await std::move(up);
+  co_await router_->start(ctx);
   started_ = true;
   // The file of an app that others have in theirs: it is one of those that can be called.
   if (is_discovery() || !config_.id || config_.listen.empty()) co_return m3::ok;
@@ -53,8 +52,7 @@ Task<> Routing::start(Ctx& ctx, m3::RpcNode& node) {
   Member app;
   app.id = *config_.id;
   app.address = *std::move(address);
-  Task<> told = router_->announce(ctx, std::move(app));
-  co_await std::move(told);
+  co_await router_->announce(ctx, std::move(app));
   co_return m3::ok;
 }
 
@@ -62,14 +60,12 @@ Task<> Routing::stop_mesh(Ctx& ctx) { return mesh_->stop(ctx); }
 
 Task<> Routing::stop_router(Ctx& ctx) {
   if (!std::exchange(started_, false)) co_return m3::ok;
-  Task<> down = router_->stop(ctx);
-  co_await std::move(down);
+  co_await router_->stop(ctx);
   co_return m3::ok;
 }
 
 Task<std::vector<Member>> Routing::members(Ctx& ctx, m3::ServiceId service) {
-  Task<std::vector<Member>> asked = router_->members(ctx, std::move(service));
-  std::vector<Member> out = co_await std::move(asked);
+  std::vector<Member> out = co_await router_->members(ctx, std::move(service));
   std::sort(out.begin(), out.end(),
             [](const Member& a, const Member& b) { return m3::instance_less(a.id, b.id); });
   co_return out;

@@ -14,7 +14,7 @@ namespace {
 using m3::Errc;
 using m3::Result;
 using m3::Status;
-using m3::wire::DescribedMethod;
+using m3::admin::DescribedMethod;
 
 struct FirstError final : google::protobuf::DescriptorPool::ErrorCollector {
   void AddError(const std::string& file, const std::string& element,
@@ -49,7 +49,7 @@ Status ambiguous(std::string_view name, const std::vector<const DescribedMethod*
 
 }  // namespace
 
-Result<std::unique_ptr<Schema>> Schema::make(m3::wire::DescribeRsp described) {
+Result<std::unique_ptr<Schema>> Schema::make(m3::admin::DescribeRsp described) {
   std::unique_ptr<Schema> schema(new Schema(std::move(described)));
   FirstError errors;
   for (const auto& file : schema->described_.files().file())

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "m3/admin.pb.h"
 #include "m3/base/result.h"
-#include "m3/reflection.pb.h"
 #include "m3/rpc/method.h"
 
 namespace m3ctl {
@@ -18,16 +18,16 @@ namespace m3ctl {
 /// What an app said of itself, ready to make messages of. Outlives the messages and MethodInfos.
 class Schema {
  public:
-  static m3::Result<std::unique_ptr<Schema>> make(m3::wire::DescribeRsp described);
+  static m3::Result<std::unique_ptr<Schema>> make(m3::admin::DescribeRsp described);
 
-  const m3::wire::DescribeRsp& described() const { return described_; }
+  const m3::admin::DescribeRsp& described() const { return described_; }
 
   /// By its name or an end of it that only one method has: "/pkg.Service/Method",
   /// "Service/Method", "Method". The error lists near names.
-  m3::Result<const m3::wire::DescribedMethod*> find(std::string_view name) const;
+  m3::Result<const m3::admin::DescribedMethod*> find(std::string_view name) const;
 
   /// As a call needs it; its name refers to `method`.
-  static m3::MethodInfo info(const m3::wire::DescribedMethod& method);
+  static m3::MethodInfo info(const m3::admin::DescribedMethod& method);
   /// An empty message; null when the app did not describe the type.
   std::unique_ptr<google::protobuf::Message> message(const std::string& type) const;
   const google::protobuf::Descriptor* type(const std::string& name) const {
@@ -35,12 +35,13 @@ class Schema {
   }
   /// The field of the request that the .proto names as the key of hash routes; null when it names
   /// none.
-  const google::protobuf::FieldDescriptor* route_key(const m3::wire::DescribedMethod& method) const;
+  const google::protobuf::FieldDescriptor* route_key(
+      const m3::admin::DescribedMethod& method) const;
 
  private:
-  explicit Schema(m3::wire::DescribeRsp described) : described_(std::move(described)) {}
+  explicit Schema(m3::admin::DescribeRsp described) : described_(std::move(described)) {}
 
-  m3::wire::DescribeRsp described_;
+  m3::admin::DescribeRsp described_;
   google::protobuf::DescriptorPool pool_;
   mutable google::protobuf::DynamicMessageFactory messages_;
 };

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "m3/admin.m3.h"
 #include "m3/async/when.h"
 #include "m3/base/near_names.h"
 
@@ -27,14 +28,6 @@ m3::RuntimeConfig one_core() {
   return config;
 }
 
-m3::MethodInfo describe_method() {
-  m3::MethodInfo info;
-  info.full_name = "/m3.wire.Reflection/Describe";
-  info.hash = m3::method_hash(info.full_name);
-  info.idempotent = true;
-  return info;
-}
-
 Status say_deadline(Status status, m3::Duration deadline) {
   if (status.code() != Errc::deadline_exceeded) return status;
   return std::move(status).add_context("after " + m3::format_duration(deadline));
@@ -50,8 +43,7 @@ Status no_source(const Target& target) {
 }
 
 Task<std::uint64_t> generation_at(Ctx& ctx, m3::Mesh& mesh, Member member) {
-  Task<std::uint64_t> asked = mesh.generation_at(ctx, std::move(member));
-  auto answer = co_await m3::as_result(std::move(asked));
+  auto answer = co_await m3::as_result(mesh.generation_at(ctx, std::move(member)));
   co_return answer.is_ok() ? *answer : 0;
 }
 
@@ -127,10 +119,8 @@ Status Session::start(const Options& options) {
 Status Session::find_members(const Options& options) {
   std::vector<Member> known;
   const auto ask = [&](Ctx& ctx) -> Task<> {
-    Task<> started = routing_->start(ctx, *node_);
-    co_await std::move(started);
-    Task<std::vector<Member>> asked = routing_->members(ctx, m3::ServiceId());
-    known = co_await std::move(asked);
+    co_await routing_->start(ctx, *node_);
+    known = co_await routing_->members(ctx, m3::ServiceId());
     co_return m3::ok;
   };
   Status status = run(options, ask).status;
@@ -167,14 +157,11 @@ Session::~Session() {
   if (!node_) return;  // it never started
   auto stopped = runtime_.block_on(runtime_.core(0), [this](Ctx& ctx) -> Task<> {
     if (routing_) {
-      Task<> mesh = routing_->stop_mesh(ctx);
-      (void)co_await m3::as_result(std::move(mesh));
+      (void)co_await m3::as_result(routing_->stop_mesh(ctx));
     }
-    Task<> node = node_->stop(ctx);
-    (void)co_await m3::as_result(std::move(node));
+    (void)co_await m3::as_result(node_->stop(ctx));
     if (routing_) {
-      Task<> router = routing_->stop_router(ctx);
-      (void)co_await m3::as_result(std::move(router));
+      (void)co_await m3::as_result(routing_->stop_router(ctx));
     }
     co_return m3::ok;
   });
@@ -200,8 +187,7 @@ Outcome Session::run(const Options& options, const std::function<Task<>(Ctx&)>& 
     Ctx ctx(root, Deadline(began + options.deadline));
     for (const auto& [key, value] : options.meta)
       if (Status set = ctx.set_outgoing_meta(key, value); !set) co_return set;
-    Task<> working = work(ctx);
-    auto result = co_await m3::as_result(std::move(working));
+    auto result = co_await m3::as_result(work(ctx));
     out.took = std::chrono::steady_clock::now() - began;
     if (ctx.last_reply()) out.reply = *ctx.last_reply();
     co_return std::move(result).status();
@@ -211,18 +197,18 @@ Outcome Session::run(const Options& options, const std::function<Task<>(Ctx&)>& 
   return out;
 }
 
-Result<m3::wire::DescribeRsp> Session::describe(const m3::Route& route, bool brief,
-                                                m3::Duration deadline, m3::Nanos* took) {
-  static const m3::MethodInfo kMethod = describe_method();
-  m3::wire::DescribeReq request;
+Result<m3::admin::DescribeRsp> Session::describe(const m3::Route& route, bool brief,
+                                                 m3::Duration deadline, m3::Nanos* took) {
+  m3::admin::DescribeReq request;
   request.set_brief(brief);
-  m3::wire::DescribeRsp response;
+  m3::admin::DescribeRsp response;
   Options options;
   options.deadline = deadline;
   // By the route of the call where that names instances; a hash without a key does not.
   const bool keyless =
       route.mode() == m3::RouteMode::none || route.mode() == m3::RouteMode::broadcast;
-  Outcome outcome = call(kMethod, request, response, keyless ? m3::to::random() : route, options);
+  Outcome outcome = call(m3::admin::ReflectionService::kDescribe, request, response,
+                         keyless ? m3::to::random() : route, options);
   if (took) *took = outcome.took;
   if (outcome.status.is_ok()) return response;
   if (outcome.status.code() == Errc::unimplemented)

@@ -9,9 +9,9 @@
 
 #include "apps/m3ctl/routing.h"
 #include "apps/m3ctl/target.h"
+#include "m3/admin.pb.h"
 #include "m3/async/runtime.h"
 #include "m3/obs/metric.h"
-#include "m3/reflection.pb.h"
 #include "m3/rpc/node.h"
 
 namespace m3ctl {
@@ -46,8 +46,8 @@ class Session {
   /// Where a call goes whose user said nothing, or said `wanted`.
   m3::NotifyRoute route(const m3::NotifyRoute& wanted) const;
 
-  m3::Result<m3::wire::DescribeRsp> describe(const m3::Route& route, bool brief,
-                                             m3::Duration deadline, m3::Nanos* took = nullptr);
+  m3::Result<m3::admin::DescribeRsp> describe(const m3::Route& route, bool brief,
+                                              m3::Duration deadline, m3::Nanos* took = nullptr);
   Outcome call(const m3::MethodInfo& method, const google::protobuf::MessageLite& request,
                google::protobuf::MessageLite& response, const m3::Route& route,
                const Options& options);

@@ -77,9 +77,8 @@ class Town {
   template <class Play>
   void run(Play play) {
     auto inside = [&](Ctx&) -> Task<> {
-      Ctx own(caller_.runtime().core(0), m3::Deadline::never(), static_cast<m3::Host*>(&caller_));
-      Task<> played = play(own, caller_);
-      co_await std::move(played);
+      Ctx own(caller_.runtime().core(0), m3::Deadline::never(), &caller_);
+      co_await play(own, caller_);
       co_return m3::ok;
     };
     const auto done = caller_.runtime().block_on(caller_.runtime().core(0), inside);

@@ -49,8 +49,7 @@ Task<> App::Impl::listen_admin(Ctx&) {
 }
 
 Task<> App::Impl::check_ready(Ctx& ctx) {
-  Task<> asked = check_health(ctx);
-  co_await std::move(asked);
+  co_await check_health(ctx);
   if (state == MemberState::draining) co_return Status(Errc::unavailable, "draining");
   co_return ok;
 }

@@ -94,9 +94,8 @@ Status App::start(Embedding embedding) {
   }
   impl_->runtime->start();
   auto begin = [this](Ctx&) -> Task<> {
-    Ctx work(impl_->core(), Deadline::never(), static_cast<Host*>(this));
-    Task<> up = impl_->bring_up(work);
-    co_await std::move(up);
+    Ctx work(impl_->core(), Deadline::never(), this);
+    co_await impl_->bring_up(work);
     co_return ok;
   };
   Status started = impl_->runtime->block_on(impl_->core(), begin).status();
@@ -107,9 +106,8 @@ Status App::start(Embedding embedding) {
 Status App::stop() {
   if (!impl_->own_runtime) return ok;
   auto end = [this](Ctx&) -> Task<> {
-    Ctx work(impl_->core(), Deadline::never(), static_cast<Host*>(this));
-    Task<> down = impl_->take_down(work);
-    co_await std::move(down);
+    Ctx work(impl_->core(), Deadline::never(), this);
+    co_await impl_->take_down(work);
     co_return ok;
   };
   Status stopped = impl_->runtime->block_on(impl_->core(), end).status();
@@ -125,16 +123,14 @@ Task<> App::start(Ctx& ctx, Embedding embedding) {
     co_return Status(Errc::invalid_argument, "start(Ctx&, …) needs Embedding::runtime");
   impl_->embedding = std::move(embedding);
   if (Status prepared = impl_->prepare(); !prepared) co_return prepared;
-  Ctx work(ctx.core(), ctx.deadline(), static_cast<Host*>(this));
-  Task<> up = impl_->bring_up(work);
-  co_await std::move(up);
+  Ctx work(ctx.core(), ctx.deadline(), this);
+  co_await impl_->bring_up(work);
   co_return ok;
 }
 
 Task<> App::stop(Ctx& ctx) {
-  Ctx work(ctx.core(), ctx.deadline(), static_cast<Host*>(this));
-  Task<> down = impl_->take_down(work);
-  co_await std::move(down);
+  Ctx work(ctx.core(), ctx.deadline(), this);
+  co_await impl_->take_down(work);
   co_return ok;
 }
 

@@ -12,7 +12,7 @@
 #include "m3/app/service_hooks.h"
 #include "m3/async/runtime.h"
 #include "m3/base/app_id.h"
-#include "m3/net/http_message.h"
+#include "m3/http/http_message.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/config_type.h"
 #include "m3/plugin/registry.h"

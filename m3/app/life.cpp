@@ -7,9 +7,9 @@
 #include <chrono>
 #include <exception>
 
-#include "m3/app/control.h"
+#include "m3/admin/control.h"
+#include "m3/admin/reflection.h"
 #include "m3/app/detail/app_impl.h"
-#include "m3/app/reflection.h"
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
 
@@ -185,8 +185,7 @@ void App::Impl::add_stages() {
 
 Task<> App::Impl::bring_up(Ctx& ctx) {
   phase = Phase::starting;
-  Task<> up = life.start(ctx, config.start_timeout);
-  Status started = (co_await as_result(std::move(up))).status();
+  Status started = (co_await as_result(life.start(ctx, config.start_timeout))).status();
   if (started) {
     phase = Phase::ready;
     came_up = true;
@@ -201,16 +200,15 @@ Task<> App::Impl::bring_up(Ctx& ctx) {
   }
   Ctx undo(core(), Deadline::never(), ctx.host());
   undo.cancel(CancelReason::shutdown);  // nothing to wait for
-  Task<> down = take_down(undo);
-  (void)co_await as_result(std::move(down));
+  (void)co_await as_result(take_down(undo));
   co_return started;
 }
 
 Task<> App::Impl::take_down(Ctx& ctx) {
   const Phase before = phase.exchange(Phase::stopping);
   if (before == Phase::ready) log::info("stopping");
-  Task<> down = life.stop(ctx, config.stop_timeout + config.drain_wait);
-  Status stopped = (co_await as_result(std::move(down))).status();
+  Status stopped =
+      (co_await as_result(life.stop(ctx, config.stop_timeout + config.drain_wait))).status();
   phase = Phase::stopped;
   if (before == Phase::ready) log::info("stopped");
   co_return stopped;
@@ -253,8 +251,7 @@ Task<> App::Impl::listen(Ctx& ctx) {
     co_return ok;
   }
   if (embedding.listen) co_return embedding.listen(*node, address);
-  Task<std::uint16_t> listening = node->listen(ctx, address);
-  Result<std::uint16_t> port = co_await as_result(std::move(listening));
+  Result<std::uint16_t> port = co_await as_result(node->listen(ctx, address));
   if (!port.is_ok())
     co_return std::move(port).status().add_context("listen = \"" + config.listen + "\"");
   address.port = *port;
@@ -263,8 +260,7 @@ Task<> App::Impl::listen(Ctx& ctx) {
 
 Task<> App::Impl::finish_calls(Ctx& ctx) {
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + config.stop_timeout));
-  Task<> drained = node->drain(soon);
-  Status status = (co_await as_result(std::move(drained))).status();
+  Status status = (co_await as_result(node->drain(soon))).status();
   if (status) co_return ok;
   // on_stop may rely on it that no handler runs.
   if (came_up) log::warn("handlers that still run are cancelled: {}", status.to_string());
@@ -274,36 +270,32 @@ Task<> App::Impl::finish_calls(Ctx& ctx) {
 
 /// Cancelled handlers end at once, unless they wait for something of their own: those are left.
 Task<> App::Impl::stop_node() {
-  Ctx soon(core(), Deadline(core().read_clock() + kCancelledMayTake), static_cast<Host*>(&app));
+  Ctx soon(core(), Deadline(core().read_clock() + kCancelledMayTake), &app);
   co_await node->stop(soon);
   co_return ok;
 }
 
 Task<> App::Impl::stop_mesh() {
   Ctx patient(core());
-  Task<> stopped = mesh->stop(patient);
-  co_await std::move(stopped);
+  co_await mesh->stop(patient);
   co_return ok;
 }
 
 Task<> App::Impl::stop_broadcasts() {
   Ctx patient(core());
-  Task<> stopped = broadcasts->stop(patient);
-  co_await std::move(stopped);
+  co_await broadcasts->stop(patient);
   co_return ok;
 }
 
 Task<> App::Impl::stop_probe() {
   Ctx patient(core());
-  Task<> stopped = probe->stop(patient);
-  co_await std::move(stopped);
+  co_await probe->stop(patient);
   co_return ok;
 }
 
 Task<> App::Impl::wait_for_health(Ctx& ctx) {
   for (bool told = false;;) {
-    Task<> asked = probe->check(ctx);
-    Status health = (co_await as_result(std::move(asked))).status();
+    Status health = (co_await as_result(probe->check(ctx))).status();
     if (health) co_return ok;
     if (!std::exchange(told, true)) log::warn_limited("not healthy yet: {}", health.to_string());
     auto slept = co_await as_result(sleep(ctx, std::chrono::milliseconds(100)));
@@ -315,12 +307,10 @@ Task<> App::Impl::wait_for_health(Ctx& ctx) {
 /// Two instances of one id would both be right half of the time. The older one that only did not
 /// say good-bye is replaced.
 Task<> App::Impl::refuse_second(Ctx& ctx) {
-  Task<std::vector<Member>> asked = router->members(ctx, id.service_id());
-  const std::vector<Member> members = co_await std::move(asked);
+  const std::vector<Member> members = co_await router->members(ctx, id.service_id());
   for (const Member& member : members) {
     if (member.id != id || member.generation == generation) continue;
-    Task<std::uint64_t> asking = mesh->generation_at(ctx, member);
-    auto other = co_await as_result(std::move(asking));
+    auto other = co_await as_result(mesh->generation_at(ctx, member));
     if (other.is_ok() && *other != generation)
       co_return Status(Errc::already_exists,
                        fmt::format("{} runs already, at {}: stop that one, or give this one "
@@ -331,14 +321,11 @@ Task<> App::Impl::refuse_second(Ctx& ctx) {
 }
 
 Task<> App::Impl::announce(Ctx& ctx) {
-  Task<> healthy = wait_for_health(ctx);
-  co_await std::move(healthy);
+  co_await wait_for_health(ctx);
   if (config.listen.empty()) co_return ok;
-  Task<> alone = refuse_second(ctx);
-  co_await std::move(alone);
+  co_await refuse_second(ctx);
   announced = true;  // a router goes on trying, even if this start fails now
-  Task<> told = tell_router(ctx);
-  co_await std::move(told);
+  co_await tell_router(ctx);
   co_return ok;
 }
 
@@ -351,14 +338,12 @@ Task<MemberState> App::Impl::set_state(Ctx& ctx, MemberState wanted) {
   const MemberState before = std::exchange(state, wanted);
   if (before == wanted) co_return before;
   log::info_limited("{} (was {})", member_state_name(wanted), member_state_name(before));
-  Task<> told = tell_router(ctx);
-  Status status = (co_await as_result(std::move(told))).status();
+  Status status = (co_await as_result(tell_router(ctx))).status();
   if (!status) {
     state = before;
     co_return status;
   }
-  Task<> moved = wanted == MemberState::draining ? node->leave(ctx) : node->come_back(ctx);
-  co_await std::move(moved);
+  co_await (wanted == MemberState::draining ? node->leave(ctx) : node->come_back(ctx));
   co_return before;
 }
 
@@ -378,18 +363,15 @@ Task<> App::Impl::tell_router(Ctx& ctx) {
   }
   self.address = *std::move(where);
   if (admin && config.admin_is_beside(self.address)) self.admin_port = admin->port();
-  Task<> told = router->announce(ctx, std::move(self));
-  co_await std::move(told);
+  co_await router->announce(ctx, std::move(self));
   co_return ok;
 }
 
 Task<> App::Impl::withdraw(Ctx& ctx) {
   if (!std::exchange(announced, false)) co_return ok;
-  Task<> withdrawn = router->withdraw(ctx);
-  Status status = (co_await as_result(std::move(withdrawn))).status();
+  Status status = (co_await as_result(router->withdraw(ctx))).status();
   if (!status) log::warn_limited("the router still lists this app: {}", status.to_string());
-  Task<> told = node->leave(ctx);
-  co_await std::move(told);
+  co_await node->leave(ctx);
   (void)co_await as_result(sleep(ctx, config.drain_wait));
   co_return ok;
 }
@@ -399,15 +381,13 @@ Task<> App::Impl::check_health(Ctx& ctx) {
   if (now == Phase::stopping || now == Phase::stopped)
     co_return Status(Errc::unavailable, "stopping");
   if (now != Phase::ready) co_return Status(Errc::unavailable, "starting");
-  Task<> asked = probe->check(ctx);
-  co_await std::move(asked);
+  co_await probe->check(ctx);
   co_return ok;
 }
 
 Task<> App::Impl::run_hooks(Ctx& ctx, const std::vector<Hook>& hooks) {
   for (const Hook& hook : hooks) {
-    Task<> step = hook(ctx);
-    co_await std::move(step);
+    co_await hook(ctx);
   }
   co_return ok;
 }

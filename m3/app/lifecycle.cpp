@@ -24,8 +24,7 @@ Task<> Lifecycle::run(Ctx& ctx, const Entry& entry, const Step& step, const char
   if (!step) co_return ok;
   Ctx own(ctx, Deadline(ctx.core().read_clock() + limit));
   const TimePoint began = ctx.core().now();
-  Task<> work = step(own);
-  Status status = (co_await as_result(std::move(work))).status();
+  Status status = (co_await as_result(step(own))).status();
   const Duration took = ctx.core().now() - began;
   const double ms = std::chrono::duration<double, std::milli>(took).count();
   if (status) {
@@ -41,8 +40,7 @@ Task<> Lifecycle::run(Ctx& ctx, const Entry& entry, const Step& step, const char
 Task<> Lifecycle::start(Ctx& ctx, Duration step_limit) {
   while (next_ < entries_.size()) {
     if (ctx.cancelled()) co_return ctx.status();
-    Task<> step = run(ctx, entries_[next_], entries_[next_].start, "start", step_limit);
-    co_await std::move(step);
+    co_await run(ctx, entries_[next_], entries_[next_].start, "start", step_limit);
     ++next_;
   }
   co_return ok;
@@ -52,8 +50,9 @@ Task<> Lifecycle::stop(Ctx& ctx, Duration step_limit) {
   Status first;
   while (next_ > 0) {
     --next_;
-    Task<> step = run(ctx, entries_[next_], entries_[next_].stop, "stop", step_limit);
-    Status status = (co_await as_result(std::move(step))).status();
+    Status status =
+        (co_await as_result(run(ctx, entries_[next_], entries_[next_].stop, "stop", step_limit)))
+            .status();
     if (status) continue;
     log::error("{}", status.to_string());
     if (first) first = std::move(status);

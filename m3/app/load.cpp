@@ -108,8 +108,7 @@ Task<> App::Impl::reload(Ctx& ctx) {
   tell(diff_config("", config, fresh.app));
   const unsigned weight = std::exchange(config, config.reloaded(fresh.app)).weight;
   if (announced && config.weight != weight) {
-    Task<> told = tell_router(ctx);
-    co_await std::move(told);
+    co_await tell_router(ctx);
   }
   if (section_type) {
     const ConfigType::Value before = app.section_value(*section_type);
@@ -120,15 +119,12 @@ Task<> App::Impl::reload(Ctx& ctx) {
     }
   }
   take(fresh);
-  Task<> changed = reload_plugins(ctx, fresh.plugins);
-  co_await std::move(changed);
+  co_await reload_plugins(ctx, fresh.plugins);
   for (ServiceSlot& slot : services) {
     if (!slot.hooks) continue;
-    Task<> step = slot.hooks->on_reload(ctx, app);
-    co_await std::move(step);
+    co_await slot.hooks->on_reload(ctx, app);
   }
-  Task<> hooks = run_hooks(ctx, reload_hooks);
-  co_await std::move(hooks);
+  co_await run_hooks(ctx, reload_hooks);
   log::info("reloaded");
   co_return ok;
 }
@@ -153,8 +149,7 @@ Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fres
       log::warn("reload: [{}] stays as it was until the restart", type.title());
       continue;
     }
-    Task<> step = type.reload(*slot.plugin, ctx, now->config);
-    co_await std::move(step);
+    co_await type.reload(*slot.plugin, ctx, now->config);
     slot.choice.config = now->config;
   }
   co_return ok;

@@ -129,25 +129,21 @@ Task<> App::Impl::live() {
   scope.emplace(core(), host);
   wake.emplace(1);
 
-  Task<> up = bring_up(*work_ctx);
-  Status outcome = (co_await as_result(std::move(up))).status();
+  Status outcome = (co_await as_result(bring_up(*work_ctx))).status();
   if (!came_up && stops_asked > 0) outcome = ok;  // as it was asked to
   while (came_up && stops_asked == 0) {
     if (std::exchange(reload_asked, false)) {
-      Task<> again = reload(*work_ctx);
-      Status status = (co_await as_result(std::move(again))).status();
+      Status status = (co_await as_result(reload(*work_ctx))).status();
       if (!status && status != Errc::invalid_argument) log::error("reload: {}", status.to_string());
       continue;
     }
     (void)co_await as_result(wake->receive(*stop_ctx));
   }
   if (came_up) {
-    Task<> down = take_down(*stop_ctx);
-    outcome = (co_await as_result(std::move(down))).status();
+    outcome = (co_await as_result(take_down(*stop_ctx))).status();
   }
   Ctx last(core());
-  Task<> closed = scope->close(last);
-  co_await std::move(closed);
+  co_await scope->close(last);
   scope.reset();
   wake.reset();
   work_ctx.reset();

@@ -9,7 +9,7 @@
 
 #include "m3/async/clock.h"
 #include "m3/async/ctx.h"
-#include "m3/async/op.h"
+#include "m3/async/leaf.h"
 #include "m3/async/timer_wheel.h"
 
 namespace m3 {

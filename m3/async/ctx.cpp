@@ -19,7 +19,7 @@ void CancelNode::unlink() noexcept {
   prev_ = next_ = nullptr;
 }
 
-Ctx::Ctx(Core& core, Deadline deadline, void* host) noexcept
+Ctx::Ctx(Core& core, Deadline deadline, Host* host) noexcept
     : Ctx(core, deadline, Facts{host, "", nullptr, {}}) {}
 
 Ctx::Ctx(Core& core, Deadline deadline, const Facts& facts) noexcept
@@ -58,7 +58,7 @@ void Ctx::end_with_waiters() const noexcept {
       "give work that lasts longer a Ctx of its own, as scope.spawn(name, body) does");
 }
 
-void Ctx::reset(Core& core, Deadline deadline, void* host) noexcept {
+void Ctx::reset(Core& core, Deadline deadline, Host* host) noexcept {
   assert(!in_use());
   core_ = &core;
   deadline_ = deadline;

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "m3/async/clock.h"
-#include "m3/async/op.h"
+#include "m3/async/leaf.h"
 #include "m3/async/timer_wheel.h"
 #include "m3/base/metadata.h"
 #include "m3/base/status.h"
 
 namespace m3 {
+
+class Host;
 
 class Core;
 class Ctx;
@@ -65,14 +67,14 @@ class Ctx {
   /// What a context tells of the call it works for. Whatever goes on with the call has the same,
   /// on this core (a child) or another (run_on).
   struct Facts {
-    void* host = nullptr;                ///< the app; m3::call finds its way through it
+    Host* host = nullptr;                ///< the app; m3::call finds its way through it
     const char* name = "";               ///< static text
     const Metadata* incoming = nullptr;  ///< stays as it is while a context refers to it
     std::string_view caller;             ///< when `incoming` does not name one
   };
 
   /// A root. `host` is the app it runs in (m3::call finds its way through it); may be null.
-  explicit Ctx(Core& core, Deadline deadline = Deadline::never(), void* host = nullptr) noexcept;
+  explicit Ctx(Core& core, Deadline deadline = Deadline::never(), Host* host = nullptr) noexcept;
   /// For the call that `facts` are of, which must outlive it.
   Ctx(Core& core, Deadline deadline, const Facts& facts) noexcept;
   /// Cancelled with `parent`, and at `deadline` if that is sooner; has the parent's facts.
@@ -82,7 +84,7 @@ class Ctx {
   ~Ctx();
 
   Core& core() const noexcept { return *core_; }
-  void* host() const noexcept { return facts_.host; }
+  Host* host() const noexcept { return facts_.host; }
   const Facts& facts() const noexcept { return facts_; }
 
   Deadline deadline() const noexcept { return deadline_; }
@@ -137,7 +139,7 @@ class Ctx {
   /// Starts the deadline's timer; waiting operations do so when they suspend.
   void watch_deadline();
   /// Back to the state after construction, for pooled records.
-  void reset(Core& core, Deadline deadline, void* host) noexcept;
+  void reset(Core& core, Deadline deadline, Host* host) noexcept;
 
  private:
   void demand_core() const noexcept;

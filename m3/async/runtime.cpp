@@ -199,6 +199,10 @@ Status Runtime::can_block() const {
   return ok;
 }
 
+bool async_detail::submit_blocking(Runtime& runtime, std::function<void()> job) {
+  return runtime.submit_blocking(std::move(job));
+}
+
 bool Runtime::submit_blocking(std::function<void()> job) {
   return helpers_->submit(std::move(job));
 }

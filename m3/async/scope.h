@@ -13,12 +13,14 @@
 
 namespace m3 {
 
+class Host;
+
 /// Owns work that outlives a statement. Core-local; the last field of its class, so it dies first.
 /// The owner awaits close() before it is destroyed: a Scope that is destroyed with work in it ends
 /// the process. A task that fails is logged with its name, unless the Scope is closing.
 class Scope {
  public:
-  explicit Scope(Core& core, void* host = nullptr) noexcept
+  explicit Scope(Core& core, Host* host = nullptr) noexcept
       : home_(core), ctx_(core, Deadline::never(), host) {}
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;

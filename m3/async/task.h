@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "m3/async/promise.h"
+#include "m3/async/detail/promise.h"
 #include "m3/base/result.h"
 #include "m3/base/status.h"
 
@@ -340,4 +340,4 @@ async_detail::TaskLook<T> as_result(Task<T>& task) {
 
 }  // namespace m3
 
-#include "m3/async/op.h"  // IWYU pragma: export
+#include "m3/async/leaf.h"  // IWYU pragma: export

@@ -69,8 +69,7 @@ Task<> Broadcasts::start(Ctx& ctx, RpcNode& node) {
   joined_.insert(broadcast_topic(self_.service_id()));
   const auto topics = joined_;
   for (const std::string& topic : topics) {
-    Task<> there = broker_->subscribe(ctx, topic, *this);
-    co_await std::move(there);
+    co_await broker_->subscribe(ctx, topic, *this);
   }
   co_return ok;
 }
@@ -79,8 +78,7 @@ Task<> Broadcasts::stop(Ctx& ctx) {
   if (!std::exchange(node_, nullptr)) co_return ok;
   if (broker_) {
     for (const std::string& topic : joined_) broker_->unsubscribe(topic, *this);
-    Task<> sent = publisher_->stop(ctx);
-    co_await std::move(sent);
+    co_await publisher_->stop(ctx);
   }
   joined_.clear();
   // Deliveries under way are gone when these have come back.
@@ -95,8 +93,7 @@ Task<> Broadcasts::on_home(Ctx& ctx, Task<> (Broadcasts::*what)(Ctx&, std::strin
                            std::string topic, std::string notify) {
   Core& home = runtime_.core(0);
   if (&ctx.core() == &home) {
-    Task<> here = (this->*what)(ctx, std::move(topic), std::move(notify));
-    co_await std::move(here);
+    co_await (this->*what)(ctx, std::move(topic), std::move(notify));
     co_return ok;
   }
   co_await run_on(ctx, home, [&](Ctx& there) {
@@ -114,8 +111,7 @@ Task<> Broadcasts::to_topic(Ctx& ctx, const WorldId& world, std::string topic, s
   if (!broker_) co_return no_broker();
   auto name = multicast_topic(world, topic);
   if (!name.is_ok()) co_return std::move(name).status();
-  Task<> sent = on_home(ctx, &Broadcasts::publish, *std::move(name), std::move(notify));
-  co_await std::move(sent);
+  co_await on_home(ctx, &Broadcasts::publish, *std::move(name), std::move(notify));
   co_return ok;
 }
 
@@ -123,8 +119,7 @@ Task<> Broadcasts::join(Ctx& ctx, const WorldId& world, std::string topic) {
   if (!broker_) co_return no_broker();
   auto name = multicast_topic(world, topic);
   if (!name.is_ok()) co_return std::move(name).status();
-  Task<> joined = on_home(ctx, &Broadcasts::subscribe, *std::move(name), "");
-  co_await std::move(joined);
+  co_await on_home(ctx, &Broadcasts::subscribe, *std::move(name), "");
   co_return ok;
 }
 
@@ -132,8 +127,7 @@ Task<> Broadcasts::leave(Ctx& ctx, const WorldId& world, std::string topic) {
   if (!broker_) co_return no_broker();
   auto name = multicast_topic(world, topic);
   if (!name.is_ok()) co_return std::move(name).status();
-  Task<> left = on_home(ctx, &Broadcasts::unsubscribe, *std::move(name), "");
-  co_await std::move(left);
+  co_await on_home(ctx, &Broadcasts::unsubscribe, *std::move(name), "");
   co_return ok;
 }
 
@@ -145,8 +139,7 @@ Task<> Broadcasts::publish(Ctx&, std::string topic, std::string notify) {
 
 Task<> Broadcasts::subscribe(Ctx& ctx, std::string topic, std::string) {
   if (!joined_.insert(topic).second || !node_) co_return ok;
-  Task<> there = broker_->subscribe(ctx, std::move(topic), *this);
-  co_await std::move(there);
+  co_await broker_->subscribe(ctx, std::move(topic), *this);
   co_return ok;
 }
 

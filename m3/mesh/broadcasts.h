@@ -10,8 +10,8 @@
 #include <unordered_map>
 
 #include "m3/async/runtime.h"
-#include "m3/mesh/broadcast_codec.h"
-#include "m3/mesh/publisher.h"
+#include "m3/mesh/detail/broadcast_codec.h"
+#include "m3/mesh/detail/publisher.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/broker.h"
 #include "m3/rpc/broadcaster.h"

@@ -74,8 +74,7 @@ void Mesh::start(RpcNode& node) { node_ = &node; }
 Task<> Mesh::stop(Ctx& ctx) {
   if (std::exchange(stopped_, true)) co_return ok;
   for (const auto& [service, watched] : watched_) router_.unwatch(service);
-  Task<> closed = scope_.close(ctx);
-  co_await std::move(closed);
+  co_await scope_.close(ctx);
   // Messages between the cores that refer to this are gone when these have come back.
   for (int round = 0; round < 2; ++round) {
     for (unsigned i = 0; i < runtime_.size(); ++i) {
@@ -327,8 +326,7 @@ Task<> Mesh::probe(Ctx& ctx, ServiceId service, Instances some) {
   std::vector<Task<bool>> asked;
   asked.reserve(some.size());
   for (const auto& instance : some) asked.push_back(answers(ctx, instance));
-  Task<std::vector<bool>> all = when_all(ctx.core(), std::move(asked));
-  const std::vector<bool> there = co_await std::move(all);
+  const std::vector<bool> there = co_await when_all(ctx.core(), std::move(asked));
   for (std::size_t i = 0; i < some.size(); ++i) {
     watched.asked.erase(some[i].get());
     watched.news.probes.emplace_back(std::move(some[i]), there[i]);
@@ -343,8 +341,7 @@ Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   Caller& caller = node_->caller();
   const TimePoint asked = ctx.core().now();
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + config_.probe_timeout));
-  Task<std::uint64_t> reached = caller.reach(soon, instance);
-  auto generation = co_await as_result(std::move(reached));
+  auto generation = co_await as_result(caller.reach(soon, instance));
   if (!generation.is_ok()) co_return false;
   if (instance->generation && *generation > instance->generation) co_return false;
   // A connection that was there already proves nothing.
@@ -360,8 +357,7 @@ Task<std::uint64_t> Mesh::generation_at(Ctx& ctx, Member member) {
   const auto instance = make_instance(member, slots_);
   Caller& caller = node_->caller();
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + config_.probe_timeout));
-  Task<std::uint64_t> reached = caller.reach(soon, instance);
-  auto generation = co_await as_result(std::move(reached));
+  auto generation = co_await as_result(caller.reach(soon, instance));
   caller.forget(*instance);
   co_return generation;
 }

@@ -15,7 +15,7 @@
 #include "m3/async/channel.h"
 #include "m3/async/runtime.h"
 #include "m3/async/scope.h"
-#include "m3/mesh/roster.h"
+#include "m3/mesh/detail/roster.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/router.h"
 #include "m3/rpc/resolver.h"

@@ -2,11 +2,12 @@
 #include "m3/mesh/topics.h"
 
 #include "m3/rpc/caller.h"
+#include "m3/rpc/host.h"
 
 namespace m3 {
 namespace {
 
-Host* host_of(const Ctx& ctx) { return static_cast<Host*>(ctx.host()); }
+Host* host_of(const Ctx& ctx) { return ctx.host(); }
 
 Task<> failed(Status status) { co_return status; }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "m3/base/status.h"
-#include "m3/net/frame.h"
+#include "m3/wire/frame.h"
 
 namespace m3 {
 

@@ -13,7 +13,7 @@ namespace m3 {
 /// on every core. The mesh has it (m3/mesh/broadcasts.h).
 class Broadcaster {
  public:
-  /// Every instance of `service`. `notify` is a frame as a connection carries it (m3/net/frame.h)
+  /// Every instance of `service`. `notify` is a frame as a connection carries it (m3/wire/frame.h)
   /// with a deadline of 0. Ends when it is on its way; unavailable, resource_exhausted: it is not.
   virtual Task<> to_all(Ctx& ctx, const ServiceId& service, std::string notify) = 0;
   /// Those who joined the topic of that world.

@@ -3,12 +3,12 @@
 #include <chrono>
 #include <string>
 
-#include "m3/net/metadata_codec.h"
-#include "m3/rpc/call_frame.h"
-#include "m3/rpc/caller.h"
-#include "m3/rpc/connection.h"
+#include "m3/rpc/call_op.h"
+#include "m3/rpc/detail/call_frame.h"
+#include "m3/rpc/detail/client_connection.h"
+#include "m3/rpc/detail/rpc_core.h"
 #include "m3/rpc/interceptor.h"
-#include "m3/rpc/rpc_core.h"
+#include "m3/wire/metadata_codec.h"
 
 namespace m3 {
 
@@ -335,7 +335,7 @@ CallOp::Sent CallOp::send() {
   const std::optional<Metadata> metadata = request_metadata();
   const std::size_t meta = metadata ? encoded_metadata_size(*metadata) : 0;
   const std::size_t body = request_.ByteSizeLong();
-  const NetLimits& limits = connection.peer().limits;
+  const WireLimits& limits = connection.peer().limits;
   if (kLeastLength + meta + body > limits.max_frame_bytes || meta > limits.max_metadata_bytes) {
     error() = Status(Errc::invalid_argument,
                      "the request of " + std::to_string(body) + " bytes with " +

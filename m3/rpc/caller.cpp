@@ -8,9 +8,10 @@
 #include "m3/base/cut_text.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/broadcaster.h"
-#include "m3/rpc/connection.h"
+#include "m3/rpc/call_op.h"
+#include "m3/rpc/detail/client_connection.h"
+#include "m3/rpc/detail/rpc_core.h"
 #include "m3/rpc/interceptor.h"
-#include "m3/rpc/rpc_core.h"
 
 namespace m3 {
 
@@ -270,18 +271,18 @@ Task<> Caller::notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method
   Broadcaster* broadcaster = core_.shared().host->broadcaster();
   const bool to_topic = route.mode() == RouteMode::multicast;
   if (!to_topic && (!broadcaster || broadcaster->needs_fan_out())) {
-    Task<> sent = fan_out(ctx, std::move(service), method, request);
-    co_await std::move(sent);
+    co_await fan_out(ctx, std::move(service), method, request);
     co_return ok;
   }
   if (!broadcaster)
     co_return Status(Errc::failed_precondition, "this program has no broker for topics")
         .not_executed();
   std::string frame = rpc_detail::encode_notify(ctx, method, request, route);
-  Task<> sent = to_topic
-                    ? broadcaster->to_topic(ctx, service.world_id(), route.key(), std::move(frame))
-                    : broadcaster->to_all(ctx, service, std::move(frame));
-  Status status = (co_await as_result(std::move(sent))).status();
+  Status status =
+      (co_await as_result(
+           to_topic ? broadcaster->to_topic(ctx, service.world_id(), route.key(), std::move(frame))
+                    : broadcaster->to_all(ctx, service, std::move(frame))))
+          .status();
   if (!status) co_return std::move(status).not_executed();
   co_return ok;
 }

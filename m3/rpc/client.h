@@ -10,7 +10,8 @@
 
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
-#include "m3/rpc/caller.h"
+#include "m3/rpc/call_op.h"
+#include "m3/rpc/host.h"
 #include "m3/rpc/method.h"
 #include "m3/rpc/route.h"
 
@@ -113,7 +114,7 @@ Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request M3_LIF
                                              rpc_detail::RouteOf<Req> route = {}) {
   using Traits = RpcTraits<Req>;
   using Rsp = typename Traits::Response;
-  auto* host = static_cast<Host*>(ctx.host());
+  auto* host = ctx.host();
   if (!host)
     co_return Status(Errc::failed_precondition,
                      "m3::call in a context that belongs to no app: use a client")

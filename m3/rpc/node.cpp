@@ -8,8 +8,8 @@
 #include "m3/async/when.h"
 #include "m3/net/tcp.h"
 #include "m3/obs/log.h"
-#include "m3/rpc/protobuf_log.h"
-#include "m3/rpc/rpc_core.h"
+#include "m3/rpc/detail/protobuf_log.h"
+#include "m3/rpc/detail/rpc_core.h"
 
 namespace m3 {
 
@@ -117,8 +117,7 @@ Task<> RpcNode::on_every_core(Ctx& ctx, Task<> (RpcNode::*step)(Ctx&)) {
     };
     parts.push_back(Part::run(ctx, *this, i, step));
   }
-  Task<std::vector<std::monostate>> all = when_all(ctx.core(), std::move(parts));
-  co_await std::move(all);
+  co_await when_all(ctx.core(), std::move(parts));
   co_return ok;
 }
 

@@ -10,6 +10,7 @@
 #include "m3/net/stream.h"
 #include "m3/obs/metric.h"
 #include "m3/rpc/caller.h"
+#include "m3/rpc/host.h"
 #include "m3/rpc/interceptor.h"
 #include "m3/rpc/resolver.h"
 #include "m3/rpc/rpc_config.h"

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "m3/rpc/connection.h"
+#include "m3/rpc/detail/client_connection.h"
 #include "m3/rpc/rpc_config.h"
 
 namespace m3 {

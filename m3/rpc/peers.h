@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "m3/async/core.h"
-#include "m3/base/app_id.h"
-#include "m3/base/host_port.h"
+#include "m3/base/instance.h"
 #include "m3/base/status.h"
 
 namespace m3 {
@@ -23,16 +22,6 @@ class Link;
 }
 
 inline constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
-
-/// One app that may be called. Shared by every core; never changes.
-struct Instance : std::enable_shared_from_this<Instance> {
-  AppId id;  ///< empty: whoever answers at the address (tools)
-  HostPort address;
-  std::uint64_t generation = 0;  ///< 0 = not known
-  std::uint32_t weight = 100;
-  /// Small, and another instance's only after this one is gone: an index for callers.
-  std::uint32_t slot = 0;
-};
 
 /// The instances as the callers of one core know them: how busy they are, and whether they are to
 /// be trusted with calls. Core-local; owned by the core's Caller.

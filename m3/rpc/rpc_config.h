@@ -6,14 +6,14 @@
 #include <string>
 
 #include "m3/async/clock.h"
-#include "m3/net/net_limits.h"
 #include "m3/net/out_queue.h"
+#include "m3/wire/wire_limits.h"
 
 namespace m3 {
 
 /// How an app's connections and calls behave. The same on every core.
 struct RpcConfig {
-  NetLimits limits;
+  WireLimits limits;
   OutLimits out;
   std::string token;                                ///< cluster credential; empty = none asked for
   Nanos default_timeout = std::chrono::seconds(5);  ///< of a call whose method and context say none

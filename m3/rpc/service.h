@@ -9,8 +9,8 @@
 #include <type_traits>
 
 #include "m3/async/task.h"
+#include "m3/rpc/detail/server_call.h"
 #include "m3/rpc/method.h"
-#include "m3/rpc/server_call.h"
 
 namespace m3 {
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <string_view>
+
 // Catch2, version 2 or 3, whichever is installed: the one way in which m3's tests include it.
 #if __has_include(<catch2/catch_test_macros.hpp>)
 #include <catch2/catch_approx.hpp>
@@ -27,3 +29,11 @@ void skip_case(std::string_view reason);
     ::m3::testing_detail::skip_case(reason); \
     return;                                  \
   } while (false)
+
+namespace m3::testing {
+
+inline bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+}  // namespace m3::testing

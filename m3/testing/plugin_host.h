@@ -92,8 +92,7 @@ class PluginHost {
   }
   Task<> start(Ctx& ctx, Nanos limit) {
     Ctx soon(ctx, Deadline(ctx.core().read_clock() + limit));
-    Task<> starting = plugin_->start(soon);
-    co_await std::move(starting);
+    co_await plugin_->start(soon);
     co_return ok;
   }
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "m3/net/goaway.h"
+#include "m3/wire/goaway.h"
 
 namespace m3::testing {
 

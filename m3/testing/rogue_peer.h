@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "m3/async/core.h"
-#include "m3/net/hello.h"
 #include "m3/net/stream.h"
+#include "m3/wire/hello.h"
 
 namespace m3::testing {
 

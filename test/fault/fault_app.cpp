@@ -18,13 +18,11 @@ class FaultSer final : public FaultService {
 
   m3::Task<WorkRsp> work(m3::Ctx& ctx, const WorkReq& req) override {
     begin(req, true);
-    m3::Task<WorkRsp> done = answer(ctx, req);
-    co_return co_await std::move(done);
+    co_return co_await answer(ctx, req);
   }
   m3::Task<WorkRsp> work_again(m3::Ctx& ctx, const WorkReq& req) override {
     begin(req, false);
-    m3::Task<WorkRsp> done = answer(ctx, req);
-    co_return co_await std::move(done);
+    co_return co_await answer(ctx, req);
   }
   m3::Task<> shout(m3::Ctx&, const ShoutReq& req) override {
     const std::lock_guard lock(mutex_);

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "check.h"
-#include "m3/mesh/broadcast_codec.h"
+#include "m3/mesh/detail/broadcast_codec.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

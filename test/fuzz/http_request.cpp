@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "check.h"
-#include "m3/net/http_codec.h"
+#include "m3/http/http_codec.h"
 
 namespace {
 

@@ -11,8 +11,8 @@
 #include "check.h"
 #include "m3/base/app_id.h"
 #include "m3/base/route_mode.h"
-#include "m3/mesh/broadcast_codec.h"
-#include "m3/mesh/hash_slots.h"
+#include "m3/mesh/detail/broadcast_codec.h"
+#include "m3/mesh/detail/hash_slots.h"
 #include "m3/plugin/broker.h"
 
 namespace {

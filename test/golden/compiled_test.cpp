@@ -177,8 +177,7 @@ CO_TEST("golden: a handler that is not overridden says so") {
   hello::SayRsp response;
   CHECK_FALSE(service.say(ctx, request, response)
                   .valid());  // no pooled handler: the dispatcher takes the other
-  m3::Task<hello::SayRsp> say = service.say(ctx, request);
-  const m3::Result<hello::SayRsp> answer = co_await m3::as_result(std::move(say));
+  const m3::Result<hello::SayRsp> answer = co_await m3::as_result(service.say(ctx, request));
   CHECK(answer.code() == m3::Errc::unimplemented);
   CHECK(answer.status().text() == "/hello.Hello/Say is not overridden");
   m3::Task<> shout = service.shout(ctx, hello::Notice());

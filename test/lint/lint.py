@@ -5,6 +5,7 @@
  - includes against the order of the rooms (ORDER below), of another room's detail/, of plugins from m3/
  - Asio, Beast, toml++, spdlog, hiredis, OpenSSL in a header that other rooms may include, also by way of other headers
  - a source file without its SPDX line, a header without #pragma once, a room without README.md
+ - a README of a room that does not name its public headers, or names a file that is not there
  - files of more than 600 lines, leftovers, paths of one machine, files that ./dev fmt would change
 """
 import os
@@ -14,8 +15,8 @@ import shutil
 import subprocess
 import sys
 
-ORDER = [["base"], ["config"], ["obs"], ["async"], ["plugin"], ["net"], ["rpc"], ["mesh"], ["data"],
-         ["actor", "resource"], ["app"], ["testing"]]
+ORDER = [["base"], ["wire", "config", "obs"], ["async"], ["plugin"], ["net"], ["http", "rpc"],
+         ["mesh", "admin", "resource"], ["data"], ["actor", "gate"], ["app"], ["testing"]]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 # The header by which plugins reach Asio, and m3/net's way to the reactor; both for .cpp files.
 ASIO_HEADERS = ("m3/async/asio.h", "m3/async/edge_op.h")
@@ -177,6 +178,23 @@ def check_readmes(tree):
     for room in sorted(rooms):
         if f"{room}/README.md" not in tree.files:
             tree.report(room, 1, "a room without README.md: ten lines on what it is and who may use it")
+            continue
+        check_file_list(tree, room)
+
+
+def check_file_list(tree, room):
+    """Every header of the room is in its README, and every header that the README names exists."""
+    readme = f"{room}/README.md"
+    text = "\n".join(tree.lines(readme))
+    named = set(re.findall(r"`((?:detail/)?\w+\.(?:h|cpp))`", text))
+    for name in sorted(named):
+        if f"{room}/{name}" not in tree.files:
+            tree.report(readme, 1, f"it names {name}, which is not there")
+    for name in tree.files:
+        if name.startswith(f"{room}/") and name.endswith(".h") and name.count("/") == 2:
+            header = name.rsplit("/", 1)[1]
+            if header not in named:
+                tree.report(readme, 1, f"it does not name {header}")
 
 
 def check_format(tree):

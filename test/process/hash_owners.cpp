@@ -4,7 +4,7 @@
 #include <sstream>
 #include <vector>
 
-#include "m3/mesh/hash_slots.h"
+#include "m3/mesh/detail/hash_slots.h"
 
 int main() {
   std::string line;

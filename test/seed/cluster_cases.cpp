@@ -40,10 +40,7 @@ Finished m3ctl(std::vector<std::string> words) {
   return run(std::move(words));
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
-}
+using m3::testing::contains;
 
 /// The pid that `m3ctl ps` shows for an instance; 0: it does not run.
 pid_t pid_of(const std::string& id) {

@@ -60,7 +60,7 @@ class Town {
   template <class Body>
   auto run_on(m3::App& app, Body body) {
     auto inside = [&app, &body](Ctx&) -> std::invoke_result_t<Body&, Ctx&, m3::App&> {
-      Ctx own(app.runtime().core(0), m3::Deadline::never(), static_cast<m3::Host*>(&app));
+      Ctx own(app.runtime().core(0), m3::Deadline::never(), &app);
       auto task = body(own, app);
       if constexpr (std::is_void_v<typename decltype(task)::value_type>) {
         co_await std::move(task);

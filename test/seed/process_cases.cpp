@@ -11,10 +11,7 @@ using namespace seed;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
-}
+using m3::testing::contains;
 
 /// Step 1 of the seed's walk-through.
 constexpr std::string_view kSeedsProto = R"(// example/proto/simpleapp.proto

@@ -7,17 +7,17 @@
 #include <string>
 #include <vector>
 
-#include "m3/app/admin_pages.h"
+#include "m3/admin/admin_pages.h"
+#include "m3/admin/health_probe.h"
 #include "m3/app/app.h"
 #include "m3/app/app_config.h"
 #include "m3/app/command_line.h"
-#include "m3/app/health_probe.h"
 #include "m3/app/lifecycle.h"
 #include "m3/async/channel.h"
 #include "m3/async/scope.h"
+#include "m3/http/http_server.h"
 #include "m3/mesh/broadcasts.h"
 #include "m3/mesh/mesh.h"
-#include "m3/net/http_server.h"
 #include "m3/plugin/plugin_set.h"
 #include "m3/plugin/router.h"
 

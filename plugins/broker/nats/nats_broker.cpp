@@ -80,8 +80,7 @@ Task<> NatsBroker::connect(Ctx& ctx) {
   Status why;
   for (std::size_t i = 0; i < config_.servers.size(); ++i) {
     const std::string& server = config_.servers[next_server_ % config_.servers.size()];
-    Task<> connecting = connect_to(ctx, server);
-    Status status = (co_await as_result(std::move(connecting))).status();
+    Status status = (co_await as_result(connect_to(ctx, server))).status();
     if (status) co_return ok;
     ++next_server_;
     if (why.is_ok() || worth_trying_again(why.code())) why = std::move(status);
@@ -92,8 +91,7 @@ Task<> NatsBroker::connect(Ctx& ctx) {
 
 Task<> NatsBroker::start(Ctx& ctx) {
   for (bool told = false;;) {
-    Task<> connecting = connect(ctx);
-    Status why = (co_await as_result(std::move(connecting))).status();
+    Status why = (co_await as_result(connect(ctx))).status();
     if (why) break;
     if (ctx.cancelled() || !worth_trying_again(why.code()))
       co_return std::move(why).add_context("broker.nats");
@@ -110,11 +108,9 @@ Task<> NatsBroker::start(Ctx& ctx) {
 Task<> NatsBroker::stop(Ctx&) {
   Ctx patient(core_);
   status_ = Status(Errc::unavailable, "stopped");
-  Task<> closed = scope_.close(patient);
-  co_await std::move(closed);
+  co_await scope_.close(patient);
   if (connection_) {
-    Task<> stopped = connection_->stop(patient);
-    co_await std::move(stopped);
+    co_await connection_->stop(patient);
     connection_.reset();
   }
   co_return ok;
@@ -122,17 +118,14 @@ Task<> NatsBroker::stop(Ctx&) {
 
 Task<> NatsBroker::keep(Ctx& ctx) {
   for (;;) {
-    Task<> watched = watch(ctx);
-    Status why = (co_await as_result(std::move(watched))).status();
+    Status why = (co_await as_result(watch(ctx))).status();
     if (ctx.cancelled()) co_return ok;
     status_ = why;
     log::warn_limited("broker.nats: {}", why.to_string());
     Ctx patient(core_);
-    Task<> stopped = connection_->stop(patient);
-    co_await std::move(stopped);
+    co_await connection_->stop(patient);
     ++next_server_;
-    Task<> found = again(ctx);
-    co_await std::move(found);
+    co_await again(ctx);
     log::info_limited("broker.nats is connected again");
   }
 }
@@ -157,8 +150,7 @@ Task<> NatsBroker::watch(Ctx& ctx) {
 Task<> NatsBroker::again(Ctx& ctx) {
   for (;;) {
     co_await sleep(ctx, backoff_.next(core_.random()()));
-    Task<> connecting = connect(ctx);
-    Status why = (co_await as_result(std::move(connecting))).status();
+    Status why = (co_await as_result(connect(ctx))).status();
     if (!why) {
       if (status_ != why.code()) log::warn_limited("broker.nats: {}", why.to_string());
       status_ = std::move(why);
@@ -170,8 +162,7 @@ Task<> NatsBroker::again(Ctx& ctx) {
     if (!flushed.is_ok()) {
       status_ = Status(Errc::unavailable, flushed.status().text());
       Ctx patient(core_);
-      Task<> stopped = connection_->stop(patient);
-      co_await std::move(stopped);
+      co_await connection_->stop(patient);
       continue;
     }
     status_ = ok;
@@ -193,8 +184,7 @@ Task<> NatsBroker::subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber
   auto& all = wanted.subscribers;
   if (std::find(all.begin(), all.end(), &subscriber) == all.end()) all.push_back(&subscriber);
   if (!status_) co_return Status(Errc::unavailable, "broker.nats: " + status_.text());
-  Task<> there = connection_->flush(ctx);
-  co_await std::move(there);
+  co_await connection_->flush(ctx);
   co_return ok;
 }
 

@@ -8,11 +8,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "m3/async/backoff.h"
 #include "m3/async/scope.h"
 #include "m3/base/byte_size.h"
 #include "m3/base/duration.h"
 #include "m3/config/schema.h"
-#include "m3/net/backoff.h"
 #include "m3/plugin/broker.h"
 #include "plugins/broker/nats/nats_connection.h"
 

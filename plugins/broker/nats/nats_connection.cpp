@@ -110,14 +110,12 @@ Task<NatsOp> NatsConnection::Impl::first(Ctx& ctx) {
       co_return op;
     }
     if (reader.failed()) co_return Status(reader.status());
-    Task<> filling = fill(ctx);
-    co_await std::move(filling);
+    co_await fill(ctx);
   }
 }
 
 Task<> NatsConnection::Impl::greet(Ctx& ctx, const NatsLogin& login) {
-  Task<NatsOp> hearing = first(ctx);
-  const NatsOp hello = co_await std::move(hearing);
+  const NatsOp hello = co_await first(ctx);
   if (hello.kind != NatsOp::Kind::info)
     co_return Status(Errc::unavailable, address.to_string() + " is no NATS server");
   auto said = parse_nats_info(hello.text);
@@ -131,8 +129,7 @@ Task<> NatsConnection::Impl::greet(Ctx& ctx, const NatsLogin& login) {
       boost::asio::async_write(socket, boost::asio::buffer(words), use_task(ctx)));
   if (!sent.is_ok()) co_return std::move(sent).status();
   for (;;) {
-    Task<NatsOp> answer = first(ctx);
-    const NatsOp op = co_await std::move(answer);
+    const NatsOp op = co_await first(ctx);
     if (op.kind == NatsOp::Kind::pong) co_return ok;
     if (op.kind == NatsOp::Kind::err)
       co_return Status(Errc::unauthenticated, address.to_string() + ": " + cut_text(op.text));
@@ -169,8 +166,7 @@ Task<> NatsConnection::Impl::read(Ctx& ctx) {
     }
     if (reader.failed()) co_return end(reader.status()), ok;
     in.take(reader.consumed());
-    Task<> filling = fill(ctx);
-    const Status filled = (co_await as_result(std::move(filling))).status();
+    const Status filled = (co_await as_result(fill(ctx))).status();
     if (!filled) end(filled);
   }
   co_return ok;
@@ -209,10 +205,8 @@ Task<std::unique_ptr<NatsConnection>> NatsConnection::connect(Ctx& ctx, HostPort
   std::unique_ptr<NatsConnection> made(new NatsConnection(
       std::make_unique<Impl>(ctx.core(), std::move(address), max_pending, std::move(on_message))));
   Impl& impl = *made->impl_;
-  Task<> dialled = impl.dial(ctx);
-  co_await std::move(dialled);
-  Task<> greeted = impl.greet(ctx, login);
-  co_await std::move(greeted);
+  co_await impl.dial(ctx);
+  co_await impl.greet(ctx, login);
   impl.living.add();
   impl.scope.spawn("nats read", [&impl](Ctx& own) { return impl.read(own); });
   impl.scope.spawn("nats write", [&impl](Ctx& own) { return impl.write(own); });
@@ -226,8 +220,7 @@ Task<> NatsConnection::lost(Ctx& ctx) {
 
 Task<> NatsConnection::stop(Ctx& ctx) {
   close(Status(Errc::unavailable, "shutting down"));
-  Task<> closed = impl_->scope.close(ctx);
-  co_await std::move(closed);
+  co_await impl_->scope.close(ctx);
   co_return ok;
 }
 

@@ -22,7 +22,7 @@ struct NatsOp {
 };
 
 /// Cuts bytes into what the server says: views, no copy. Lives for one pass over what was read, as
-/// FrameReader does (m3/net/frame.h): keep the bytes from consumed() on.
+/// FrameReader does (m3/wire/frame.h): keep the bytes from consumed() on.
 class NatsReader {
  public:
   static constexpr std::size_t kMostLine = 256u << 10;  // an INFO of a large cluster

@@ -56,23 +56,18 @@ RedisBroker::~RedisBroker() = default;
 std::size_t RedisBroker::max_payload() const { return kMostBytes; }
 
 Task<> RedisBroker::start(Ctx& ctx) {
-  Task<> first = speaks_.start(ctx);
-  co_await std::move(first);
-  Task<> second = hears_.start(ctx);
-  Status heard = (co_await as_result(std::move(second))).status();
+  co_await speaks_.start(ctx);
+  Status heard = (co_await as_result(hears_.start(ctx))).status();
   if (heard) co_return ok;
   Ctx patient(ctx.core());
-  Task<> undone = speaks_.stop(patient);
-  co_await std::move(undone);
+  co_await speaks_.stop(patient);
   co_return heard;
 }
 
 Task<> RedisBroker::stop(Ctx&) {
   Ctx patient(Core::current());
-  Task<> first = hears_.stop(patient);
-  co_await std::move(first);
-  Task<> second = speaks_.stop(patient);
-  co_await std::move(second);
+  co_await hears_.stop(patient);
+  co_await speaks_.stop(patient);
   co_return ok;
 }
 
@@ -82,8 +77,7 @@ Task<> RedisBroker::subscribe(Ctx& ctx, std::string topic, Subscriber& subscribe
   RedisConnection* connection = hears_.connection();
   if (!hears_.status() || !connection)
     co_return Status(Errc::unavailable, "broker.redis: " + hears_.status().text());
-  Task<> there = connection->subscribe(ctx, std::move(topic));
-  co_await std::move(there);
+  co_await connection->subscribe(ctx, std::move(topic));
   co_return ok;
 }
 
@@ -129,8 +123,7 @@ Task<> RedisBroker::subscribe_again(Ctx& ctx, RedisConnection& connection) {
   topics.reserve(topics_.size());
   for (const auto& [topic, subscribers] : topics_) topics.push_back(topic);
   for (const std::string& topic : topics) {
-    Task<> there = connection.subscribe(ctx, topic);
-    co_await std::move(there);
+    co_await connection.subscribe(ctx, topic);
     const auto now = topics_.find(topic);
     if (now == topics_.end()) continue;
     const std::vector<Subscriber*> told = now->second;

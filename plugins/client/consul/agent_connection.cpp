@@ -142,8 +142,7 @@ AgentConnection::~AgentConnection() = default;
 Task<std::unique_ptr<AgentConnection>> AgentConnection::connect(Ctx& ctx, HostPort address) {
   std::unique_ptr<AgentConnection> made(
       new AgentConnection(std::make_unique<Impl>(ctx.core(), std::move(address))));
-  Task<> opening = made->impl_->open(ctx);
-  Status opened = (co_await as_result(std::move(opening))).status();
+  Status opened = (co_await as_result(made->impl_->open(ctx))).status();
   if (!opened) co_return made->impl_->failed(std::move(opened), ctx).not_executed();
   co_return made;
 }
@@ -151,11 +150,9 @@ Task<std::unique_ptr<AgentConnection>> AgentConnection::connect(Ctx& ctx, HostPo
 Task<AgentAnswer> AgentConnection::exchange(Ctx& ctx, const AgentRequest& request,
                                             std::size_t most_bytes) {
   const std::string bytes = bytes_of(request, impl_->name);
-  Task<> sending = impl_->send(ctx, bytes);
-  Status sent = (co_await as_result(std::move(sending))).status();
+  Status sent = (co_await as_result(impl_->send(ctx, bytes))).status();
   if (!sent) co_return impl_->failed(std::move(sent), ctx);
-  Task<AgentAnswer> receiving = impl_->receive(ctx, most_bytes);
-  auto received = co_await as_result(std::move(receiving));
+  auto received = co_await as_result(impl_->receive(ctx, most_bytes));
   if (received.is_ok()) co_return received;
   Status status = std::move(received).status();
   const bool ours = status == Errc::resource_exhausted || status == Errc::data_loss;

@@ -79,8 +79,7 @@ Task<ConsulResponse> ConsulClient::send(Ctx& ctx, ConsulRequest request) {
   std::string reasons;
   for (std::size_t i = 0; i < agents_.size(); ++i) {
     const std::size_t agent = (first + i) % agents_.size();
-    Task<ConsulResponse> asking = attempt(ctx, agent, request);
-    auto answer = co_await as_result(std::move(asking));
+    auto answer = co_await as_result(attempt(ctx, agent, request));
     if (answer.is_ok()) {
       if (agent != current_ && current_ == first) {
         log::warn_limited("{}: {}; from now on {} is asked", name_, reasons,
@@ -98,8 +97,7 @@ Task<ConsulResponse> ConsulClient::send(Ctx& ctx, ConsulRequest request) {
 }
 
 Task<ConsulResponse> ConsulClient::send_to(Ctx& ctx, std::size_t agent, ConsulRequest request) {
-  Task<ConsulResponse> asking = attempt(ctx, agent, request);
-  co_return co_await std::move(asking);
+  co_return co_await attempt(ctx, agent, request);
 }
 
 Task<ConsulResponse> ConsulClient::attempt(Ctx& ctx, std::size_t agent,
@@ -133,14 +131,12 @@ Task<AgentAnswer> ConsulClient::exchange(Ctx& ctx, std::size_t agent, const Agen
     Made connection = take_idle(agents_[agent]);
     const bool reused = connection != nullptr;
     if (!reused) {
-      Task<Made> connecting = connect(ctx, agent);
-      connection = co_await std::move(connecting);
+      connection = co_await connect(ctx, agent);
     }
     Status status;
     {
       const Busy busy(agents_[agent], connection.get());
-      Task<AgentAnswer> asking = connection->exchange(ctx, request, options_.max_response);
-      auto answer = co_await as_result(std::move(asking));
+      auto answer = co_await as_result(connection->exchange(ctx, request, options_.max_response));
       if (answer.is_ok()) {
         AgentAnswer out = *std::move(answer);
         keep(agents_[agent], std::move(connection));

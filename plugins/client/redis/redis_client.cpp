@@ -42,8 +42,7 @@ Task<RedisClient::Made> RedisClient::connect(Ctx& ctx) {
 
 Task<> RedisClient::start(Ctx& ctx) {
   for (bool told = false;;) {
-    Task<Made> connecting = connect(ctx);
-    auto made = co_await as_result(std::move(connecting));
+    auto made = co_await as_result(connect(ctx));
     if (made.is_ok()) {
       connection_ = *std::move(made);
       break;
@@ -56,8 +55,7 @@ Task<> RedisClient::start(Ctx& ctx) {
     if (!slept.is_ok()) co_return std::move(why).add_context(name_);
   }
   if (events_.on_message) {
-    Task<> kept = connection_->subscribe(ctx, kKeepChannel);
-    co_await std::move(kept);
+    co_await connection_->subscribe(ctx, kKeepChannel);
   }
   status_ = ok;
   backoff_.reset();
@@ -68,23 +66,20 @@ Task<> RedisClient::start(Ctx& ctx) {
 Task<> RedisClient::stop(Ctx& ctx) {
   status_ = Status(Errc::unavailable, name_ + " is stopped").not_executed();
   if (connection_) connection_->close(status_);
-  Task<> closed = scope_.close(ctx);
-  co_await std::move(closed);
+  co_await scope_.close(ctx);
   connection_.reset();
   co_return ok;
 }
 
 Task<> RedisClient::keep(Ctx& ctx) {
   for (;;) {
-    Task<> watched = watch(ctx);
-    Status why = (co_await as_result(std::move(watched))).status();
+    Status why = (co_await as_result(watch(ctx))).status();
     if (ctx.cancelled()) co_return ok;
     status_ = connection_->alive() ? why : connection_->why();
     log::warn_limited("{}: {}", name_, status_.to_string());
     connection_->close(status_);
     while (connection_->alive()) co_await sleep(ctx, std::chrono::milliseconds(1));
-    Task<> found = again(ctx);
-    co_await std::move(found);
+    co_await again(ctx);
     log::info_limited("{} is connected again", name_);
   }
 }
@@ -120,12 +115,10 @@ Task<> RedisClient::ping(Ctx& ctx) {
 /// What comes before anybody else uses a new connection.
 Task<> RedisClient::greet(Ctx& ctx) {
   if (events_.on_message) {
-    Task<> kept = connection_->subscribe(ctx, kKeepChannel);
-    co_await std::move(kept);
+    co_await connection_->subscribe(ctx, kKeepChannel);
   }
   if (events_.on_reconnected) {
-    Task<> told = events_.on_reconnected(ctx, *connection_);
-    co_await std::move(told);
+    co_await events_.on_reconnected(ctx, *connection_);
   }
   co_return ok;
 }
@@ -134,8 +127,7 @@ Task<> RedisClient::greet(Ctx& ctx) {
 Task<> RedisClient::again(Ctx& ctx) {
   for (;;) {
     co_await sleep(ctx, backoff_.next(core_.random()()));
-    Task<Made> connecting = connect(ctx);
-    auto made = co_await as_result(std::move(connecting));
+    auto made = co_await as_result(connect(ctx));
     if (!made.is_ok()) {
       if (status_ != made.status().code())
         log::warn_limited("{}: {}", name_, made.status().to_string());
@@ -167,8 +159,7 @@ Status RedisClient::absent() const {
 
 Task<RedisReply> RedisClient::command(Ctx& ctx, std::vector<std::string> words) {
   if (!status_) co_return absent();
-  Task<RedisReply> sent = connection_->command(ctx, std::move(words));
-  co_return co_await std::move(sent);
+  co_return co_await connection_->command(ctx, std::move(words));
 }
 
 Status RedisClient::send(std::span<const std::string_view> words) {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "m3/async/backoff.h"
 #include "m3/async/scope.h"
-#include "m3/net/backoff.h"
 #include "plugins/client/redis/redis_connection.h"
 
 namespace m3 {

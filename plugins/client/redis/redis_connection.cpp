@@ -342,13 +342,11 @@ Task<std::unique_ptr<RedisConnection>> RedisConnection::connect(Ctx& ctx,
     std::vector<std::string> auth{"AUTH"};
     if (!options.user.empty()) auth.push_back(options.user);
     auth.push_back(options.password);
-    Task<RedisReply> sent = made->command(ctx, std::move(auth));
-    co_await std::move(sent);
+    co_await made->command(ctx, std::move(auth));
   }
   std::vector<std::string> first{"PING"};  // whether it lets us in, and is no other server
   if (options.db) first = {"SELECT", std::to_string(options.db)};
-  Task<RedisReply> sent = made->command(ctx, std::move(first));
-  co_await std::move(sent);
+  co_await made->command(ctx, std::move(first));
   co_return made;
 }
 

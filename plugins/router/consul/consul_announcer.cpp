@@ -96,8 +96,7 @@ Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
   const auto before = std::exchange(wanted_, self);
   const bool first = !said_;
   said_ = self;
-  Task<> saying = say(ctx, std::move(self), first);
-  Status said = (co_await as_result(std::move(saying))).status();
+  Status said = (co_await as_result(say(ctx, std::move(self), first))).status();
   if (said) co_return ok;
   wanted_ = before;  // what was said before stands
   co_return said;
@@ -108,15 +107,12 @@ Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
 Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
   Backoff backoff(kBackoff);
   for (bool told = false;;) {
-    Task<> putting = put(ctx, std::nullopt, self);
-    Status status = (co_await as_result(std::move(putting))).status();
+    Status status = (co_await as_result(put(ctx, std::nullopt, self))).status();
     if (status) {
-      Task<bool> seeing = wait_until_seen(ctx, self);
-      const auto critical = co_await as_result(std::move(seeing));
+      const auto critical = co_await as_result(wait_until_seen(ctx, self));
       status = critical.status();
       if (status && *critical && std::exchange(first, false)) {
-        Task<> removing = remove(ctx, self);
-        co_await std::move(removing);
+        co_await remove(ctx, self);
         continue;
       }
     }
@@ -133,9 +129,8 @@ Task<> ConsulAnnouncer::put(Ctx& ctx, std::optional<std::size_t> agent, const Me
   const ConsulRegistration registration = consul_registration(self, times_);
   ConsulRequest request("PUT", "/v1/agent/service/register?replace-existing-checks=true",
                         consul_registration_json(registration));
-  Task<ConsulResponse> asking = agent ? client_.send_to(ctx, *agent, std::move(request))
-                                      : client_.send(ctx, std::move(request));
-  auto answer = co_await as_result(std::move(asking));
+  auto answer = co_await as_result(agent ? client_.send_to(ctx, *agent, std::move(request))
+                                         : client_.send(ctx, std::move(request)));
   if (answer.is_ok()) {
     told_.insert(answer->agent);
     co_return ok;
@@ -159,8 +154,7 @@ Task<ConsulResponse> ConsulAnnouncer::list(Ctx& ctx, const Member& self, std::ui
 Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
   std::uint64_t index = 0;
   for (int round = 0;; ++round) {
-    Task<ConsulResponse> asking = list(ctx, self, index);
-    auto answer = co_await as_result(std::move(asking));
+    auto answer = co_await as_result(list(ctx, self, index));
     if (!answer.is_ok()) {
       Status status = std::move(answer).status();
       if (round > 0 && is_over(ctx))
@@ -202,18 +196,15 @@ Task<> ConsulAnnouncer::withdraw() {
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
   const Member self = *std::exchange(said_, std::nullopt);
-  Task<> removing = remove(ctx, self);
-  co_await std::move(removing);
-  Task<> going = wait_until_gone(ctx, self);
-  co_await std::move(going);
+  co_await remove(ctx, self);
+  co_await wait_until_gone(ctx, self);
   co_return ok;
 }
 
 /// From every agent that was told.
 Task<> ConsulAnnouncer::remove(Ctx& ctx, const Member& self) {
   for (const std::size_t agent : std::exchange(told_, {})) {
-    Task<> removing = remove(ctx, agent, self);
-    const Status removed = (co_await as_result(std::move(removing))).status();
+    const Status removed = (co_await as_result(remove(ctx, agent, self))).status();
     if (!removed) log::warn_limited("router.consul: not deregistered: {}", removed.text());
   }
   co_return ok;
@@ -222,24 +213,20 @@ Task<> ConsulAnnouncer::remove(Ctx& ctx, const Member& self) {
 /// Unless another instance has taken the id.
 Task<> ConsulAnnouncer::remove(Ctx& ctx, std::size_t agent, const Member& self) {
   const std::string id = self.id.to_string();
-  Task<ConsulResponse> asking =
-      client_.send_to(ctx, agent, ConsulRequest("GET", "/v1/agent/service/" + id));
-  const ConsulResponse there = co_await std::move(asking);
+  const ConsulResponse there =
+      co_await client_.send_to(ctx, agent, ConsulRequest("GET", "/v1/agent/service/" + id));
   if (!there.found()) co_return ok;
   auto service = parse_consul_service(there.body);
   if (!service.is_ok()) co_return std::move(service).status();
   auto member = consul_member(*service);
   if (member.is_ok() && member->generation != self.generation) co_return ok;
-  Task<ConsulResponse> removing =
-      client_.send_to(ctx, agent, ConsulRequest("PUT", "/v1/agent/service/deregister/" + id));
-  co_await std::move(removing);
+  co_await client_.send_to(ctx, agent, ConsulRequest("PUT", "/v1/agent/service/deregister/" + id));
   co_return ok;
 }
 
 Task<> ConsulAnnouncer::wait_until_gone(Ctx& ctx, const Member& self) {
   for (std::uint64_t index = 0;;) {
-    Task<ConsulResponse> asking = list(ctx, self, index);
-    const ConsulResponse answer = co_await std::move(asking);
+    const ConsulResponse answer = co_await list(ctx, self, index);
     auto seen = parse_consul_health(answer.body);
     if (!seen.is_ok()) co_return std::move(seen).status();
     if (!find(*seen, self.id, [&](const ConsulService& service, const Member& member) {
@@ -258,8 +245,7 @@ Task<> ConsulAnnouncer::keep(Ctx& ctx) {
   for (Nanos pause = every;;) {
     auto slept = co_await as_result(sleep(ctx, pause));
     if (!slept.is_ok()) co_return ok;
-    Task<> looking = look(ctx);
-    const Status looked = (co_await as_result(std::move(looking))).status();
+    const Status looked = (co_await as_result(look(ctx))).status();
     if (ctx.cancelled()) co_return ok;
     if (looked) {
       if (std::exchange(lost_, false)) log::info_limited("router.consul: Consul answers again");
@@ -276,20 +262,17 @@ Task<> ConsulAnnouncer::look(Ctx& ctx) {
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
   if (wanted_) {
-    Task<> looking = look_after(ctx, *wanted_);
-    co_await std::move(looking);
+    co_await look_after(ctx, *wanted_);
   } else {
     // An agent that is silent is found out here, and its blocking queries are ended.
-    Task<ConsulResponse> asking = client_.send(ctx, ConsulRequest("GET", "/v1/status/leader"));
-    co_await std::move(asking);
+    co_await client_.send(ctx, ConsulRequest("GET", "/v1/status/leader"));
   }
   co_return ok;
 }
 
 Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
-  Task<ConsulResponse> asking =
-      client_.send(ctx, ConsulRequest("GET", "/v1/agent/service/" + self.id.to_string()));
-  const ConsulResponse answer = co_await std::move(asking);
+  const ConsulResponse answer =
+      co_await client_.send(ctx, ConsulRequest("GET", "/v1/agent/service/" + self.id.to_string()));
   bool there = false;
   if (answer.found()) {
     auto service = parse_consul_service(answer.body);
@@ -306,8 +289,7 @@ Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
     }
   }
   if (!there) {
-    Task<> putting = put(ctx, answer.agent, self);
-    co_await std::move(putting);
+    co_await put(ctx, answer.agent, self);
     again_.inc();
     log::warn_limited("router.consul: {} is registered again at {}, which had {}",
                       self.id.to_string(), client_.address(answer.agent).to_string(),
@@ -315,11 +297,9 @@ Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
   }
   replaced_ = false;
   if (self.admin_port == 0) {
-    Task<> passing = pass(ctx, answer.agent, self);
-    co_await std::move(passing);
+    co_await pass(ctx, answer.agent, self);
   }
-  Task<> tidying = tidy(ctx, answer.agent, self);
-  co_await std::move(tidying);
+  co_await tidy(ctx, answer.agent, self);
   co_return ok;
 }
 
@@ -327,12 +307,10 @@ Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
 Task<> ConsulAnnouncer::pass(Ctx& ctx, std::size_t agent, const Member& self) {
   const ConsulRequest request("PUT",
                               "/v1/agent/check/pass/" + consul_escape(consul_check_id(self.id)));
-  Task<ConsulResponse> passing = client_.send_to(ctx, agent, request);
-  auto passed = co_await as_result(std::move(passing));
+  auto passed = co_await as_result(client_.send_to(ctx, agent, request));
   if (passed.is_ok() && passed->found()) co_return ok;
   // Its check is gone, or no agent is there: the first is mended here.
-  Task<> putting = put(ctx, agent, self);
-  co_await std::move(putting);
+  co_await put(ctx, agent, self);
   again_.inc();
   co_return ok;
 }
@@ -343,8 +321,7 @@ Task<> ConsulAnnouncer::tidy(Ctx& ctx, std::size_t agent, const Member& self) {
   tidied_ = core_.now();
   for (const std::size_t other : std::set(told_)) {
     if (other == agent) continue;
-    Task<> removing = remove(ctx, other, self);
-    if ((co_await as_result(std::move(removing))).is_ok()) told_.erase(other);
+    if ((co_await as_result(remove(ctx, other, self))).is_ok()) told_.erase(other);
   }
   co_return ok;
 }

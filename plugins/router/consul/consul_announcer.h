@@ -5,9 +5,9 @@
 #include <set>
 #include <string>
 
+#include "m3/async/backoff.h"
 #include "m3/async/channel.h"
 #include "m3/async/scope.h"
-#include "m3/net/backoff.h"
 #include "m3/obs/metric.h"
 #include "plugins/client/consul/consul_client.h"
 #include "plugins/router/consul/consul_member.h"

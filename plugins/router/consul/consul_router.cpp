@@ -5,9 +5,9 @@
 #include <cassert>
 #include <utility>
 
+#include "m3/async/backoff.h"
 #include "m3/async/timer.h"
 #include "m3/base/cut_text.h"
-#include "m3/net/backoff.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
@@ -128,8 +128,7 @@ ConsulRouter::~ConsulRouter() { assert(watches_.empty() && "a ConsulRouter died 
 Task<> ConsulRouter::start(Ctx& ctx) {
   Backoff backoff(kBackoff);
   for (bool told = false;;) {
-    Task<List> asking = ask(ctx, id_.service_id(), 0, true);
-    Status status = (co_await as_result(std::move(asking))).status();
+    Status status = (co_await as_result(ask(ctx, id_.service_id(), 0, true))).status();
     if (status) break;
     const bool away = status == Errc::unavailable || status == Errc::resource_exhausted;
     if (ctx.cancelled() || !away) co_return std::move(status).add_context("router.consul");
@@ -146,10 +145,8 @@ Task<> ConsulRouter::stop(Ctx&) {
   Ctx patient(core_);
   for (const auto& [service, watch] : watches_) watch->end();
   watches_.clear();
-  Task<> closed = scope_.close(patient);
-  co_await std::move(closed);
-  Task<> stopped = announcer_.stop(patient);
-  co_await std::move(stopped);
+  co_await scope_.close(patient);
+  co_await announcer_.stop(patient);
   co_return ok;
 }
 
@@ -181,8 +178,7 @@ Task<> ConsulRouter::follow(Ctx& ctx, std::shared_ptr<Watch> watch) {
   bool heard = false;
   std::vector<Member> last;
   for (;;) {
-    Task<List> asking = wait_for_change(ctx, watch->service, index);
-    auto answer = co_await as_result(std::move(asking));
+    auto answer = co_await as_result(wait_for_change(ctx, watch->service, index));
     if (!watch->watcher) co_return ok;
     Nanos pause = kBetweenAnswers;
     if (answer.is_ok()) {
@@ -209,8 +205,7 @@ Task<ConsulRouter::List> ConsulRouter::wait_for_change(Ctx& ctx, ServiceId servi
                                                        std::uint64_t index) {
   co_await slots_.receive(ctx);
   const Slot slot(slots_);
-  Task<List> asking = ask(ctx, std::move(service), index, true);
-  co_return co_await std::move(asking);
+  co_return co_await ask(ctx, std::move(service), index, true);
 }
 
 Task<ConsulRouter::List> ConsulRouter::ask(Ctx& ctx, ServiceId service, std::uint64_t index,
@@ -218,8 +213,7 @@ Task<ConsulRouter::List> ConsulRouter::ask(Ctx& ctx, ServiceId service, std::uin
   ConsulRequest request("GET", "/v1/health/service/" + consul_name(service));
   request.index = index;
   request.wait = watches_.size() > slots_.capacity() ? std::min(wait_, kShortWait) : wait_;
-  Task<ConsulResponse> asking = client_.send(ctx, std::move(request));
-  const ConsulResponse answer = co_await std::move(asking);
+  const ConsulResponse answer = co_await client_.send(ctx, std::move(request));
   auto parsed = parse_consul_health(answer.body);
   if (!parsed.is_ok()) co_return std::move(parsed).status();
   List out = read(service, *parsed, passing);
@@ -258,27 +252,24 @@ void ConsulRouter::skip(const std::string& service, const std::string& why) {
 
 Task<std::vector<Member>> ConsulRouter::members(Ctx& ctx, ServiceId service) {
   if (service.empty()) {
-    Task<std::vector<Member>> asking = all(ctx);
-    co_return co_await std::move(asking);
+    co_return co_await all(ctx);
   }
-  Task<List> asking = ask(ctx, std::move(service), 0, false);
-  List list = co_await std::move(asking);
+  List list = co_await ask(ctx, std::move(service), 0, false);
   co_return std::move(list.members);
 }
 
 /// The names tell where to look, the ids there which services these are.
 Task<std::vector<Member>> ConsulRouter::all(Ctx& ctx) {
-  Task<ConsulResponse> asking = client_.send(ctx, ConsulRequest("GET", "/v1/catalog/services"));
-  const ConsulResponse answer = co_await std::move(asking);
+  const ConsulResponse answer =
+      co_await client_.send(ctx, ConsulRequest("GET", "/v1/catalog/services"));
   auto names = parse_consul_names(answer.body);
   if (!names.is_ok()) co_return std::move(names).status();
   const std::string prefix = consul_name_prefix(id_.env());
   std::vector<Member> out;
   for (const std::string& name : *names) {
     if (!name.starts_with(prefix)) continue;
-    Task<ConsulResponse> listing =
-        client_.send(ctx, ConsulRequest("GET", "/v1/health/service/" + consul_escape(name)));
-    const ConsulResponse listed = co_await std::move(listing);
+    const ConsulResponse listed = co_await client_.send(
+        ctx, ConsulRequest("GET", "/v1/health/service/" + consul_escape(name)));
     auto parsed = parse_consul_health(listed.body);
     if (!parsed.is_ok()) co_return std::move(parsed).status();
     for (const ConsulService& one : parsed->services) {

@@ -43,10 +43,8 @@ class MeshNode {
   MeshNode& operator=(const MeshNode&) = delete;
   ~MeshNode() {
     (void)runtime_.block_on(runtime_.core(0), [this](m3::Ctx& ctx) -> m3::Task<> {
-      m3::Task<> meshed = mesh_.stop(ctx);
-      co_await std::move(meshed);
-      m3::Task<> stopped = node_.stop(ctx);
-      co_await std::move(stopped);
+      co_await mesh_.stop(ctx);
+      co_await node_.stop(ctx);
       co_return m3::ok;
     });
     runtime_.stop();

@@ -130,10 +130,8 @@ class Town {
     return app_.runtime()
         .block_on(app_.runtime().core(0),
                   [&](m3::Ctx&) -> m3::Task<> {
-                    m3::Ctx own(app_.runtime().core(0), m3::Deadline::never(),
-                                static_cast<m3::Host*>(&app_));
-                    m3::Task<> done = what(own);
-                    co_await std::move(done);
+                    m3::Ctx own(app_.runtime().core(0), m3::Deadline::never(), &app_);
+                    co_await what(own);
                     co_return m3::ok;
                   })
         .status();

@@ -72,11 +72,10 @@ Task<> Load::one(std::size_t index) {
     deadline = calls_[index].deadline;
   }
   req.set_deadline_ns(Nanos(deadline.time_since_epoch()).count());
-  Ctx ctx(app_.runtime().core(0), Deadline(deadline), static_cast<m3::Host*>(&app_));
+  Ctx ctx(app_.runtime().core(0), Deadline(deadline), &app_);
   const m3::Route& route = options_.routes[index % options_.routes.size()];
-  Task<WorkRsp> asked =
-      options_.idempotent ? client_->work_again(ctx, req, route) : client_->work(ctx, req, route);
-  const auto outcome = co_await as_result(std::move(asked));
+  const auto outcome = co_await as_result(options_.idempotent ? client_->work_again(ctx, req, route)
+                                                              : client_->work(ctx, req, route));
   end_call(index, outcome);
   co_return m3::ok;
 }

@@ -80,9 +80,8 @@ class Load {
   template <class Body>
   m3::Status run(Body body) {
     auto inside = [this, &body](m3::Ctx&) -> m3::Task<> {
-      m3::Ctx ctx(app_.runtime().core(0), m3::Deadline::never(), static_cast<m3::Host*>(&app_));
-      m3::Task<> task = body(ctx, app_);
-      co_await std::move(task);
+      m3::Ctx ctx(app_.runtime().core(0), m3::Deadline::never(), &app_);
+      co_await body(ctx, app_);
       co_return m3::ok;
     };
     return app_.runtime().block_on(app_.runtime().core(0), inside).status();

@@ -196,8 +196,7 @@ class App : public PluginHost<Router> {
   }
   Task<> tell(Ctx& ctx, Member self, m3::Nanos limit) {
     Ctx soon(ctx, m3::Deadline(ctx.core().now() + limit));
-    Task<> telling = router().announce(soon, std::move(self));
-    co_await std::move(telling);
+    co_await router().announce(soon, std::move(self));
     co_return m3::ok;
   }
 };

@@ -49,11 +49,10 @@ class Caller {
 
  private:
   Task<> call() {
-    Ctx ctx(app_.runtime().core(0), m3::Deadline::never(), static_cast<m3::Host*>(&app_));
+    Ctx ctx(app_.runtime().core(0), m3::Deadline::never(), &app_);
     Client client(app_);
     while (!end_) {
-      Task<Client::Greeting> asking = client.hello(ctx, "Ann");
-      auto answer = co_await as_result(std::move(asking));
+      auto answer = co_await as_result(client.hello(ctx, "Ann"));
       if (answer.is_ok()) {
         const std::lock_guard lock(mutex_);
         last_[answer->by] = Clock::now();

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "app_fixture.h"
-#include "m3/control.pb.h"
+#include "m3/admin.m3.h"
 #include "m3/plugin/router.h"
 #include "m3/testing/http_client.h"
 
@@ -227,18 +227,15 @@ TEST_CASE("admin: an app that an operator drains is not ready until it is called
   first.shared = second.shared = shared;
   REQUIRE(talk.start(first).is_ok());
   REQUIRE(tool.start(second).is_ok());
-  const auto say = [&](m3::wire::MemberState state) {
+  const auto say = [&](m3::admin::MemberState state) {
     auto call = [&](Ctx&) -> Task<> {
-      Ctx ctx(tool.runtime().core(0), m3::Deadline::never(), static_cast<m3::Host*>(&tool));
-      m3::MethodInfo info;
-      info.full_name = "/m3.wire.Control/SetState";
-      info.hash = m3::method_hash(info.full_name);
-      m3::wire::SetStateReq req;
+      Ctx ctx(tool.runtime().core(0), m3::Deadline::never(), &tool);
+      m3::admin::SetStateReq req;
       req.set_state(state);
-      m3::wire::SetStateRsp rsp;
+      m3::admin::SetStateRsp rsp;
       const m3::AppId& whom = talk.app_id();
-      co_await m3::CallOp(tool.caller(), ctx, whom.service_id(), info, req, &rsp,
-                          m3::to::app(whom));
+      co_await m3::CallOp(tool.caller(), ctx, whom.service_id(),
+                          m3::admin::ControlService::kSetState, req, &rsp, m3::to::app(whom));
       co_return m3::ok;
     };
     return tool.runtime().block_on(tool.runtime().core(0), call).status();
@@ -253,15 +250,15 @@ TEST_CASE("admin: an app that an operator drains is not ready until it is called
   };
   CHECK(listed() == port);
   CHECK(ready(talk).status == 200);
-  Status said = say(m3::wire::MEMBER_STATE_CORDONED);
+  Status said = say(m3::admin::MEMBER_STATE_CORDONED);
   INFO(said.to_string());
   CHECK(said.is_ok());
   CHECK(ready(talk).status == 200);
   CHECK(contains(http_get(port, "/").body, "cordoned"));
-  CHECK(say(m3::wire::MEMBER_STATE_DRAINING).is_ok());
+  CHECK(say(m3::admin::MEMBER_STATE_DRAINING).is_ok());
   CHECK(ready(talk).status == 503);
   CHECK(ready(talk).body == "draining\n");
-  CHECK(say(m3::wire::MEMBER_STATE_SERVING).is_ok());
+  CHECK(say(m3::admin::MEMBER_STATE_SERVING).is_ok());
   CHECK(ready(talk).status == 200);
   CHECK(tool.stop().is_ok());
   CHECK(talk.stop().is_ok());

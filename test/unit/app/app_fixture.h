@@ -108,8 +108,6 @@ class ConfigFile {
   std::string path_;
 };
 
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+using m3::testing::contains;
 
 }  // namespace app_test

@@ -203,8 +203,7 @@ CO_TEST("app: interceptors stand around requests and calls, in order") {
     Noting(Diary to, std::string text) : diary(std::move(to)), name(std::move(text)) {}
     Task<> on_call(Ctx& ctx, const m3::InterceptedCall&, Next& next) override {
       diary->push_back(name);
-      Task<> rest = next(ctx);
-      co_await std::move(rest);
+      co_await next(ctx);
       co_return m3::ok;
     }
     Diary diary;

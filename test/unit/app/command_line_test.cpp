@@ -13,10 +13,7 @@ std::string error_of(const std::vector<std::string>& words) {
   return line.status().text();
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
-}
+using m3::testing::contains;
 
 }  // namespace
 

@@ -4,8 +4,8 @@
 #include <map>
 
 #include "app_fixture.h"
+#include "m3/admin.m3.h"
 #include "m3/async/scope.h"
-#include "m3/control.pb.h"
 #include "m3/mesh/topics.h"
 #include "m3/plugin/router.h"
 
@@ -58,26 +58,20 @@ Task<std::string> ask(Ctx& ctx, App& from, m3::Route route = {}) {
 Task<std::map<std::string, int>> ask_many(Ctx& ctx, App& from, int count) {
   std::map<std::string, int> out;
   for (int i = 0; i < count; ++i) {
-    Task<std::string> asked = ask(ctx, from);
-    ++out[co_await std::move(asked)];
+    ++out[co_await ask(ctx, from)];
   }
   co_return out;
 }
 
-Task<m3::wire::MemberState> set_state(Ctx& ctx, App& from, const std::string& id,
-                                      m3::wire::MemberState state) {
-  static const m3::MethodInfo kMethod = [] {
-    m3::MethodInfo info;
-    info.full_name = "/m3.wire.Control/SetState";
-    info.hash = m3::method_hash(info.full_name);
-    return info;
-  }();
+Task<m3::admin::MemberState> set_state(Ctx& ctx, App& from, const std::string& id,
+                                       m3::admin::MemberState state) {
   const auto app = *m3::AppId::parse(id);
-  m3::wire::SetStateReq req;
+  m3::admin::SetStateReq req;
   req.set_state(state);
-  m3::wire::SetStateRsp rsp;
+  m3::admin::SetStateRsp rsp;
   const m3::ServiceId service = app.service_id();
-  co_await m3::CallOp(from.caller(), ctx, service, kMethod, req, &rsp, m3::to::app(app));
+  co_await m3::CallOp(from.caller(), ctx, service, m3::admin::ControlService::kSetState, req, &rsp,
+                      m3::to::app(app));
   co_return rsp.before();
 }
 
@@ -131,7 +125,7 @@ CO_TEST("app: one that stops under load loses no call") {
   bool over = false;
   int good = 0;
   Names bad;
-  m3::Scope scope(ctx.core(), static_cast<m3::Host*>(&caller));
+  m3::Scope scope(ctx.core(), &caller);
   for (int i = 0; i < 20; ++i)
     scope.spawn("load", [&](Ctx& c) { return Load::run(c, caller, over, good, bad); });
   co_await m3::sleep(ctx, 500ms);
@@ -166,7 +160,7 @@ CO_TEST("app: the second of one id refuses to start, and says where the first is
 }
 
 CO_TEST("app: a drained one gets no new calls until it is called back") {
-  using namespace m3::wire;  // NOLINT(google-build-using-namespace): the states
+  using namespace m3::admin;  // NOLINT(google-build-using-namespace): the states
   for (const bool shared : {true, false}) {
     Town town(sim);
     App caller("caller");
@@ -206,7 +200,7 @@ CO_TEST("app: a drained one gets no new calls until it is called back") {
       CHECK(contains(cordoned.status().text(), "only draining it keeps callers away"));
     }
     auto wrong = co_await as_result(
-        set_state(ctx, caller, "dev.w.talk.1", static_cast<m3::wire::MemberState>(7)));
+        set_state(ctx, caller, "dev.w.talk.1", static_cast<m3::admin::MemberState>(7)));
     CHECK(wrong.status() == Errc::invalid_argument);
     for (App* app : {&caller, &one.app, &two.app}) co_await app->stop(ctx);
   }

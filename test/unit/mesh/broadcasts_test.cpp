@@ -87,10 +87,8 @@ class Member final : public m3::Host, public mesh_test::RoleService {
   }
   Task<> start(Ctx& ctx) { return broadcasts_.start(ctx, node_); }
   Task<> stop(Ctx& ctx) {
-    Task<> quiet = broadcasts_.stop(ctx);
-    co_await std::move(quiet);
-    Task<> stopped = node_.stop(ctx);
-    co_await std::move(stopped);
+    co_await broadcasts_.stop(ctx);
+    co_await node_.stop(ctx);
     co_return m3::ok;
   }
   const m3::AppId& app_id() const override { return id_; }
@@ -110,8 +108,7 @@ class Member final : public m3::Host, public mesh_test::RoleService {
   }
   /// "ok", or what went wrong; and a turn later.
   Task<std::string> say(Ctx& ctx, std::string text, m3::NotifyRoute route) {
-    Task<std::string> telling = say_now(ctx, std::move(text), std::move(route));
-    std::string said = co_await std::move(telling);
+    std::string said = co_await say_now(ctx, std::move(text), std::move(route));
     co_await m3::sleep(ctx, 1ms);
     co_return said;
   }
@@ -119,7 +116,7 @@ class Member final : public m3::Host, public mesh_test::RoleService {
     RoleClient role(*this);
     Notice notice;
     notice.set_text(std::move(text));
-    Ctx own(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(this));
+    Ctx own(ctx.core(), m3::Deadline::never(), this);
     auto told = co_await as_result(role.tell(own, notice, std::move(route)));
     co_return told.status().to_string();
   }
@@ -171,8 +168,8 @@ CO_TEST("broadcasts: a topic reaches those who joined, of whatever func, until t
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1"), guest(sim, &hub, "dev.w.other.1"),
       far(sim, &hub, "dev.w2.role.1");
-  Ctx as_guest(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&guest));
-  Ctx as_far(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&far));
+  Ctx as_guest(ctx.core(), m3::Deadline::never(), &guest);
+  Ctx as_far(ctx.core(), m3::Deadline::never(), &far);
   co_await m3::topics(as_guest).join("news");  // before it is ready
   CHECK(guest.line().wishes() == 0);
   for (Member* member : {&one, &guest, &far}) co_await member->start(ctx);
@@ -249,7 +246,7 @@ CO_TEST("broadcasts: what cannot go is refused with the reason") {
         std::string::npos);
   CHECK((co_await alone.say(ctx, "x", m3::to::all()))
             .starts_with("unavailable: no instance of dev.w.role to broadcast to"));
-  Ctx as_alone(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&alone));
+  Ctx as_alone(ctx.core(), m3::Deadline::never(), &alone);
   auto joined = co_await as_result(m3::topics(as_alone).join("news"));
   CHECK(joined.status() == Errc::failed_precondition);
   auto nowhere = co_await as_result(m3::topics(ctx).join("news"));
@@ -276,7 +273,7 @@ CO_TEST("broadcasts: those of one turn leave as one message, each with its numbe
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1"), two(sim, &hub, "dev.w.role.2");
   for (Member* member : {&one, &two}) co_await member->start(ctx);
-  Ctx as_two(ctx.core(), m3::Deadline::never(), static_cast<m3::Host*>(&two));
+  Ctx as_two(ctx.core(), m3::Deadline::never(), &two);
   co_await m3::topics(as_two).join("news");
   const auto say = [&](std::string text, m3::NotifyRoute route = m3::to::all()) {
     return one.say_now(ctx, std::move(text), std::move(route));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "m3/mesh/hash_slots.h"
+#include "m3/mesh/detail/hash_slots.h"
 
 #include <algorithm>
 #include <map>

@@ -49,23 +49,19 @@ class History {
     deliver();
     const int events = 8 + below(12);
     for (int i = 0; i < events && failure.empty(); ++i) {
-      Task<> happened = happen(ctx);
-      co_await std::move(happened);
+      co_await happen(ctx);
       const int ticks = 1 + below(25);
       for (int tick = 0; tick < ticks && failure.empty(); ++tick) {
-        Task<> checked = check(ctx);
-        co_await std::move(checked);
+        co_await check(ctx);
         co_await m3::sleep(ctx, kTick);
         if (away_until_ && ctx.core().now() >= *away_until_) recover();
         if (forget_at_ && ctx.core().now() >= *forget_at_) forget_the_dead();
       }
     }
-    Task<> stopped = caller_.stop(ctx);
-    co_await std::move(stopped);
+    co_await caller_.stop(ctx);
     for (Truth& truth : truths_) {
       if (!truth.server) continue;
-      Task<> died = truth.server->die(ctx);
-      co_await std::move(died);
+      co_await truth.server->die(ctx);
     }
     co_return m3::ok;
   }
@@ -99,8 +95,7 @@ class History {
         [[fallthrough]];
       case 3:
         if (truth.server) {
-          Task<> crashed = crash(ctx, ins);
-          co_await std::move(crashed);
+          co_await crash(ctx, ins);
           if (below(2)) start(ins);
         }
         break;
@@ -230,8 +225,7 @@ class History {
                                   : m3::to::single();
     if (there && settled) check_pick(ctx, route, key);
     Ctx soon(ctx, m3::Deadline(ctx.core().now() + 300ms));
-    Task<std::string> asked = caller_.ask(soon, std::move(route), key);
-    const std::string answer = co_await std::move(asked);
+    const std::string answer = co_await caller_.ask(soon, std::move(route), key);
     ++calls;
     if (answer.starts_with("dev.w.role.")) {
       truths_[static_cast<std::size_t>(std::stoi(answer.substr(11)) - 1)].met = true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "m3/mesh/membership.h"
+#include "m3/mesh/detail/membership.h"
 
 #include "mesh_fixture.h"
 

@@ -74,8 +74,7 @@ class Wires {
       Choosing(m3::Core& from, Wires& all) : core(from), wires(all) {}
       m3::Task<std::unique_ptr<m3::Stream>> connect(m3::Ctx& ctx, m3::HostPort address) override {
         m3::LoopbackTransport through(core, wires.to(address));
-        m3::Task<std::unique_ptr<m3::Stream>> made = through.connect(ctx, std::move(address));
-        co_return co_await std::move(made);
+        co_return co_await through.connect(ctx, std::move(address));
       }
       m3::Core& core;
       Wires& wires;
@@ -116,8 +115,7 @@ class Server final : public RoleService {
     net.freeze(false);
     net.unlisten(self_.address);
     net.cut_all();
-    m3::Task<> stopped = node_.stop(ctx);
-    co_await std::move(stopped);
+    co_await node_.stop(ctx);
     co_return m3::ok;
   }
   m3::RpcNode& node() { return node_; }
@@ -151,10 +149,8 @@ class Caller {
     mesh_.start(node_);
   }
   m3::Task<> stop(m3::Ctx& ctx) {
-    m3::Task<> meshed = mesh_.stop(ctx);
-    co_await std::move(meshed);
-    m3::Task<> stopped = node_.stop(ctx);
-    co_await std::move(stopped);
+    co_await mesh_.stop(ctx);
+    co_await node_.stop(ctx);
     co_return m3::ok;
   }
   m3::Mesh& mesh() { return mesh_; }

@@ -21,10 +21,7 @@ namespace {
 
 const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
 
-bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
-}
+using m3::testing::contains;
 
 /// Tells the router's list once somebody asks for it.
 Task<> tell_when_watched(Ctx& ctx, Caller& caller, std::vector<m3::Member> members) {
@@ -36,8 +33,7 @@ Task<> tell_when_watched(Ctx& ctx, Caller& caller, std::vector<m3::Member> membe
 /// The caller knows them.
 Task<> know(Ctx& ctx, Caller& caller, std::vector<m3::Member> members) {
   (void)caller.mesh().snapshot(ctx.core(), kRole);
-  Task<> told = tell_when_watched(ctx, caller, std::move(members));
-  co_await std::move(told);
+  co_await tell_when_watched(ctx, caller, std::move(members));
   co_return m3::ok;
 }
 
@@ -454,10 +450,8 @@ class RealMesh {
   }
   ~RealMesh() {
     (void)runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<> {
-      Task<> meshed = mesh.stop(ctx);
-      co_await std::move(meshed);
-      Task<> stopped = node.stop(ctx);
-      co_await std::move(stopped);
+      co_await mesh.stop(ctx);
+      co_await node.stop(ctx);
       co_return m3::ok;
     });
     runtime.stop();

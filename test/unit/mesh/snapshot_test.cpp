@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "m3/mesh/snapshot.h"
+#include "m3/mesh/detail/snapshot.h"
 
 #include <cstdlib>
 #include <map>

@@ -75,10 +75,7 @@ std::string choose(const Registry& registry, const std::string& text) {
   return errors.empty() ? out : errors.to_string();
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
-}
+using m3::testing::contains;
 
 }  // namespace
 

@@ -425,8 +425,7 @@ CO_TEST("rpc: interceptors stand around calls and requests in order, and may ref
     Task<> on_call(Ctx& c, const m3::InterceptedCall& call, Next& next) override {
       if (static_cast<const EchoReq&>(call.request).text() == "no")
         co_return Status(Errc::permission_denied, "not you").not_executed();
-      Task<> rest = next(c);
-      co_await std::move(rest);
+      co_await next(c);
       co_return m3::ok;
     }
   };

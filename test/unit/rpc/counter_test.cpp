@@ -4,8 +4,8 @@
 
 #include "echo_fixture.h"
 #include "m3/async/scope.h"
-#include "m3/net/hello.h"
-#include "m3/net/metadata_codec.h"
+#include "m3/wire/hello.h"
+#include "m3/wire/metadata_codec.h"
 
 using namespace rpc_test;
 using m3::as_result;

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "m3/base/method_hash.h"
-#include "m3/rpc/link.h"
-#include "m3/rpc/peer_methods.h"
+#include "m3/rpc/detail/link.h"
+#include "m3/rpc/detail/peer_methods.h"
 #include "m3/rpc/rpc_config.h"
 #include "m3/testing/catch.h"
 #include "m3/testing/sim.h"

@@ -7,7 +7,7 @@
 #include "echo_fixture.h"
 #include "m3/async/scope.h"
 #include "m3/async/when.h"
-#include "m3/rpc/rpc_core.h"
+#include "m3/rpc/detail/rpc_core.h"
 
 using namespace rpc_test;
 using m3::as_result;

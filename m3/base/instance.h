@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "m3/base/app_id.h"
+#include "m3/base/host_port.h"
+
+namespace m3 {
+
+/// One app that may be called. Shared by every core; never changes.
+struct Instance : std::enable_shared_from_this<Instance> {
+  AppId id;  ///< empty: whoever answers at the address (tools)
+  HostPort address;
+  std::uint64_t generation = 0;  ///< 0 = not known
+  std::uint32_t weight = 100;
+  /// Small, and another instance's only after this one is gone: an index for callers.
+  std::uint32_t slot = 0;
+};
+
+}  // namespace m3

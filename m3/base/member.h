@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "m3/base/app_id.h"
+#include "m3/base/host_port.h"
+#include "m3/base/result.h"
+
+namespace m3 {
+
+/// What an instance takes. The names are those of the registries.
+enum class MemberState : std::uint8_t {
+  serving,
+  cordoned,  ///< no new calls but those that name it (P2P)
+  draining,  ///< about to leave: no new calls
+};
+std::string_view member_state_name(MemberState state) noexcept;
+/// invalid_argument names the states.
+Result<MemberState> member_state_from_name(std::string_view name);
+
+/// One instance, as it announces itself and as others find it.
+struct Member {
+  AppId id;
+  std::uint64_t generation = 0;  ///< nanoseconds since 1970 when it started; 0 = not known
+  HostPort address;
+  std::uint16_t admin_port = 0;  ///< 0 = none
+  std::uint32_t weight = 100;    ///< its share of random calls beside the others'; 0 = none
+  MemberState state = MemberState::serving;
+  std::string version;
+  std::string lane;
+  std::string placement;
+
+  friend bool operator==(const Member&, const Member&) = default;
+};
+
+}  // namespace m3

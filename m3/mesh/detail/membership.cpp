@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/detail/membership.h"
+
+#include <utility>
+
+#include "m3/mesh/detail/hash_slots.h"
+
+namespace m3 {
+namespace {
+
+/// Of some instances, how many a list lacks.
+struct Share {
+  std::size_t all = 0;
+  std::size_t missing = 0;
+  void add(bool is_missing) {
+    ++all;
+    missing += is_missing;
+  }
+  /// More than a registry drops that knows what it does.
+  bool is_lost() const {
+    return missing > 0 && (missing == all || (missing >= 2 && missing * 2 >= all));
+  }
+};
+
+}  // namespace
+
+std::uint32_t SlotPool::take() {
+  std::lock_guard lock(mutex_);
+  if (free_.empty()) return next_++;
+  const std::uint32_t slot = free_.back();
+  free_.pop_back();
+  return slot;
+}
+
+void SlotPool::give(std::uint32_t slot) {
+  std::lock_guard lock(mutex_);
+  free_.push_back(slot);
+}
+
+std::shared_ptr<const Instance> make_instance(const Member& member,
+                                              const std::shared_ptr<SlotPool>& slots) {
+  auto instance = std::make_unique<Instance>();
+  instance->id = member.id;
+  instance->address = member.address;
+  instance->generation = member.generation;
+  instance->weight = member.weight;
+  instance->slot = slots->take();
+  return {instance.release(), [slots](const Instance* gone) {
+            slots->give(gone->slot);
+            delete gone;
+          }};
+}
+
+void Membership::set_instance(MeshEntry& entry, const Member& member) {
+  if (entry.instance) gone_.push_back(std::move(entry.instance));
+  entry.instance = make_instance(member, slots_);
+}
+
+void Membership::set_listed(MeshEntry& entry, bool listed) {
+  if (std::exchange(entry.listed, listed) == listed) return;
+  listed ? --unlisted_ : ++unlisted_;
+  entry.ask_at = {};
+}
+
+Membership::ById::iterator Membership::erase(ById::iterator at) {
+  const Entries::iterator entry = at->second.at;
+  set_listed(entry->second, true);
+  gone_.push_back(std::move(entry->second.instance));
+  at = by_id_.erase(at);  // before its name goes
+  entries_.erase(entry);
+  return at;
+}
+
+/// Those that the list does not name are doubted, or go. True when one went.
+bool Membership::drop_missing(TimePoint now) {
+  Share listed;  // by the list before
+  Share recent;  // ... and by those of a moment ago
+  for (const auto& [id, one] : by_id_) {
+    const MeshEntry& entry = one.at->second;
+    if (!entry.listed && entry.until == TimePoint::max()) continue;  // of an earlier loss
+    const bool missing = one.named != lists_;
+    recent.add(missing);
+    if (entry.listed) listed.add(missing);
+  }
+  if (recent.missing == 0) return false;
+  const bool lost_memory = listed.is_lost() || recent.is_lost();
+  bool changed = false;
+  for (auto at = by_id_.begin(); at != by_id_.end();) {
+    MeshEntry& entry = at->second.at->second;
+    if (at->second.named == lists_) {
+      ++at;
+    } else if (may_forget_) {
+      if (lost_memory)
+        entry.until = TimePoint::max();
+      else if (entry.listed)
+        entry.until = now + kGrace;
+      set_listed(entry, false);
+      ++at;
+    } else {
+      at = erase(at);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+/// Of an id that is not known, or that the same list named before.
+Membership::Known& Membership::insert(const AppId& id) {
+  const auto [entry, fresh] = entries_.try_emplace(id);
+  if (!fresh) return by_id_.find(id.to_string())->second;
+  entry->second.id_hash = hash_of_id(id.to_string());
+  return by_id_.try_emplace(entry->first.to_string(), Known{entry}).first->second;
+}
+
+/// One that the list names; true when it is news.
+bool Membership::take(Member member, Known* known) {
+  if (!known) known = &insert(member.id);
+  MeshEntry& entry = known->at->second;
+  const bool fresh = !entry.instance;
+  const bool first = std::exchange(known->taken, lists_) != lists_;
+  set_listed(entry, true);
+  entry.until = TimePoint::max();
+  if (!fresh) {
+    // An old answer, or of two with one generation the later.
+    if (member.generation < entry.member.generation) return false;
+    if (!first && member.generation == entry.member.generation) return false;
+    if (entry.member == member) return false;
+  }
+  if (fresh || entry.member.generation != member.generation ||
+      entry.member.address != member.address || entry.member.weight != member.weight)
+    set_instance(entry, member);
+  entry.member = std::move(member);
+  return true;
+}
+
+bool Membership::on_list(std::vector<Member> list, TimePoint now) {
+  bool changed = lists_++ == 0;
+  std::vector<Known*> known;
+  known.reserve(list.size());
+  std::size_t named = 0;
+  for (const Member& member : list) {
+    const auto found = by_id_.find(member.id.to_string());
+    known.push_back(found == by_id_.end() ? nullptr : &found->second);
+    if (known.back() && std::exchange(found->second.named, lists_) != lists_) ++named;
+  }
+  if (named < by_id_.size()) changed |= drop_missing(now);
+  for (std::size_t i = 0; i < list.size(); ++i) changed |= take(std::move(list[i]), known[i]);
+  return changed;
+}
+
+bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now) {
+  const auto at = by_id_.find(instance.id.to_string());
+  if (at == by_id_.end()) return false;
+  MeshEntry& entry = at->second.at->second;
+  if (entry.listed || entry.instance.get() != &instance) return false;
+  entry.ask_at = now + kAskAgain;
+  if (answered && now < entry.until) return false;
+  erase(at);
+  return true;
+}
+
+std::vector<Membership::Doubt> Membership::doubtful() const {
+  std::vector<Doubt> out;
+  if (unlisted_ == 0) return out;
+  for (const auto& [id, entry] : entries_)
+    if (!entry.listed) out.push_back({entry.instance, entry.ask_at});
+  return out;
+}
+
+}  // namespace m3

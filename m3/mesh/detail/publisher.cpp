@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/detail/publisher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "m3/mesh/detail/broadcast_codec.h"
+#include "m3/obs/log.h"
+
+namespace m3 {
+namespace {
+
+/// More messages than that, and larger ones, are not kept for their memory.
+constexpr std::size_t kMessagesKept = 64;
+constexpr std::size_t kBytesKept = 2 * Publisher::kGathered;
+/// What a broker's protocol adds to a message, at most.
+constexpr std::size_t kProtocol = 64;
+
+}  // namespace
+
+Publisher::Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t generation,
+                     MetricRegistry& metrics)
+    : core_(core),
+      broker_(broker),
+      self_(self),
+      generation_(generation),
+      published_(metrics.counter("m3_broadcasts_published_total", "Notifies given to the broker")),
+      unsent_(metrics.counter("m3_broadcasts_unsent_total",
+                              "Notifies gathered when the broker's connection was lost")) {}
+
+Task<> Publisher::stop(Ctx& ctx) {
+  gathers_ = false;
+  flush();
+  co_await armed_.zero(ctx);
+  co_return ok;
+}
+
+Status Publisher::publish(const std::string& topic, std::string_view notify) {
+  auto& to = *topics_.try_emplace(topic).first;
+  const std::size_t limit = broker_.max_payload();
+  const std::size_t alone = broadcast_size(self_.to_string(), notify.size());
+  if (alone > limit)
+    return Status(Errc::invalid_argument, "a broadcast of " + std::to_string(alone) +
+                                              " bytes is over the broker's limit of " +
+                                              std::to_string(limit));
+  if (Status can = broker_.can_publish(bytes_); !can) return can;
+  Message& message = message_of(to);
+  if (message.count > 0 && message.bytes.size() + notify.size() > std::min(limit, kGathered))
+    if (Status sent = send(message); !sent) return sent;
+  if (message.count == 0) {
+    begin_broadcast(message.bytes, self_.to_string(), generation_, to.second.last + 1);
+    bytes_ += message.bytes.size() + topic.size() + kProtocol;
+  }
+  message.bytes += notify;
+  bytes_ += notify.size();
+  ++message.count;
+  ++to.second.last;
+  if (!gathers_ || message.bytes.size() >= kGathered) return send(message);
+  if (armed_.count() == 0) {
+    armed_.add();
+    core_.at_turn_end(flush_);
+  }
+  return ok;
+}
+
+void Publisher::Flush::fire(Runnable& work) {
+  Publisher& publisher = static_cast<Flush&>(work).owner;
+  publisher.flush();
+  publisher.armed_.done();
+}
+
+/// The topic's own of this turn, empty at first.
+Publisher::Message& Publisher::message_of(Topics::value_type& topic) {
+  if (topic.second.message == kNone) {
+    if (used_ == waiting_.size()) waiting_.emplace_back();
+    topic.second.message = used_++;
+    waiting_[topic.second.message].topic = &topic;
+  }
+  return waiting_[topic.second.message];
+}
+
+/// Its notifies have their numbers: when it does not leave, receivers miss them.
+Status Publisher::send(Message& message) {
+  const std::string& topic = message.topic->first;
+  Status sent = broker_.publish(topic, message.bytes);
+  (sent ? published_ : unsent_).add(message.count);
+  if (!sent)
+    log::warn_limited("topic {}: {} notifies are lost: {}", topic, message.count, sent.to_string());
+  bytes_ -= message.bytes.size() + topic.size() + kProtocol;
+  message.bytes.clear();
+  message.count = 0;
+  return sent;
+}
+
+void Publisher::flush() {
+  for (std::uint32_t i = 0; i < used_; ++i) {
+    Message& message = waiting_[i];
+    message.topic->second.message = kNone;
+    if (message.count > 0) (void)send(message).is_ok();  // counted
+    if (message.bytes.capacity() > kBytesKept) message.bytes = std::string();
+  }
+  used_ = 0;
+  if (waiting_.size() > kMessagesKept) waiting_.resize(kMessagesKept);
+}
+
+}  // namespace m3

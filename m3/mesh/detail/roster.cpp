@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/detail/roster.h"
+
+namespace m3 {
+namespace {
+
+/// More scores than this are not computed beside other work: about 5 ms.
+constexpr std::size_t kScoresAtOnce = 64 * kHashSlots;
+
+}  // namespace
+
+void Roster::add_hash(Snapshot& snapshot) {
+  const auto& eligible = snapshot.eligible();
+  std::vector<HashSlots::Id> ids;
+  ids.reserve(eligible.size());
+  for (std::size_t i = 0; i < eligible.size(); ++i)
+    ids.push_back({&eligible[i]->id, snapshot.id_hashes()[i]});
+  const std::vector<HashSlots::Position> positions = slots_.set(ids);
+  auto hash = std::make_shared<HashOwners>();
+  hash->owners = slots_.owners();
+  hash->by_position.assign(slots_.positions(), nullptr);
+  for (std::size_t i = 0; i < eligible.size(); ++i)
+    if (positions[i] != HashSlots::kNobody) hash->by_position[positions[i]] = eligible[i];
+  snapshot.set_hash(std::move(hash));
+}
+
+Roster::Edition Roster::edition(std::shared_ptr<const Snapshot> snapshot) {
+  Edition out;
+  if (snapshot) out.gone = membership_.take_gone();
+  out.snapshot = std::move(snapshot);
+  out.doubtful = membership_.doubtful();
+  out.size = membership_.entries().size();
+  return out;
+}
+
+Roster::Edition Roster::take(News news) {
+  bool changed = news.hash && !std::exchange(wants_hash_, true) && membership_.heard();
+  if (news.list) changed |= membership_.on_list(*std::move(news.list), news.at);
+  for (const auto& [instance, answered] : news.probes)
+    changed |= membership_.on_probe(*instance, answered, news.at);
+  if (!changed) return edition(nullptr);
+  auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries());
+  table_due_ = false;
+  if (wants_hash_) {
+    const std::size_t size = snapshot->eligible().size();
+    const std::size_t had = slots_.size();
+    table_due_ = (size > had ? size - had : had - size) * kHashSlots > kScoresAtOnce;
+    if (!table_due_) add_hash(*snapshot);
+    if (table_due_ && had > 0) return edition(nullptr);
+  }
+  return edition(std::move(snapshot));
+}
+
+Roster::Edition Roster::build_table() {
+  table_due_ = false;
+  auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries());
+  add_hash(*snapshot);
+  return edition(std::move(snapshot));
+}
+
+}  // namespace m3

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "m3/mesh/detail/hash_slots.h"
+#include "m3/mesh/detail/membership.h"
+#include "m3/mesh/detail/snapshot.h"
+
+namespace m3 {
+
+/// Who belongs to one service, and the snapshots made of that: all the work that grows with the
+/// number of instances. Pure; used by one thread at a time: core 0 while the service is small, a
+/// helper thread when it is not.
+class Roster {
+ public:
+  /// What has been heard since the last edition.
+  struct News {
+    std::optional<std::vector<Member>> list;  ///< the newest that the router gave
+    std::vector<std::pair<std::shared_ptr<const Instance>, bool>> probes;  ///< did it answer?
+    TimePoint at{};                                                        ///< when it is judged
+    bool hash = false;  ///< from now on, snapshots have a hash table
+    bool empty() const noexcept { return !list && probes.empty() && !hash; }
+  };
+  struct Edition {
+    std::shared_ptr<const Snapshot> snapshot;           ///< null: nothing new to show
+    std::vector<std::shared_ptr<const Instance>> gone;  ///< in an earlier snapshot, not in this
+    std::vector<Membership::Doubt> doubtful;
+    std::size_t size = 0;  ///< entries
+  };
+
+  /// `may_forget`: Router::may_forget().
+  Roster(ServiceId service, const std::shared_ptr<SlotPool>& slots, bool may_forget)
+      : service_(std::move(service)), membership_(slots, may_forget) {}
+
+  /// When it leaves a table_due(), the snapshot has no table, or there is none because the one
+  /// before, which has a table, stands until the new table is built.
+  Edition take(News news);
+  /// Always a helper thread's work.
+  bool table_due() const noexcept { return table_due_; }
+  Edition build_table();
+
+ private:
+  void add_hash(Snapshot& snapshot);
+  Edition edition(std::shared_ptr<const Snapshot> snapshot);
+
+  const ServiceId service_;
+  Membership membership_;
+  HashSlots slots_;
+  bool wants_hash_ = false;
+  bool table_due_ = false;
+};
+
+}  // namespace m3

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "m3/mesh/detail/hash_slots.h"
+#include "m3/mesh/detail/membership.h"
+#include "m3/rpc/resolver.h"
+
+namespace m3 {
+
+/// Whom the hash slots belong to, with the instances of one snapshot.
+struct HashOwners {
+  std::vector<HashSlots::Position> owners;  ///< by slot
+  std::vector<const Instance*> by_position;
+};
+
+/// The instances of one service at one time. Shared by all cores, never changes; the pickers are
+/// its functions, and they allocate nothing.
+class Snapshot {
+ public:
+  struct Entry {
+    std::shared_ptr<const Instance> instance;
+    std::uint64_t id_hash = 0;  ///< hash_of_id()
+    MemberState state = MemberState::serving;
+  };
+
+  Snapshot(ServiceId service, const Membership::Entries& entries);
+
+  const ServiceId& service() const noexcept { return service_; }
+  const std::vector<Entry>& entries() const noexcept { return entries_; }
+  bool empty() const noexcept { return entries_.empty(); }
+
+  /// Those that take calls which do not name them.
+  const std::vector<const Instance*>& eligible() const noexcept { return eligible_; }
+  const std::vector<std::uint64_t>& id_hashes() const noexcept { return id_hashes_; }
+  /// Without one, hash routing looks at every instance, with the same result.
+  void set_hash(std::shared_ptr<const HashOwners> owners) { hash_ = std::move(owners); }
+  bool has_hash() const noexcept { return hash_ != nullptr; }
+
+  /// The less busy of two (power of two choices: Mitzenmacher, 2001), by weight, among those that
+  /// take the call. One that hangs keeps its calls, so that it soon gets no more.
+  const Instance* random(const Choice& choice) const;
+  /// The owner of the key's slot; when it does not take the call, the next in rank.
+  const Instance* hash(std::string_view key, const Choice& choice) const;
+  /// The owner by membership alone, so that all callers agree.
+  const Instance* owner(std::string_view key) const;
+  /// The lowest; when it does not take the call, the next.
+  const Instance* single(const Choice& choice) const;
+  const Instance* named(std::string_view id) const { return named(hash_of_id(id), id); }
+  const Instance* named(std::uint64_t hash, std::string_view id) const;
+
+ private:
+  void index();
+  std::pair<const Instance*, const Instance*> two(std::uint64_t draw) const;
+  const Instance* weighted(std::uint64_t draw) const;
+  const Instance* best_for(std::uint16_t slot, const Choice* choice) const;
+
+  ServiceId service_;
+  std::vector<Entry> entries_;
+  std::vector<const Instance*> eligible_;
+  std::vector<std::uint64_t> id_hashes_;     // of eligible_
+  std::vector<std::uint64_t> weights_upto_;  // empty: all weigh the same
+  std::vector<const Instance*> weighty_;     // those with a weight; empty: as eligible_
+  std::vector<std::uint32_t> by_id_;  // open addressing by id_hash: position in entries_, 1 more
+  std::shared_ptr<const HashOwners> hash_;
+};
+
+}  // namespace m3

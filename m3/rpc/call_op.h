@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <google/protobuf/message_lite.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "m3/async/ctx.h"
+#include "m3/async/timer_wheel.h"
+#include "m3/base/app_id.h"
+#include "m3/base/metadata.h"
+#include "m3/rpc/caller.h"
+#include "m3/rpc/detail/link.h"
+#include "m3/rpc/method.h"
+#include "m3/rpc/resolver.h"
+#include "m3/rpc/route.h"
+
+namespace m3 {
+
+/// One call, as a leaf op: `co_await CallOp(…)`. Fills `response` or fails. Retried on another
+/// instance when it is known not to have run (or the method is idempotent), inside its deadline.
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp final
+    : public async_detail::CtxOp,
+      private rpc_detail::LinkWaiter {
+ public:
+  using value_type = void;
+  /// Everything referred to outlives the op.
+  CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
+         const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response,
+         Route route, bool intercept = true);
+  CallOp(CallOp&& other) noexcept;
+  ~CallOp() override;
+
+  bool start(async_detail::Waiter& waiter);
+  void take() const noexcept {}
+
+ private:
+  friend class rpc_detail::ClientConnection;
+  friend class rpc_detail::LocalCall;
+
+  enum class Phase : std::uint8_t {
+    idle,
+    routing,
+    connecting,
+    waiting,
+    settling,
+    local,
+    intercepted
+  };
+  /// `refused`: nothing was sent, another instance may take it; error() says why this one does not.
+  /// `lacks`: the instance does not serve the method; nothing was sent either.
+  enum class Sent : std::uint8_t { waiting, ended, refused, lacks };
+  struct Timer final : async_detail::TimerNode {
+    explicit Timer(CallOp& owner) noexcept : TimerNode(&CallOp::on_timer), op(owner) {}
+    CallOp& op;
+  };
+  /// What an attempt came to is acted upon from the ready queue: that may pick, dial or run a
+  /// handler of this process, which must not happen inside a walk over calls that wait.
+  struct Settle final : async_detail::Runnable {
+    explicit Settle(CallOp& owner) noexcept : Runnable(&CallOp::on_settle), op(owner) {}
+    CallOp& op;
+  };
+  struct Intercepted;
+  struct RouteWait;
+
+  bool attempt();
+  Pick pick();
+  bool wait_for_route(const Pick& found);
+  void count_in(const Instance& instance);
+  void count_out() noexcept;
+  Sent send();
+  Sent start_local(const Instance& instance);
+  Sent try_on(const Instance& instance);
+  Sent look_up();
+  Status lacking() const;
+  RouteMode mode() const noexcept {
+    return route_.mode() == RouteMode::none ? method_.route : route_.mode();
+  }
+  /// Else the route names the instance.
+  bool may_choose() const noexcept {
+    return mode() != RouteMode::p2p && mode() != RouteMode::actor;
+  }
+  void note(const Status& outcome);
+  bool start_intercepted();
+  bool may_retry(const Status& outcome) const;
+  std::optional<Metadata> request_metadata() const;
+  void tally(const Status& outcome);
+  static void on_timer(async_detail::TimerNode& node);
+  void on_response(const Metadata* metadata, std::string_view body, bool not_executed);
+  void on_lost(const Status& why);
+  void on_link_ready() override;
+  void on_link_failed(const Status& why) override;
+  bool on_link_slow() override;
+  void on_route_change();
+  void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
+                       Status outcome);
+  void settle_later(Status outcome);
+  static void on_settle(async_detail::Runnable& runnable);
+  void settle(Status outcome);
+  void end(Status outcome);
+  void forget() noexcept;
+  void detach() noexcept override;
+  bool ends_itself_when_cancelled() noexcept override;
+  Status cancel_status() const override;
+
+  Caller& caller_;
+  const ServiceId& service_;
+  const MethodInfo& method_;
+  const google::protobuf::MessageLite& request_;
+  google::protobuf::MessageLite* response_;  // null: a notify
+  Route route_;
+  Deadline deadline_;
+  std::uint32_t slot_ = kNoSlot;     // of the instance tried last
+  std::uint32_t counted_ = kNoSlot;  // where this call counts as in flight
+  rpc_detail::Link* link_ = nullptr;
+  rpc_detail::ClientConnection* connection_ = nullptr;
+  rpc_detail::LocalCall* local_ = nullptr;
+  std::uint64_t call_id_ = 0;
+  Phase phase_ = Phase::idle;
+  bool sent_ = false;          // the last attempt
+  bool may_have_run_ = false;  // an earlier attempt
+  bool intercept_ = true;
+  bool trial_ = false;    // its end decides the trial of the instance at counted_
+  bool lacking_ = false;  // an instance that was picked does not serve the method
+  std::uint8_t attempts_ = 0;
+  Status refusal_;  // of the last instance, if it refused: stands when there is no other
+  Timer timer_{*this};
+  Settle settle_{*this};
+  std::unique_ptr<RouteWait> route_wait_;
+  std::unique_ptr<Intercepted> intercepted_;
+};
+
+}  // namespace m3

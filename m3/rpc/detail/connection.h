@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "m3/net/out_queue.h"
+#include "m3/net/stream.h"
+#include "m3/rpc/detail/rpc_core.h"
+#include "m3/wire/frame.h"
+#include "m3/wire/hello.h"
+
+namespace m3::rpc_detail {
+
+/// What both ends of a connection have in common: handshake, frames in, frames out (gathered in a
+/// buffer and sent once when the turn ends), pings, and the end. Core-local, counted.
+class Connection : public CallSink, public StreamHandler {
+ public:
+  Connection(RpcCore& core, std::unique_ptr<Stream> stream, Handshake handshake);
+  ~Connection() override;
+
+  void open();
+  /// Ends it: `why` goes to whoever waits; `tell` sends the peer a goaway first.
+  void close(const Status& why, bool tell);
+  bool is_open() const noexcept { return state_ != State::closed; }
+  bool is_established() const noexcept { return state_ == State::established; }
+  const PeerInfo& peer() const noexcept { return peer_; }
+  const std::string& peer_name() const { return stream_->peer_name(); }
+
+  /// Room for one frame; nullptr: shed or closed, refusal() says why. Then commit().
+  char* reserve(FrameKind kind, std::size_t size);
+  void commit();
+  Status refusal() const;
+
+  /// Acceptor: asks the dialer to send its new calls elsewhere.
+  virtual void ask_to_drain() {}
+
+  Connection* list_prev = nullptr;
+  Connection* list_next = nullptr;
+
+ protected:
+  enum class State : std::uint8_t { handshake, established, closed };
+
+  virtual void on_first_hello() {}
+  virtual void on_hello_sent() {}
+  virtual void on_established() = 0;
+  virtual void on_frame(const Frame& frame) = 0;
+  virtual void on_lost(const Status& why) = 0;
+  virtual void on_tick() = 0;
+  virtual void on_all_sent() {}
+  /// The clock was read behind a frame: it and those since the last look took so long on average.
+  virtual void on_measured(Nanos) {}
+
+  void expire() noexcept override;
+  void send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id);
+  void set_tick(Nanos after);
+  std::uint32_t now_ms() const;
+  void bad_frame(Status why);
+  void flush();
+  /// When the peer last showed that it is there: bytes came from it, or it took bytes that had been
+  /// waiting for it.
+  TimePoint last_sign() const noexcept { return std::max(last_heard_, last_taken_); }
+
+  RpcCore& core_;
+  std::unique_ptr<Stream> stream_;
+  OutQueue out_;
+  FrameLimits frame_limits_ = handshake_frame_limits();
+  PeerInfo peer_;
+  TimePoint last_heard_;
+  TimePoint last_taken_{};
+  State state_ = State::handshake;
+  bool behind_ = false;     ///< a slice ended before these bytes were handled
+  bool may_pause_ = false;  ///< an acceptor stops reading while its answers pile up
+
+ private:
+  struct Flush final : async_detail::Runnable {
+    explicit Flush(Connection& c) : Runnable(&Flush::fire), owner(c) {}
+    static void fire(Runnable& work);
+    Connection& owner;
+    bool queued = false;
+  };
+  struct Tick final : async_detail::TimerNode {
+    explicit Tick(Connection& c) : TimerNode(&Tick::fire), owner(c) {}
+    static void fire(TimerNode& node);
+    Connection& owner;
+  };
+  struct Reaper final : async_detail::Runnable {
+    explicit Reaper(Connection& c)
+        : Runnable([](Runnable& r) { delete &static_cast<Reaper&>(r).owner; }), owner(c) {}
+    Connection& owner;
+  };
+
+  Taken on_bytes(std::string_view bytes) final;
+  void on_writable() final;
+  void on_closed(Status why) final;
+  void on_handshake_frame(const Frame& frame);
+  void apply(Handshake::Step step);
+  void send_raw(const std::string& frames);
+
+  std::unique_ptr<Handshake> handshake_;
+  Flush flush_{*this};
+  Tick tick_{*this};
+  Reaper reaper_{*this};
+  bool blocked_ = false;
+  bool reading_paused_ = false;
+  bool heard_hello_ = false;
+};
+
+}  // namespace m3::rpc_detail

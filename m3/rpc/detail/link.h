@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "m3/async/backoff.h"
+#include "m3/async/ctx.h"
+#include "m3/async/task.h"
+#include "m3/async/timer_wheel.h"
+#include "m3/rpc/detail/server_call.h"
+#include "m3/rpc/peers.h"
+
+namespace m3::rpc_detail {
+
+class ClientConnection;
+class RpcCore;
+
+/// Who waits for a connection. Core-local. Both may send or note what happened; calls, dials and
+/// handlers begin later, from the ready queue.
+class LinkWaiter {
+ public:
+  virtual void on_link_ready() = 0;
+  /// Nothing was sent.
+  virtual void on_link_failed(const Status& why) = 0;
+  /// It takes long. True: the waiter has found another way and waits no more.
+  virtual bool on_link_slow() { return false; }
+
+ protected:
+  ~LinkWaiter() = default;
+
+ private:
+  friend class Link;
+  LinkWaiter* prev_ = nullptr;
+  LinkWaiter* next_ = nullptr;
+};
+
+/// The way from this core to one instance: dials when it is needed, waits before it tries again,
+/// and keeps Peers informed. Owned by the core's Caller, and by the dial that runs.
+class Link : public std::enable_shared_from_this<Link> {
+ public:
+  Link(RpcCore& core, std::shared_ptr<const Instance> instance);
+  ~Link();
+
+  /// nullptr while there is no connection.
+  ClientConnection* ready() const noexcept;
+  /// The waiter is told when the connection is there, or that it is not. An error: not queued.
+  Status wait(LinkWaiter& waiter);
+  void leave(LinkWaiter& waiter) noexcept;
+  /// Dials if it may, for nobody in particular.
+  void probe();
+  const std::shared_ptr<const Instance>& instance() const noexcept { return instance_; }
+
+  // ---- told by its connection
+
+  void established();
+  /// A fault: the instance is out until it is reached again.
+  void lost(ClientConnection& connection, const Status& why);
+  /// No new calls on it: it was idle for long.
+  void retire(ClientConnection& connection);
+  /// The same, because the instance is leaving.
+  void drained(ClientConnection& connection);
+
+  /// The app ends: everything is closed.
+  void close(const Status& why);
+  /// The instance is no longer listed: who waits is told, calls under way get their answers.
+  void let_go();
+
+ private:
+  void dial_now();
+  static Task<> dial(Ctx& ctx, std::shared_ptr<Link> link);
+  void fail_all(const Status& why);
+  void remember(const Status& why, Nanos pause);
+  void add(LinkWaiter& waiter) noexcept;
+  void slow();
+
+  RpcCore& core_;
+  const std::shared_ptr<const Instance> instance_;
+  Ref<ClientConnection> connection_;
+  LinkWaiter* waiting_head_ = nullptr;
+  LinkWaiter* waiting_tail_ = nullptr;
+  std::size_t waiting_ = 0;
+  struct Slow final : async_detail::TimerNode {
+    explicit Slow(Link& l) noexcept : TimerNode(&Slow::fire), link(l) {}
+    static void fire(TimerNode& node);
+    Link& link;
+  };
+  Slow slow_{*this};  // while it dials
+  bool dialling_ = false;
+  bool closed_ = false;
+  Backoff backoff_;  // a second or two at most: an instance that is back is to get calls again
+  TimePoint not_before_{};
+  Status last_error_;
+};
+
+}  // namespace m3::rpc_detail

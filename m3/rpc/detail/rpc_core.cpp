@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/rpc/detail/rpc_core.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "m3/obs/log.h"
+#include "m3/rpc/detail/client_connection.h"
+#include "m3/rpc/detail/server_connection.h"
+#include "m3/wire/metadata_codec.h"
+
+namespace m3::rpc_detail {
+
+RpcMetrics::RpcMetrics(MetricRegistry& registry) {
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const std::string code = errc_name(static_cast<Errc>(i));
+    if (i == 11) continue;
+    answers[i] = registry.counter("m3_rpc_answers_total", "Calls handled here, by outcome",
+                                  {{"code", code}});
+    outcomes[i] = registry.counter("m3_rpc_outcomes_total", "Calls made from here, by outcome",
+                                   {{"code", code}});
+  }
+  auto refused = [&](const char* reason) {
+    return registry.counter("m3_rpc_refused_total", "Calls refused before their handler",
+                            {{"reason", reason}});
+  };
+  late = refused("late");
+  overloaded = refused("in_flight");
+  unknown_method = refused("unknown_method");
+  draining = refused("draining");
+  bad_request = refused("bad_request");
+  auto shed = [&](const char* kind) {
+    return registry.counter("m3_rpc_shed_total", "Frames not sent because too many wait",
+                            {{"kind", kind}});
+  };
+  shed_request = shed("request");
+  shed_notify = shed("notify");
+  calls = registry.counter("m3_rpc_calls_total", "Calls sent from here");
+  retries = registry.counter("m3_rpc_retries_total", "Calls sent again to another instance");
+  retries_denied =
+      registry.counter("m3_rpc_retries_denied_total", "Retries that the budget did not allow");
+  ejected =
+      registry.counter("m3_rpc_ejected_total", "Instances left out for their errors or refusals");
+  auto broken = [&](const char* reason) {
+    return registry.counter("m3_rpc_connections_broken_total", "Connections ended by a fault",
+                            {{"reason", reason}});
+  };
+  bad_frame = broken("bad_frame");
+  dead_link = broken("dead_link");
+  handshake_failed = broken("handshake");
+  too_many_connections = broken("too_many");
+  answers_too_large = registry.counter(
+      "m3_rpc_answers_dropped_total",
+      "Answers for whose bytes there was no room, because the caller does not read: it got "
+      "resource_exhausted instead");
+  notifies_unsent = registry.counter("m3_rpc_notifies_unsent_total",
+                                     "Notifies that a connection had not sent when it was lost");
+  escaped = registry.counter("m3_rpc_escaped_contexts_total",
+                             "Calls that ended while work still waited under their context");
+  unexpected_response = registry.counter("m3_rpc_unexpected_responses_total",
+                                         "Answers whose caller had given up, or never was");
+  server_connections = registry.core_gauge("m3_rpc_server_connections", "Accepted connections");
+  client_connections = registry.core_gauge("m3_rpc_client_connections", "Dialled connections");
+  running =
+      registry.core_gauge("m3_rpc_running_handlers", "Handlers that have begun and not ended");
+}
+
+RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> transport)
+    : core_(core),
+      shared_(shared),
+      transport_(std::move(transport)),
+      metrics_(shared.metrics),
+      times_(core, shared.metrics, alive_),
+      caller_(*this),
+      scope_(core, shared.host) {}
+
+RpcCore::~RpcCore() {
+  assert(connections_ == nullptr && running_.count() == 0 && "an RpcCore died before stop()");
+}
+
+void RpcCore::add(Connection& connection) {
+  connection.ref();
+  connection.list_next = connections_;
+  connection.list_prev = nullptr;
+  if (connections_) connections_->list_prev = &connection;
+  connections_ = &connection;
+  ++connection_count_;
+}
+
+void RpcCore::remove(Connection& connection) {
+  (connection.list_prev ? connection.list_prev->list_next : connections_) = connection.list_next;
+  if (connection.list_next) connection.list_next->list_prev = connection.list_prev;
+  --connection_count_;
+  connection.unref();
+}
+
+void RpcCore::accept(std::unique_ptr<Stream> stream) {
+  if (stopping_) return stream->close();
+  Ref<ServerConnection> connection(new ServerConnection(*this, std::move(stream)));
+  connection->open();
+  if (accepted_ <= config().max_connections) return;
+  metrics_.too_many_connections.inc();
+  connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
+}
+
+ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
+                          std::uint64_t id) {
+  ServerCall& call = *entry.binding.take(core_);
+  call.ctx.reset(core_, deadline, shared_.host);
+  call.ctx.set_name(entry.binding.info->full_name.data());
+  call.home = this;
+  call.method = entry.binding.info;
+  call.sink = Ref<CallSink>(&sink);
+  call.id = id;
+  call.response_bytes = 0;
+  call.began = ServerCall::kNotHandled;
+  call.wants_answer = !entry.binding.info->notify;
+  return call;
+}
+
+void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
+                       std::string_view metadata, std::string_view body, Deadline deadline,
+                       std::string_view peer) {
+  ServerCall& call = take(sink, entry, deadline, header.call_id);
+  call.ctx.set_caller(peer);
+  call.request_bytes = static_cast<std::uint32_t>(body.size());
+  Status bad;
+  if (!metadata.empty()) {
+    bad = decode_metadata(metadata, call.metadata);
+    call.ctx.set_incoming(&call.metadata);
+  }
+  if (bad.is_ok() && !call.request().ParseFromArray(body.data(), static_cast<int>(body.size())))
+    bad = Status(Errc::invalid_argument, "the request is no " + call.request().GetTypeName());
+  if (bad.is_ok()) return run(call, entry);
+  metrics_.bad_request.inc();
+  running_.add();
+  metrics_.running.inc();
+  struct Bad {
+    static Task<> with(Status status) { co_return status; }
+  };
+  call.chain = Bad::with(std::move(bad).not_executed());
+  auto frame = call.chain.frame();
+  async_detail::start_root(frame, frame.promise(), &ServerCall::ended, &call);
+  finish(call);
+}
+
+void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
+                             const google::protobuf::MessageLite& request, const Metadata* metadata,
+                             Deadline deadline, std::uint64_t id) {
+  ServerCall& call = take(sink, entry, deadline, id);
+  call.ctx.set_caller(shared_.id.to_string());
+  call.request().Clear();
+  call.request().CheckTypeAndMergeFrom(request);
+  call.request_bytes = static_cast<std::uint32_t>(request.ByteSizeLong());
+  if (metadata) {
+    call.metadata = *metadata;
+    call.ctx.set_incoming(&call.metadata);
+  }
+  run(call, entry);
+}
+
+Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_view peer) {
+  /// Nobody waits for the answer. Keeps the peer's name for the handler.
+  struct Nowhere final : CallSink, async_detail::Pooled {
+    explicit Nowhere(std::string_view from) : size(from.copy(name.data(), name.size())) {}
+    void answer(ServerCall&, Status) override {}
+    void suspended(ServerCall&) override {}
+    bool abandon(ServerCall&) override { return false; }  // the handler may ask who called
+    void expire() noexcept override { delete this; }
+    std::string_view peer() const { return {name.data(), size}; }
+    std::array<char, 4 * kMaxIdPart + 3> name;  // an app id: no other allocation
+    const std::size_t size;
+  };
+  const auto refuse = [](Counter& counter, Errc code, std::string why) {
+    counter.inc();
+    return Status(code, std::move(why));
+  };
+  FrameReader reader(bytes, config().limits);
+  Frame frame;
+  if (!reader.next(frame) || frame.header.kind != FrameKind::notify ||
+      reader.consumed() != bytes.size())
+    return refuse(metrics_.bad_request, Errc::invalid_argument, "not one notify frame");
+  if (draining()) return refuse(metrics_.draining, Errc::unavailable, "draining");
+  const Dispatcher::Entry* entry = shared_.dispatcher.find(frame.header.method);
+  if (!entry)
+    return refuse(metrics_.unknown_method, Errc::unimplemented,
+                  "no method has the number " + std::to_string(frame.header.method));
+  if (!entry->binding.info->notify)
+    return refuse(metrics_.bad_request, Errc::invalid_argument,
+                  std::string(entry->binding.info->full_name) + " answers: it is no notify");
+  auto* sink = new Nowhere(peer);
+  const Ref<CallSink> keep(sink);
+  dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline, sink->peer());
+  return ok;
+}
+
+/// Moves a quarter of the way to what was measured last.
+void RpcCore::learn_cost(const Dispatcher::Entry& entry, Nanos took) {
+  if (entry.index >= costs_.size()) costs_.resize(entry.index + 1);
+  Nanos& cost = costs_[entry.index];
+  cost += (took - cost) / 4;
+}
+
+void RpcCore::wait_for(ServerCall& call) {
+  call.waiting_prev = nullptr;
+  call.waiting_next = waiting_;
+  if (waiting_) waiting_->waiting_prev = &call;
+  waiting_ = &call;
+  call.waits = true;
+  waiting_bytes_ += call.request_bytes;
+}
+
+void RpcCore::no_longer_waits(ServerCall& call) {
+  if (!std::exchange(call.waits, false)) return;
+  (call.waiting_prev ? call.waiting_prev->waiting_next : waiting_) = call.waiting_next;
+  if (call.waiting_next) call.waiting_next->waiting_prev = call.waiting_prev;
+  waiting_bytes_ -= call.request_bytes;
+}
+
+void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
+  assert(!core_.walking() && "a handler begins inside a walk over a list");
+  entry.requests.inc();
+  call.began = core_.now();
+  running_.add();
+  metrics_.running.inc();
+  core_.set_task_name(call.ctx.name());
+  bool ended = false;
+  if (shared_.server_interceptors.empty()) {
+    ended = call.start(*entry.service);
+  } else {
+    call.chain = intercepted(call, *entry.service);
+    auto frame = call.chain.frame();
+    ended = async_detail::start_root(frame, frame.promise(), &ServerCall::ended, &call);
+  }
+  if (ended) return finish(call);
+  wait_for(call);
+  call.sink->suspended(call);
+}
+
+Task<> RpcCore::intercepted(ServerCall& call, Service& service) {
+  InterceptedCall info{*call.method, call.request(), nullptr, call.ctx.caller()};
+  struct Last final : Interceptor::Next {
+    Last(ServerCall& c, Service& s, InterceptedCall& i) : call(c), service(s), info(i) {}
+    Task<> operator()(Ctx&) override {
+      if (std::exchange(handled, true))
+        co_return Status(Errc::internal,
+                         "an interceptor called next() again: a request is handled once, and tried "
+                         "again by its caller");
+      co_await call.handler(service);
+      info.response = call.response();
+      co_return ok;
+    }
+    ServerCall& call;
+    Service& service;
+    InterceptedCall& info;
+    bool handled = false;
+  };
+  Last last(call, service, info);
+  Chain chain(shared_.server_interceptors, info, last);
+  co_await chain.run(call.ctx);
+  co_return ok;
+}
+
+std::coroutine_handle<> ServerCall::ended(void* call) {
+  auto* self = static_cast<ServerCall*>(call);
+  if (self->home) {
+    self->home->finish(*self);
+  } else {  // left behind by a stop: nobody waits for it any more
+    calls_left_behind.fetch_sub(1, std::memory_order_relaxed);
+    self->chain = Task<>();
+    const Ref<CallSink> sink = std::move(self->sink);
+    self->recycle();
+  }
+  return std::noop_coroutine();
+}
+
+bool ServerCall::clear() {
+  if (ctx.in_use()) {
+    if (home) home->metrics().escaped.inc();
+    log::error_limited(
+        "{} has ended, and work that it began still waits under its Ctx: that work is cancelled. "
+        "Work that outlives a call needs a Ctx of its own: scope.spawn(name, [](m3::Ctx& own) "
+        "{{ … }})",
+        method->full_name);
+    ctx.cancel(CancelReason::ended);
+    // What escaped may use the context again when it goes on: no other call may be found there.
+    static std::atomic<ServerCall*> kept_for_good{nullptr};
+    bucket_next = kept_for_good.load(std::memory_order_relaxed);
+    while (!kept_for_good.compare_exchange_weak(bucket_next, this)) {
+    }
+    return false;
+  }
+  ctx.reset(ctx.core(), Deadline::never(), nullptr);
+  metadata.clear();
+  home = nullptr;
+  return true;
+}
+
+void RpcCore::finish(ServerCall& call) {
+  metrics_.running.dec();
+  no_longer_waits(call);
+  if (call.began != ServerCall::kNotHandled) times_.ended(call.began);
+  Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
+                                      : call.take_outcome();
+  const auto code = static_cast<std::size_t>(outcome.code());
+  metrics_.answers[code < metrics_.answers.size() ? code : 2].inc();
+  if (outcome == Errc::internal)
+    log::error_limited(call.ctx, "{} failed: {}", call.method->full_name, outcome.to_string());
+  if (!call.wants_answer && !outcome.is_ok() && outcome != Errc::internal)
+    log::warn_limited(call.ctx, "notify {} failed: {}", call.method->full_name,
+                      outcome.to_string());
+  call.sink->answer(call, std::move(outcome));
+  call.chain = Task<>();
+  Ref<CallSink> sink = std::move(call.sink);  // lets go last
+  call.recycle();
+  running_.done();
+}
+
+void RpcCore::begin_drain() {
+  draining_ = true;
+  begin_leave();
+}
+
+void RpcCore::begin_leave() {
+  if (std::exchange(leaving_, true)) return;
+  const Walk walk;
+  for (Connection* c = connections_; c; c = c->list_next)
+    if (c->is_established()) c->ask_to_drain();
+}
+
+Task<> RpcCore::drained(Ctx& ctx) {
+  co_await running_.zero(ctx);
+  co_return ok;
+}
+
+void RpcCore::close_connections(const Status& why) {
+  std::vector<Ref<Connection>> all;
+  for (Connection* c = connections_; c; c = c->list_next) all.emplace_back(c);
+  for (auto& connection : all) connection->close(why, true);
+}
+
+void RpcCore::cancel_waiting(CancelReason reason) {
+  const Walk walk;
+  for (ServerCall* call = waiting_; call; call = call->waiting_next) call->ctx.cancel(reason);
+}
+
+/// Handlers that do not end although they are cancelled wait for something of their own.
+Status RpcCore::leave_behind() {
+  std::size_t count = 0;
+  while (ServerCall* call = waiting_) {
+    const auto ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(core_.read_clock() - call->began);
+    log::error_limited(
+        "{} has run for {} ms and does not end although it is cancelled: left behind{}",
+        call->method->full_name, ms.count(),
+        call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
+    ++count;
+    no_longer_waits(*call);
+    calls_left_behind.fetch_add(1, std::memory_order_relaxed);
+    call->home = nullptr;
+    if (call->sink->abandon(*call)) call->sink.reset();
+    metrics_.running.dec();
+    running_.done();
+  }
+  if (count == 0) return ok;
+  return Status(Errc::deadline_exceeded,
+                std::to_string(count) + " handlers did not end and were left behind");
+}
+
+Task<> RpcCore::stop(Ctx& ctx) {
+  begin_drain();
+  const Status why(Errc::unavailable, "shutting down");
+  caller_.close(why);
+  stopping_ = true;
+  close_connections(why);
+  cancel_waiting(CancelReason::shutdown);
+  (void)co_await as_result(drained(ctx));
+  Status left = leave_behind();
+  Ctx rest(core_);  // what is left ends by itself
+  co_await scope_.close(rest);
+  close_connections(why);  // of those who were dialling meanwhile
+  // Closed connections are deleted when the queues that know them have run.
+  co_await alive_.zero(rest);
+  co_return left;
+}
+
+}  // namespace m3::rpc_detail

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "m3/async/core.h"
+#include "m3/async/scope.h"
+#include "m3/net/stream.h"
+#include "m3/obs/metric.h"
+#include "m3/rpc/caller.h"
+#include "m3/rpc/detail/dispatcher.h"
+#include "m3/rpc/detail/handler_times.h"
+#include "m3/rpc/detail/peer_methods.h"
+#include "m3/rpc/detail/server_call.h"
+#include "m3/rpc/host.h"
+#include "m3/rpc/interceptor.h"
+#include "m3/rpc/resolver.h"
+#include "m3/rpc/rpc_config.h"
+
+namespace m3::rpc_detail {
+
+class Connection;
+
+/// What every core of one app shares; read-only once the app listens.
+struct RpcShared {
+  AppId id;
+  std::uint64_t generation = 0;
+  RpcConfig config;
+  Resolver& resolver;
+  MetricRegistry& metrics;
+  Dispatcher dispatcher;
+  Interceptors client_interceptors;
+  Interceptors server_interceptors;
+  Host* host = nullptr;
+
+  /// What hellos say is served here: encoded by the first connection, when all is served.
+  const std::shared_ptr<const std::string>& methods() {
+    std::call_once(methods_made_, [this] { methods_ = encode_methods(dispatcher.names()); });
+    return methods_;
+  }
+
+  RpcShared(AppId app, RpcConfig settings, Resolver& peers, MetricRegistry& registry)
+      : id(std::move(app)),
+        config(std::move(settings)),
+        resolver(peers),
+        metrics(registry),
+        dispatcher(registry) {}
+
+ private:
+  std::once_flag methods_made_;
+  std::shared_ptr<const std::string> methods_;
+};
+
+/// Counters of one core's connections and calls. Handles only.
+struct RpcMetrics {
+  explicit RpcMetrics(MetricRegistry& registry);
+  std::array<Counter, 18> answers;  // by code
+  std::array<Counter, 18> outcomes;
+  Counter calls;
+  Counter retries;
+  Counter retries_denied;
+  Counter ejected;
+  Counter late;
+  Counter overloaded;
+  Counter unknown_method;
+  Counter draining;
+  Counter bad_request;
+  Counter shed_request;
+  Counter shed_notify;
+  Counter bad_frame;
+  Counter dead_link;
+  Counter handshake_failed;
+  Counter too_many_connections;
+  Counter unexpected_response;
+  Counter answers_too_large;
+  Counter notifies_unsent;
+  Counter escaped;
+  CoreGauge server_connections;
+  CoreGauge client_connections;
+  CoreGauge running;
+};
+
+/// One core's share of an app's RPC: buffers, connections, callers and the way into handlers.
+/// Core-local; owned by RpcNode.
+class RpcCore {
+ public:
+  RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> transport);
+  RpcCore(const RpcCore&) = delete;
+  RpcCore& operator=(const RpcCore&) = delete;
+  ~RpcCore();
+
+  Core& core() noexcept { return core_; }
+  RpcShared& shared() noexcept { return shared_; }
+  const RpcConfig& config() const noexcept { return shared_.config; }
+  StreamBuffers& buffers() noexcept { return buffers_; }
+  Transport& transport() noexcept { return *transport_; }
+  void set_transport(std::unique_ptr<Transport> transport) { transport_ = std::move(transport); }
+  RpcMetrics& metrics() noexcept { return metrics_; }
+  PeerMethodsPool& peer_methods() noexcept { return peer_methods_; }
+  Caller& caller() noexcept { return caller_; }
+  Scope& scope() noexcept { return scope_; }
+
+  /// Serves an accepted stream.
+  void accept(std::unique_ptr<Stream> stream);
+
+  /// A request or notify that was cut out of a connection. The views end with the call.
+  void dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
+                std::string_view metadata, std::string_view body, Deadline deadline,
+                std::string_view peer);
+  /// A call inside this process: the request is copied, nothing is encoded.
+  void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
+                      const google::protobuf::MessageLite& request, const Metadata* metadata,
+                      Deadline deadline, std::uint64_t id);
+  /// Answers, gives the record back. For CallSink and ServerCall.
+  void finish(ServerCall& call);
+
+  /// A notify that came on another way than a connection: a whole frame, from `peer`. An error: it
+  /// was not handled, and counted.
+  Status deliver(std::string_view frame, Deadline deadline, std::string_view peer);
+
+  bool leaving() const noexcept { return leaving_; }
+  /// Asks dialers to go elsewhere, now and when they come.
+  void begin_leave();
+  void come_back() noexcept { leaving_ = draining_; }
+  bool draining() const noexcept { return draining_; }
+  /// Refuses new calls from now on, too.
+  void begin_drain();
+  /// Waits until no handler runs.
+  Task<> drained(Ctx& ctx);
+  /// Closes every connection, cancels the handlers that wait, and waits for them as long as `ctx`
+  /// allows. What runs even then is named in the log and left behind: it touches nothing here when
+  /// it ends. The error says how many there are.
+  Task<> stop(Ctx& ctx);
+
+  std::size_t running() const noexcept { return running_.count(); }
+  /// How long handlers of a method computed of late, before they ended or waited; 0: not known to
+  /// be worth a thought.
+  Nanos cost_of(const Dispatcher::Entry& entry) const noexcept {
+    return entry.index < costs_.size() ? costs_[entry.index] : Nanos(0);
+  }
+  void learn_cost(const Dispatcher::Entry& entry, Nanos took);
+
+  /// Whether so many bytes more are too much for this core: what its connections hold, and the
+  /// requests whose handlers wait.
+  bool memory_full(std::size_t more) const noexcept {
+    return buffers_.pool.lent_bytes() + waiting_bytes_ + more > config().core_memory;
+  }
+  std::size_t connections() const noexcept { return connection_count_; }
+  /// A connection that a peer opened has come or gone.
+  void count_accepted(bool there) noexcept { there ? ++accepted_ : --accepted_; }
+
+  /// Bookkeeping of connections.
+  void add(Connection& connection);
+  void remove(Connection& connection);
+  void born() noexcept { alive_.add(); }
+  void died() noexcept { alive_.done(); }
+
+ private:
+  void run(ServerCall& call, const Dispatcher::Entry& entry);
+  void wait_for(ServerCall& call);
+  void no_longer_waits(ServerCall& call);
+  void close_connections(const Status& why);
+  void cancel_waiting(CancelReason reason);
+  Status leave_behind();
+  ServerCall& take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
+                   std::uint64_t id);
+  Task<> intercepted(ServerCall& call, Service& service);
+
+  Core& core_;
+  RpcShared& shared_;
+  StreamBuffers buffers_;
+  std::unique_ptr<Transport> transport_;
+  RpcMetrics metrics_;
+  HandlerTimes times_;
+  std::vector<Nanos> costs_;  // by Dispatcher::Entry::index
+  PeerMethodsPool peer_methods_;
+  bool leaving_ = false;
+  bool draining_ = false;
+  bool stopping_ = false;  // no connection may come
+  Countdown running_;
+  ServerCall* waiting_ = nullptr;  // calls whose handlers wait, youngest first
+  std::size_t waiting_bytes_ = 0;  // of their requests
+  Connection* connections_ = nullptr;
+  std::size_t connection_count_ = 0;
+  std::size_t accepted_ = 0;  // of them
+  Countdown alive_;           // connections not yet deleted, and what the turn's end still knows
+  Caller caller_;
+  Scope scope_;
+};
+
+}  // namespace m3::rpc_detail
