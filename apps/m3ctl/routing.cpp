@@ -27,9 +27,8 @@ Result<std::unique_ptr<Routing>> Routing::make(const RouteSource& source, m3::Ap
   const std::vector<m3::PluginChoice> choices = out->registry_.choose(source.document, errors);
   if (!errors.empty()) return errors.to_status();
   out->title_ = choices.front().type->title() + " of " + source.title;
-  Routing& routing = *out;
-  out->env_.emplace(out->self_, runtime, metrics, std::make_shared<m3::SharedParts>(),
-                    [&routing](std::string_view kind) { return routing.plugins_.find(kind); });
+  out->env_.emplace(
+      m3::Env::App{out->self_, runtime, metrics, std::make_shared<m3::SharedParts>()});
   if (Status made = out->plugins_.make(*out->env_, choices); !made) return made;
   out->router_ = dynamic_cast<m3::Router*>(out->plugins_.find(m3::Router::kKind));
   out->mesh_.emplace(runtime, *out->router_, m3::MeshConfig(), metrics);

@@ -126,7 +126,7 @@ Task<HttpResponse> AdminPages::index(Ctx& ctx) {
   fact("version", view_.version);
   fact("lane", view_.lane);
   fact("listens on", view_.address());
-  fact("services", join(view_.services));
+  fact("services", join(view_.services()));
   std::string links;
   for (const auto& [path, page] : pages_) {
     const std::string href = percent_encode(path, true);

@@ -20,17 +20,18 @@ struct AdminView {
   AppId id;
   std::string version;
   std::string lane;
-  std::vector<std::string> services;
-  std::function<std::string()> address;  ///< where calls go; empty: nowhere
-  std::function<std::string()> state;    ///< in one word
-  std::function<Task<>(Ctx&)> ready;     ///< an error says why it should get no calls
+  std::function<std::vector<std::string>()> services;  ///< their names
+  std::function<std::string()> address;                ///< where calls go; empty: nowhere
+  std::function<std::string()> state;                  ///< in one word
+  std::function<Task<>(Ctx&)> ready;                   ///< an error says why it should get no calls
   std::shared_ptr<MetricRegistry> metrics;
   Runtime* runtime = nullptr;
 };
 
 /// The pages behind an app's admin port: /health/live and /health/ready for everybody, /metrics,
 /// the pages that the app adds and an index of them for those who know the token. Core-local,
-/// knows no socket; owned by App.
+/// knows no socket; owned by App. Plugins add pages of theirs in their constructors:
+/// `env.part<AdminPages>()->add("/redis", …)`.
 class AdminPages {
  public:
   /// `token`: empty: none is asked for.

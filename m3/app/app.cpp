@@ -2,8 +2,10 @@
 #include "m3/app/app.h"
 
 #include <cassert>
+#include <mutex>
 
 #include "m3/app/detail/app_impl.h"
+#include "m3/app/detail/program.h"
 #include "m3/obs/log.h"
 #include "m3/plugin/builtin.h"
 
@@ -21,19 +23,26 @@ App::~App() {
 }
 
 App& App::add_factory(std::function<ServiceSlot(App&)> make) {
-  impl_->factories.push_back(std::move(make));
+  impl_->service_makers.push_back(std::move(make));
   return *this;
 }
 
 App& App::intercept(std::shared_ptr<Interceptor> interceptor) {
-  impl_->request_interceptors.push_back(std::move(interceptor));
+  impl_->interceptors.requests.push_back(std::move(interceptor));
   return *this;
 }
 
 App& App::client_interceptor(std::shared_ptr<Interceptor> interceptor) {
-  impl_->call_interceptors.push_back(std::move(interceptor));
+  impl_->interceptors.calls.push_back(std::move(interceptor));
   return *this;
 }
+
+App& App::add_part(std::function<std::unique_ptr<Part>(Env&, PartIndex&)> make) {
+  impl_->part_makers.push_back(std::move(make));
+  return *this;
+}
+
+void* App::find_part(std::type_index type) { return impl_->index.find(type); }
 
 Registry& App::registry() { return impl_->registry; }
 Plugin* App::find_plugin(std::string_view kind) const { return impl_->plugins.find(kind); }
@@ -69,7 +78,7 @@ App& App::on_reload(Hook hook) {
   return *this;
 }
 App& App::health(Hook hook) {
-  impl_->health_hooks.push_back(std::move(hook));
+  impl_->checks.add("", std::move(hook));
   return *this;
 }
 App& App::page(std::string path, HttpHandler handler) {
@@ -78,8 +87,21 @@ App& App::page(std::string path, HttpHandler handler) {
 }
 
 int App::run(int argc, char** argv) {
-  const std::string program = argc > 0 ? argv[0] : func();
-  return impl_->run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), program);
+  const std::string name = argc > 0 ? argv[0] : func();
+  program_ = std::make_unique<app_detail::Program>(*impl_);
+  return program_->run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), name);
+}
+
+void App::shutdown() {
+  struct Message final : async_detail::Runnable {
+    explicit Message(app_detail::Program& owner) : Runnable(&Message::fire), program(owner) {}
+    static void fire(async_detail::Runnable& work) {
+      const std::unique_ptr<Message> self(static_cast<Message*>(&work));
+      self->program.shutdown();
+    }
+    app_detail::Program& program;
+  };
+  if (program_ && impl_->runtime) impl_->core().post(*new Message(*program_));
 }
 
 Status App::start(Embedding embedding) {
@@ -95,11 +117,12 @@ Status App::start(Embedding embedding) {
   impl_->runtime->start();
   auto begin = [this](Ctx&) -> Task<> {
     Ctx work(impl_->core(), Deadline::never(), this);
-    co_await impl_->bring_up(work);
+    Ctx undo(impl_->core(), Deadline::never(), this);
+    co_await impl_->bring_up(work, undo);
     co_return ok;
   };
   Status started = impl_->runtime->block_on(impl_->core(), begin).status();
-  if (!started) impl_->let_go();
+  if (!started) end_life();
   return started;
 }
 
@@ -112,8 +135,21 @@ Status App::stop() {
   };
   Status stopped = impl_->runtime->block_on(impl_->core(), end).status();
   if (impl_->phase != Impl::Phase::stopped) return stopped;  // it could not be asked
-  impl_->let_go();
+  end_life();
   return stopped;
+}
+
+/// What was left behind refers to all the parts: then they stay as long as the process.
+void App::end_life() {
+  if (!impl_->left_behind()) return impl_->let_go();
+  if (impl_->own_runtime) impl_->own_runtime->stop();
+  static std::mutex mutex;
+  static auto* kept = new std::vector<std::unique_ptr<Impl>>;
+  auto rest = std::make_unique<Impl>(*this, impl_->func);
+  rest->phase = Impl::Phase::stopped;
+  std::swap(rest, impl_);
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(rest));
 }
 
 Task<> App::start(Ctx& ctx, Embedding embedding) {
@@ -124,7 +160,8 @@ Task<> App::start(Ctx& ctx, Embedding embedding) {
   impl_->embedding = std::move(embedding);
   if (Status prepared = impl_->prepare(); !prepared) co_return prepared;
   Ctx work(ctx.core(), ctx.deadline(), this);
-  co_await impl_->bring_up(work);
+  Ctx undo(ctx.core(), Deadline::never(), this);
+  co_await impl_->bring_up(work, undo);
   co_return ok;
 }
 
@@ -145,13 +182,11 @@ const AppConfig& App::config() const { return impl_->config; }
 RpcNode& App::node() { return *impl_->node; }
 Runtime& App::runtime() { return *impl_->runtime; }
 MetricRegistry& App::metrics() { return *impl_->metrics; }
-HostPort App::address() const { return impl_->address; }
-HostPort App::admin_address() const { return impl_->admin_address; }
+HostPort App::address() const { return impl_->calls ? impl_->calls->address() : HostPort(); }
+HostPort App::admin_address() const { return impl_->admin ? impl_->admin->address() : HostPort(); }
 
 std::vector<std::string> App::service_names() const {
-  std::vector<std::string> names;
-  for (const ServiceSlot& slot : impl_->services) names.emplace_back(slot.service->service_name());
-  return names;
+  return impl_->services ? impl_->services->names() : std::vector<std::string>();
 }
 
 }  // namespace m3

@@ -15,7 +15,9 @@
 #include "m3/http/http_message.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/config_type.h"
+#include "m3/plugin/part_index.h"
 #include "m3/plugin/registry.h"
+#include "m3/plugin/steps.h"
 #include "m3/rpc/caller.h"
 #include "m3/rpc/interceptor.h"
 #include "m3/rpc/node.h"
@@ -24,6 +26,11 @@
 namespace m3 {
 
 struct AppConfig;
+
+namespace app_detail {
+class Program;
+class ServiceList;
+}  // namespace app_detail
 
 /// One app: its services, its configuration and its life. main() lists the parts and runs it:
 ///
@@ -82,6 +89,21 @@ class App final : public Host {
     return dynamic_cast<Contract*>(find_plugin(Contract::kKind));
   }
 
+  /// A part with steps of its own (m3/plugin/steps.h), made when the app starts, of its Env and
+  /// `args`, after the plugins. Handlers find it: `ctx.host()->part<P>()`.
+  template <std::derived_from<Part> P, class... Args>
+  App& part(Args... args) {
+    auto make = [... args = std::move(args)](Env& env, PartIndex& index) mutable {
+      auto made = std::make_unique<P>(env, std::move(args)...);
+      index.add(*made);
+      return made;
+    };
+    auto shared = std::make_shared<decltype(make)>(std::move(make));
+    return add_part([shared](Env& env, PartIndex& index) -> std::unique_ptr<Part> {
+      return (*shared)(env, index);
+    });
+  }
+
   /// `[app]` of the file holds a T. Without this, an app has no such section.
   template <class T>
   App& use_section() {
@@ -96,9 +118,11 @@ class App final : public Host {
   /// Shown to tools; the app's own word.
   App& version(std::string text);
 
-  /// Last before it listens; an error ends the start.
+  /// Last before it listens, in the order in which they were added. unavailable: is run again,
+  /// within start_timeout; any other error ends the start.
   App& on_start(Hook hook);
-  /// After the last handler has ended; calls can still go out.
+  /// After the last handler has ended; calls can still go out. The last one added runs first. They
+  /// run whenever on_start hooks were begun, also when one of those failed.
   App& on_stop(Hook hook);
   /// After the configuration was read again and is good.
   App& on_reload(Hook hook);
@@ -132,7 +156,9 @@ class App final : public Host {
   };
   /// Returns when it is ready, or has undone everything and says why not. No signals are handled.
   Status start(Embedding embedding);
-  /// Finishes what runs and leaves. Also from ~App.
+  /// Finishes what runs and leaves. Also from ~App. deadline_exceeded: something did not end
+  /// although it was cancelled; it is named in the log, and what it uses stays as long as the
+  /// process.
   Status stop();
   /// On a core of Embedding::runtime.
   Task<> start(Ctx& ctx, Embedding embedding);
@@ -162,6 +188,8 @@ class App final : public Host {
   void shutdown();
 
  private:
+  friend class app_detail::Program;
+  friend class app_detail::ServiceList;
   struct Impl;
   struct ServiceSlot {
     std::unique_ptr<Service> service;
@@ -174,11 +202,15 @@ class App final : public Host {
     return add_factory([shared](App& app) { return (*shared)(app); });
   }
   App& add_factory(std::function<ServiceSlot(App&)> make);
+  App& add_part(std::function<std::unique_ptr<Part>(Env&, PartIndex&)> make);
   Plugin* find_plugin(std::string_view kind) const;
+  void* find_part(std::type_index type) override;
+  void end_life();
   App& set_section(const ConfigType& type);
   std::shared_ptr<const void> section_value(const ConfigType& type) const;
 
   std::unique_ptr<Impl> impl_;
+  std::unique_ptr<app_detail::Program> program_;
 };
 
 }  // namespace m3

@@ -96,7 +96,8 @@ bool tell(const std::vector<ConfigChange>& changes) {
 
 }  // namespace
 
-Task<> App::Impl::reload(Ctx& ctx) {
+Task<> App::Impl::reload(Ctx& caller) {
+  Ctx ctx(caller, Deadline(caller.core().read_clock() + config.start_timeout));
   ErrorList errors;
   LoadedConfig fresh = load(errors);
   if (!errors.empty()) {
@@ -107,9 +108,6 @@ Task<> App::Impl::reload(Ctx& ctx) {
   if (fresh.app.id && *fresh.app.id == id) fresh.app.id = config.id;
   tell(diff_config("", config, fresh.app));
   const unsigned weight = std::exchange(config, config.reloaded(fresh.app)).weight;
-  if (announced && config.weight != weight) {
-    co_await tell_router(ctx);
-  }
   if (section_type) {
     const ConfigType::Value before = app.section_value(*section_type);
     // A section is taken whole: its owner never sees a mixture.
@@ -120,11 +118,9 @@ Task<> App::Impl::reload(Ctx& ctx) {
   }
   take(fresh);
   co_await reload_plugins(ctx, fresh.plugins);
-  for (ServiceSlot& slot : services) {
-    if (!slot.hooks) continue;
-    co_await slot.hooks->on_reload(ctx, app);
-  }
-  co_await run_hooks(ctx, reload_hooks);
+  co_await services->reload(ctx);
+  for (const Hook& hook : reload_hooks) co_await hook(ctx);
+  if (config.weight != weight) co_await announcement->refresh(ctx);
   log::info("reloaded");
   co_return ok;
 }

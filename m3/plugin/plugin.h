@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "m3/async/ctx.h"
 #include "m3/async/runtime.h"
 #include "m3/async/task.h"
 #include "m3/base/app_id.h"
 #include "m3/obs/metric.h"
+#include "m3/plugin/part_index.h"
 #include "m3/plugin/shared_parts.h"
+#include "m3/plugin/steps.h"
 
 namespace m3 {
+
+class Host;
+class PluginSet;
 
 /// A part of an app that its configuration chooses. A contract derives from it and names its kind;
 /// a back end derives from the contract:
@@ -22,8 +29,8 @@ namespace m3 {
 ///   class Lease : public Plugin { public: static constexpr std::string_view kKind = "lease"; … };
 ///   class RedisLease final : public Lease {
 ///    public:
-///     static constexpr std::string_view kName = "redis";  // [lease.redis]
-///     static constexpr int kStage = 20;                   // when it starts: m3/app/lifecycle.h
+///     static constexpr std::string_view kName = "redis";   // [lease.redis]
+///     static constexpr int kStage = m3::Stage::store;      // when it starts
 ///     // What must be there; may be left out. Then --check-config knows it too:
 ///     static constexpr std::array<std::string_view, 1> kNeeds{"database"};
 ///     struct Config { … static void describe(m3::Schema<Config>&); };
@@ -32,14 +39,20 @@ namespace m3 {
 ///     m3::Task<> reload(m3::Ctx&, Config);
 ///   };
 ///
+/// A contract of which an app may have several says `static constexpr bool kMany = true`.
 /// Made before anything starts; owned by the app. All of this runs on core 0.
-class Plugin {
+class Plugin : public Part {
  public:
-  virtual ~Plugin() = default;
-  /// What it needs is started. An error ends the app's start.
+  /// What it needs is started. unavailable: is called again, within start_timeout. Any other error
+  /// ends the app's start.
   virtual Task<> start(Ctx&) { co_return ok; }
-  /// What needs it is stopped. Not called when start() failed.
+  /// What needs it is stopped. Once, when start() was called, also when that failed or was
+  /// interrupted half-way.
   virtual Task<> stop(Ctx&) { co_return ok; }
+  /// One step, start() and stop() at kStage. Override it for more of them, at other stages.
+  void steps(Steps& steps) override {
+    steps.add([this](Ctx& ctx) { return start(ctx); }, [this](Ctx& ctx) { return stop(ctx); });
+  }
 };
 
 /// What a plugin's constructor throws when it cannot do with what is there; the text follows the
@@ -49,30 +62,60 @@ class PluginError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The app, as its plugins see it. Outlives them.
+/// The app, as its parts see it. Outlives them.
 class Env {
  public:
-  /// `find`: the plugin of a kind; null when there is none.
-  Env(const AppId& id, Runtime& runtime, MetricRegistry& metrics,
-      std::shared_ptr<SharedParts> shared, std::function<Plugin*(std::string_view kind)> find)
-      : id_(id),
-        runtime_(runtime),
-        metrics_(metrics),
-        shared_(std::move(shared)),
-        find_(std::move(find)) {}
+  /// Of the app; all of it outlives the Env.
+  struct App {
+    const AppId& id;
+    Runtime& runtime;
+    MetricRegistry& metrics;
+    std::shared_ptr<SharedParts> shared;
+    std::uint64_t generation = 0;
+    Host* host = nullptr;
+    PartIndex* parts = nullptr;
+  };
+  explicit Env(App app) : app_(std::move(app)) {}
 
-  const AppId& app_id() const { return id_; }
-  Runtime& runtime() const { return runtime_; }
-  MetricRegistry& metrics() const { return metrics_; }
+  const AppId& app_id() const { return app_.id; }
+  /// Of this start. Grows from start to start as far as the machine's clock does.
+  std::uint64_t generation() const { return app_.generation; }
+  Runtime& runtime() const { return app_.runtime; }
+  MetricRegistry& metrics() const { return app_.metrics; }
   /// What the apps embedded with this one share.
-  SharedParts& shared() const { return *shared_; }
-  /// The plugin behind a contract; null when none is chosen. Asking in a constructor is depending
-  /// on it: it is made and started before, and stopped after the one that asks.
+  SharedParts& shared() const { return *app_.shared; }
+  /// The app itself, for contexts, clients and callers: usable from the first step on. Null in
+  /// tests of a plugin alone.
+  Host* host() const { return app_.host; }
+  /// What the app offers while its parts are made (m3/plugin/part_index.h): AdminPages,
+  /// HealthChecks, InterceptorLists. Null in tests of a plugin alone.
+  template <class T>
+  T* part() const {
+    return app_.parts ? app_.parts->find<T>() : nullptr;
+  }
+
+  /// The plugin behind a contract, of several the first; null when none is chosen. Asking in a
+  /// constructor is depending on it: it is made and started before, and stopped after the one that
+  /// asks.
   template <class Contract>
   Contract* find() const {
-    return dynamic_cast<Contract*>(find_(Contract::kKind));
+    return dynamic_cast<Contract*>(find_plugin(Contract::kKind, {}));
   }
-  /// For constructors: the same, and a PluginError that names the missing section.
+  /// The one that the section [kind.name] chose.
+  template <class Contract>
+  Contract* find(std::string_view name) const {
+    return dynamic_cast<Contract*>(find_plugin(Contract::kKind, name));
+  }
+  /// All of the kind, in the order of their start.
+  template <class Contract>
+  std::vector<Contract*> all() const {
+    static_assert(Contract::kMany, "an app has one plugin of this kind: use find()");
+    std::vector<Contract*> out;
+    for (Plugin* plugin : all_plugins(Contract::kKind))
+      if (auto* one = dynamic_cast<Contract*>(plugin)) out.push_back(one);
+    return out;
+  }
+  /// For constructors: find(), and a PluginError that names the missing section.
   template <class Contract>
   Contract& need() const {
     if (Contract* found = find<Contract>()) return *found;
@@ -81,11 +124,12 @@ class Env {
   }
 
  private:
-  const AppId& id_;
-  Runtime& runtime_;
-  MetricRegistry& metrics_;
-  std::shared_ptr<SharedParts> shared_;
-  std::function<Plugin*(std::string_view)> find_;
+  friend class PluginSet;
+  Plugin* find_plugin(std::string_view kind, std::string_view name) const;
+  std::vector<Plugin*> all_plugins(std::string_view kind) const;
+
+  const App app_;
+  PluginSet* set_ = nullptr;  // once it makes or has made the plugins
 };
 
 }  // namespace m3

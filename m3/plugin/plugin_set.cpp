@@ -10,11 +10,12 @@ namespace m3 {
 
 Status PluginSet::make(Env& env, std::vector<PluginChoice> choices) {
   env_ = &env;
+  env.set_ = this;
   choices_ = std::move(choices);
   Status outcome;
   try {
     for (const PluginChoice& choice : choices_)
-      if (!find(choice.type->kind)) make_one(choice);  // asked for by one before
+      if (!made(*choice.type)) make_one(choice);  // else asked for by one before
   } catch (const PluginError& e) {
     outcome = Status(Errc::failed_precondition, making_.back()->title() + " " + e.what());
   } catch (const std::exception& e) {
@@ -25,39 +26,65 @@ Status PluginSet::make(Env& env, std::vector<PluginChoice> choices) {
   return outcome;
 }
 
+Plugin* PluginSet::made(const PluginType& type) const {
+  for (const Slot& slot : slots_)
+    if (slot.choice.type == &type) return slot.plugin.get();
+  return nullptr;
+}
+
 Plugin& PluginSet::make_one(const PluginChoice& choice) {
   making_.push_back(choice.type);
-  std::unique_ptr<Plugin> made = choice.type->make(*env_, choice.config);
+  std::unique_ptr<Plugin> plugin = choice.type->make(*env_, choice.config);
   making_.pop_back();
-  slots_.push_back({choice, std::move(made)});
+  slots_.push_back({choice, std::move(plugin)});
   return *slots_.back().plugin;
 }
 
-Plugin* PluginSet::find(std::string_view kind) {
-  for (const Slot& slot : slots_)
-    if (slot.choice.type->kind == kind) return slot.plugin.get();
+/// Null: it is not made, and no constructor runs that could ask for it.
+Plugin* PluginSet::on_demand(const PluginChoice& choice) {
+  if (Plugin* plugin = made(*choice.type)) return plugin;
   if (making_.empty()) return nullptr;
-  const auto choice = std::find_if(choices_.begin(), choices_.end(),
-                                   [&](const PluginChoice& one) { return one.type->kind == kind; });
-  if (choice == choices_.end()) return nullptr;
-  refuse_circle(kind);
-  if (choice->type->stage > making_.back()->stage)
-    throw PluginError("starts before " + choice->type->title() +
+  refuse_circle(*choice.type);
+  if (choice.type->stage > making_.back()->stage)
+    throw PluginError("starts before " + choice.type->title() +
                       ", which it needs: their stages are wrong");
-  return &make_one(*choice);
+  return &make_one(choice);
 }
 
-void PluginSet::refuse_circle(std::string_view kind) const {
-  const auto first = std::find_if(making_.begin(), making_.end(),
-                                  [&](const PluginType* type) { return type->kind == kind; });
+Plugin* PluginSet::find(std::string_view kind, std::string_view name) {
+  for (const PluginChoice& choice : choices_)
+    if (choice.type->kind == kind && (name.empty() || choice.type->name == name))
+      return on_demand(choice);
+  return nullptr;
+}
+
+std::vector<Plugin*> PluginSet::all(std::string_view kind) {
+  std::vector<Plugin*> out;
+  for (const PluginChoice& choice : choices_)
+    if (choice.type->kind == kind)
+      if (Plugin* plugin = on_demand(choice)) out.push_back(plugin);
+  return out;
+}
+
+void PluginSet::refuse_circle(const PluginType& type) const {
+  const auto first = std::find(making_.begin(), making_.end(), &type);
   if (first == making_.end()) return;
   std::string way;
   for (auto at = first; at != making_.end(); ++at) way += (*at)->title() + " needs ";
   throw PluginError("is part of a circle: " + way + (*first)->title());
 }
 
+Plugin* Env::find_plugin(std::string_view kind, std::string_view name) const {
+  return set_ ? set_->find(kind, name) : nullptr;
+}
+
+std::vector<Plugin*> Env::all_plugins(std::string_view kind) const {
+  return set_ ? set_->all(kind) : std::vector<Plugin*>();
+}
+
 void PluginSet::clear() {
   while (!slots_.empty()) slots_.pop_back();
+  choices_.clear();
 }
 
 }  // namespace m3

@@ -23,19 +23,24 @@ class PluginSet {
   PluginSet& operator=(const PluginSet&) = delete;
   ~PluginSet() { clear(); }
 
-  /// Makes each of them, with Envs whose find() is this one's. failed_precondition: one needs
+  /// Makes each of them; `env` finds them from now on. failed_precondition: one needs
   /// another that is not chosen, starts later, or needs the first itself; internal: a constructor
   /// threw. Then what was made is still there, for clear().
   Status make(Env& env, std::vector<PluginChoice> choices);
-  /// Null when none of the kind is chosen. While a constructor runs, makes what it asks for.
-  Plugin* find(std::string_view kind);
+  /// Of the kind, and of that name when it is not empty; null when none is chosen. While a
+  /// constructor runs, makes what it asks for.
+  Plugin* find(std::string_view kind, std::string_view name = {});
+  /// All of the kind; likewise.
+  std::vector<Plugin*> all(std::string_view kind);
   void clear();
 
   std::vector<Slot>& slots() noexcept { return slots_; }
 
  private:
+  Plugin* made(const PluginType& type) const;
   Plugin& make_one(const PluginChoice& choice);
-  void refuse_circle(std::string_view kind) const;
+  Plugin* on_demand(const PluginChoice& choice);
+  void refuse_circle(const PluginType& type) const;
 
   Env* env_ = nullptr;
   std::vector<PluginChoice> choices_;

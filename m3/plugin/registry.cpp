@@ -2,7 +2,6 @@
 #include "m3/plugin/registry.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "m3/base/near_names.h"
@@ -31,12 +30,6 @@ class Sorter {
  private:
   enum class Mark { fresh, open, done };
 
-  std::optional<std::size_t> index_of(std::string_view kind) const {
-    for (std::size_t i = 0; i < choices_.size(); ++i)
-      if (choices_[i].type->kind == kind) return i;
-    return std::nullopt;
-  }
-
   void visit(std::size_t i) {
     if (marks_[i] == Mark::done) return;
     const PluginType& type = *choices_[i].type;
@@ -55,17 +48,19 @@ class Sorter {
 
   void need(std::size_t i, std::string_view kind) {
     const PluginType& type = *choices_[i].type;
-    const auto other = index_of(kind);
-    if (!other) {
+    bool found = false;
+    for (std::size_t other = 0; other < choices_.size(); ++other) {
+      const PluginType& needed = *choices_[other].type;
+      if (needed.kind != kind) continue;
+      found = true;
+      if (needed.stage > type.stage)
+        sections_[i].report(errors_, type.title() + " starts before " + needed.title() +
+                                         ", which it needs: their stages are wrong");
+      visit(other);
+    }
+    if (!found)
       sections_[i].report(errors_, type.title() + " needs a " + std::string(kind) +
                                        ": add a section [" + std::string(kind) + ".NAME]");
-      return;
-    }
-    const PluginType& needed = *choices_[*other].type;
-    if (needed.stage > type.stage)
-      sections_[i].report(errors_, type.title() + " starts before " + needed.title() +
-                                       ", which it needs: their stages are wrong");
-    visit(*other);
   }
 
   void report_circle() {
@@ -140,7 +135,7 @@ std::vector<PluginChoice> Registry::choose(const Document& document, ErrorList& 
         section.report(errors, "this program has no such plugin" +
                                    (near.empty() ? "" : "; " + near) +
                                    " (--list-plugins shows what it has)");
-      } else if (chosen) {
+      } else if (chosen && !type->many) {
         section.report(errors, "a second " + std::string(kind) + ": an app has one of each kind");
       } else if (ConfigType::Value config = type->config->decode(section, errors)) {
         choices.push_back({type, std::move(config)});

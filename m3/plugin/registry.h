@@ -19,6 +19,7 @@ struct PluginType {
   std::string_view kind;
   std::string_view name;
   int stage = 0;
+  bool many = false;                    ///< an app may have several of the kind
   std::vector<std::string_view> needs;  ///< kinds
   const ConfigType* config = nullptr;
   std::unique_ptr<Plugin> (*make)(Env& env, const ConfigType::Value& config) = nullptr;
@@ -45,6 +46,7 @@ class Registry {
     type.kind = P::kKind;
     type.name = P::kName;
     type.stage = P::kStage;
+    if constexpr (requires { P::kMany; }) type.many = P::kMany;
     if constexpr (requires { P::kNeeds; }) type.needs.assign(P::kNeeds.begin(), P::kNeeds.end());
     type.config = &config_type<Config>();
     type.make = [](Env& env, const ConfigType::Value& config) -> std::unique_ptr<Plugin> {
@@ -64,8 +66,8 @@ class Registry {
                    std::string_view beside_default_of = {});
 
   /// The plugins whose sections are in the file, in the order in which they are made and started:
-  /// by stage, then what is needed first. Unknown names, a second one of a kind, needs that nobody
-  /// meets and circles go to `errors`.
+  /// by stage, then what is needed first. Unknown names, a second one of a kind that is not kMany,
+  /// needs that nobody meets and circles go to `errors`.
   std::vector<PluginChoice> choose(const Document& document, ErrorList& errors) const;
 
   /// Each once; a configuration may have sections of them.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <typeindex>
+
 #include "m3/base/app_id.h"
 
 namespace m3 {
@@ -16,8 +18,14 @@ class Host {
   virtual Caller& caller() = 0;
   /// Null: none of its notifies can go to a topic, and those to all go to each instance.
   virtual Broadcaster* broadcaster() { return nullptr; }
+  /// The app's part of that type (m3/plugin/part_index.h). Null: it has none.
+  template <class T>
+  T* part() {
+    return static_cast<T*>(find_part(typeid(T)));
+  }
 
  protected:
+  virtual void* find_part(std::type_index) { return nullptr; }
   ~Host() = default;
 };
 

@@ -52,6 +52,13 @@ class Interceptor {
 
 using Interceptors = std::vector<std::shared_ptr<Interceptor>>;
 
+/// Those of an app; the first is outermost. Its plugins add theirs in their constructors, inside of
+/// the app's own: `env.part<InterceptorLists>()->requests.push_back(…)`.
+struct InterceptorLists {
+  Interceptors requests;  ///< around every request that comes in
+  Interceptors calls;     ///< around every call that goes out
+};
+
 namespace rpc_detail {
 
 /// The interceptors around one call, and `last` inside of them. All three outlive it.

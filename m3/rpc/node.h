@@ -74,6 +74,10 @@ class RpcNode final : public Host {
   /// the node may be destroyed, their service only when they have ended.
   Task<> stop(Ctx& ctx);
 
+  /// Handlers of this process, of any node, that a stop had to leave behind and that still run:
+  /// what they use must stay.
+  static std::size_t left_behind() noexcept;
+
   std::size_t running() const;      ///< handlers on this core
   std::size_t connections() const;  ///< of this core
 

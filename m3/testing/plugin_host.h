@@ -12,6 +12,7 @@
 #include "m3/async/runtime.h"
 #include "m3/config/document.h"
 #include "m3/plugin/builtin.h"
+#include "m3/plugin/lifecycle.h"
 #include "m3/plugin/plugin.h"
 #include "m3/plugin/registry.h"
 
@@ -38,22 +39,27 @@ class PluginHost {
   explicit PluginHost(const std::string& config, Options options = {}, Registry registry = {})
       : id_(*AppId::parse(options.id)),
         runtime_(one_core()),
-        env_(id_, runtime_, metrics_, std::move(options.shared),
-             [](std::string_view) -> Plugin* { return nullptr; }) {
+        env_(Env::App{id_, runtime_, metrics_, std::move(options.shared)}) {
     add_builtin(registry);
     ErrorList errors;
     for (auto& choice : registry.choose(Document::parse(config, "test.toml", errors), errors))
-      if (errors.empty() && choice.type->kind == P::kKind)
+      if (errors.empty() && choice.type->kind == P::kKind) {
         plugin_ = choice.type->make(env_, choice.config);
+        Steps steps(runtime_, choice.type->title(), choice.type->stage);
+        plugin_->steps(steps);
+        life_.add(std::move(steps).take());
+      }
     if (!plugin_) throw std::invalid_argument(errors.to_string() + ": no " + std::string(P::kKind));
     runtime_.start();
     const Nanos limit = options.start_timeout;
-    started = run([this, limit](Ctx& ctx) { return start(ctx, limit); });
+    started = run([this, limit](Ctx& ctx) { return life_.start(ctx, limit); });
   }
   PluginHost(const PluginHost&) = delete;
   PluginHost& operator=(const PluginHost&) = delete;
   ~PluginHost() {
-    if (started) (void)run([this](Ctx& ctx) { return plugin_->stop(ctx); });
+    (void)run([this](Ctx& ctx) {
+      return life_.stop(ctx, {std::chrono::seconds(30), std::chrono::minutes(1)});
+    });
     runtime_.stop();
   }
 
@@ -90,17 +96,12 @@ class PluginHost {
     config.blocking_threads = 1;
     return config;
   }
-  Task<> start(Ctx& ctx, Nanos limit) {
-    Ctx soon(ctx, Deadline(ctx.core().read_clock() + limit));
-    co_await plugin_->start(soon);
-    co_return ok;
-  }
-
   const AppId id_;
   MetricRegistry metrics_;
   Runtime runtime_;
   Env env_;
   std::unique_ptr<Plugin> plugin_;
+  Lifecycle life_;
 };
 
 }  // namespace m3::testing

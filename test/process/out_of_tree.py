@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 PROJECT = """project('elsewhere', 'cpp', default_options: ['cpp_std=c++20'])
@@ -94,12 +96,21 @@ def call(m3ctl, port, process):
         time.sleep(0.1)
 
 
+def page(port, path):
+    """Status and text of a page of the admin port."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
 def write_plugin(folder):
     """The guide's code, beside the service of apps/simple."""
     shutil.copytree(SOURCE / "apps/simple", folder)
     guide = (SOURCE / "docs/guide/plugin.md").read_text()
     blocks = re.findall(r"```cpp\n// (\S+)\n(.*?)```", guide, re.DOTALL)
-    assert [name for name, _ in blocks] == ["folder_router.h", "folder_router.cpp", "main.cpp"], blocks
+    assert [name for name, _ in blocks] == ["folder_router.h", "folder_router.cpp", "visitors.h", "main.cpp"], blocks
     for name, code in blocks:
         (folder / name).write_text(code)
     (folder / "caller.cpp").write_text(CALLER)
@@ -109,6 +120,7 @@ def write_plugin(folder):
 def use_plugin(programs, folder):
     """A caller finds simple, and a second simple of the same id the first, through the plugin alone."""
     config = folder / "folder.toml"
+    admin = free_port()
     config.write_text('listen = "127.0.0.1:0"\ncores = 1\ndrain_wait = "0s"\nrpc.wait_for_route = "30s"\n'
                       f'[router.folder]\npath = "{folder}/members"\nevery = "20ms"\n')
     simple, caller = programs / "folder-simple", programs / "folder-caller"
@@ -122,11 +134,17 @@ def use_plugin(programs, folder):
     for word in ("wrong.toml:2: router.folder.path", "wrong.toml:3: router.folder.evry", "did you mean \"every\"?",
                  "wrong.toml:4: router.static: a second router"):
         assert word in refused.stderr, f"{word!r} is missing in: {refused.stderr}"
-    process = subprocess.Popen([simple, "--id", "dev.world1.simple.1", "--config", config])
+    with_board = folder / "board.toml"
+    with_board.write_text(config.read_text().replace("cores = 1", f'cores = 2\nadmin.listen = "127.0.0.1:{admin}"') +
+                          "[visitors.board]\nmost = 1\n")
+    process = subprocess.Popen([simple, "--id", "dev.world1.simple.1", "--config", with_board])
     try:
         answer = subprocess.run([caller, "--id", "dev.world1.caller.1", "--config", config], capture_output=True, text=True,
                                 check=False, timeout=60)
         assert "answer: HelloWorld , ann" in answer.stdout, answer
+        board = page(admin, "/visitors")
+        assert board == (200, "1 requests on 2 cores, door open\n"), board
+        assert page(admin, "/health/ready") == (503, "visitors: full\n"), page(admin, "/health/ready")
         second = subprocess.run([simple, "--id", "dev.world1.simple.1", "--config", config], capture_output=True, text=True,
                                 check=False, timeout=60)
         assert second.returncode == 1 and "runs already" in second.stderr, second

@@ -32,7 +32,7 @@ struct Shown {
     AdminView out;
     out.id = *m3::AppId::parse("dev.w.talk.1");
     out.version = "1.2 <beta>";
-    out.services = {"a.Talk", "a.Counter"};
+    out.services = [] { return std::vector<std::string>{"a.Talk", "a.Counter"}; };
     out.address = [] { return "127.0.0.1:7"; };
     out.state = [] { return "serving"; };
     out.ready = [this](Ctx&) -> Task<> { co_return ready; };

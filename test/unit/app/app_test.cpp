@@ -80,16 +80,16 @@ CO_TEST("app: services and hooks live in the order of the stages") {
   CHECK(*diary == Names{"app stop", "talk stop"});
 }
 
-CO_TEST("app: a hook that fails ends the start, and what had started is stopped") {
+CO_TEST("app: a hook that fails ends the start, and what was begun is undone") {
   World world(sim);
   auto diary = std::make_shared<Names>();
   App talk("talk");
-  talk.serve<Talk>(diary).on_start(
-      noting(diary, "app start", Status(Errc::unavailable, "no luck")));
+  talk.serve<Talk>(diary).on_start(noting(diary, "app start", Status(Errc::internal, "no luck")));
+  talk.on_stop(noting(diary, "app stop"));
   auto started = co_await as_result(talk.start(ctx, world.embedding("dev.w.talk.1", kTalk)));
-  CHECK(started.code() == Errc::unavailable);
+  CHECK(started.code() == Errc::internal);
   CHECK(started.status().text() == "start 50 app: no luck");
-  CHECK(*diary == Names{"talk init", "talk start", "app start", "talk stop"});
+  CHECK(*diary == Names{"talk init", "talk start", "app start", "app stop", "talk stop"});
 }
 
 CO_TEST("app: two services with one name are refused") {

@@ -61,6 +61,26 @@ struct Wall : Base {
   static constexpr std::string_view kKind = "wall", kName = "early";
   Wall(Env& env, Config) : Base((env.need<Roof>(), "wall")) {}
 };
+/// An app may have several.
+struct Fence : Base {
+  static constexpr std::string_view kKind = "fence";
+  static constexpr bool kMany = true;
+  using Base::Base;
+};
+struct Hedge : Fence {
+  static constexpr std::string_view kName = "hedge";
+  Hedge(Env&, Config) : Fence("hedge") {}
+};
+struct Wire : Fence {
+  static constexpr std::string_view kName = "wire";
+  Wire(Env&, Config) : Fence("wire") {}
+};
+struct Dog : Base {
+  static constexpr std::string_view kKind = "dog", kName = "old";
+  Dog(Env& env, Config)
+      : Base("dog behind " + std::to_string(env.all<Fence>().size()) +
+             (env.find<Fence>("wire") ? ", one of wire" : "")) {}
+};
 struct Rotten : Base {
   static constexpr std::string_view kKind = "rotten", kName = "apple";
   Rotten(Env&, Config) : Base("rotten") { throw std::runtime_error("a worm"); }
@@ -85,13 +105,15 @@ struct Garden {
     registry.add<Wall>();
     registry.add<Roof>();
     registry.add<Rotten>();
+    registry.add<Dog>();
+    registry.add<Hedge>();
+    registry.add<Wire>();
   }
   Status make(const std::string& config) {
     m3::ErrorList errors;
     auto choices = registry.choose(m3::Document::parse(config, "test.toml", errors), errors);
     REQUIRE(errors.empty());
-    env.emplace(id, sim.runtime(), metrics, std::make_shared<m3::SharedParts>(),
-                [this](std::string_view kind) { return set.find(kind); });
+    env.emplace(Env::App{id, sim.runtime(), metrics, std::make_shared<m3::SharedParts>()});
     return set.make(*env, std::move(choices));
   }
 };
@@ -130,4 +152,17 @@ TEST_CASE("plugins: circles, wrong stages and throwing constructors are told") {
         "are wrong");
   CHECK(garden.make("[rotten.apple]\n").to_string() ==
         "internal: the constructor of the plugin rotten.apple threw: a worm");
+}
+
+TEST_CASE("plugins: of a kind that says kMany an app has several, found by name") {
+  Garden garden;
+  REQUIRE(garden.make("[dog.old]\n[fence.hedge]\n[fence.wire]\n").is_ok());
+  CHECK(diary == Names{"+hedge", "+wire", "+dog behind 2, one of wire"});
+  CHECK(garden.set.all("fence").size() == 2);
+  CHECK(garden.set.find("fence", "hedge") == garden.set.slots()[0].plugin.get());
+  CHECK(garden.set.find("fence", "stone") == nullptr);
+  garden.set.clear();
+  diary.clear();
+  REQUIRE(garden.make("[dog.old]\n[fence.hedge]\n").is_ok());
+  CHECK(diary == Names{"+hedge", "+dog behind 1"});
 }

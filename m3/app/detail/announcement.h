@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "m3/admin/health_probe.h"
+#include "m3/app/app_config.h"
+#include "m3/async/scope.h"
+#include "m3/async/serial.h"
+#include "m3/base/member.h"
+#include "m3/mesh/mesh.h"
+#include "m3/plugin/router.h"
+#include "m3/plugin/steps.h"
+#include "m3/rpc/node.h"
+
+namespace m3::app_detail {
+
+/// What others are told of this app: begins when it is healthy, changes with an operator's word and
+/// with the configuration, ends before it leaves. Core 0.
+class Announcement final : public Part {
+ public:
+  /// What outlives it, and what is known once the app listens.
+  struct App {
+    Core& core;
+    const AppConfig& config;
+    Router& router;
+    Mesh& mesh;
+    RpcNode& node;
+    HealthProbe& probe;
+    std::function<HostPort()> address;
+    std::function<std::uint16_t(const HostPort& address)> admin_port;  ///< 0: none that they reach
+  };
+  /// `self`: all but the address, the ports and the weight.
+  Announcement(App app, Member self);
+
+  void steps(Steps& steps) override;
+
+  MemberState state() const noexcept { return self_.state; }
+  /// An operator's word; returns the state before. It is carried out also when who asked for it no
+  /// longer waits. failed_precondition: not announced yet, or leaving.
+  Task<MemberState> set_state(Ctx& ctx, MemberState wanted);
+  /// Again, because the configuration has changed; nothing when it is not announced.
+  Task<> refresh(Ctx& ctx);
+
+ private:
+  Task<> announce(Ctx& ctx);
+  Task<> withdraw(Ctx& ctx);
+  Task<> wait_for_health(Ctx& ctx);
+  Task<> refuse_second(Ctx& ctx);
+  Task<> tell(Ctx& ctx);
+  Task<MemberState> change_state(Ctx& ctx, MemberState wanted);
+  Status not_announced() const;
+
+  const App app_;
+  Member self_;
+  bool announced_ = false;
+  Serial turn_;  // one word to the router after the other
+  Scope scope_;  // last
+};
+
+}  // namespace m3::app_detail

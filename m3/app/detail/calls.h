@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <functional>
+
+#include "m3/app/app_config.h"
+#include "m3/plugin/steps.h"
+#include "m3/rpc/node.h"
+
+namespace m3::app_detail {
+
+/// The calls of an app: its port, and the end of what runs. Core 0.
+class Calls final : public Part {
+ public:
+  using Listen = std::function<Status(RpcNode&, HostPort)>;
+
+  /// `config` and `node` outlive it. `listen`: another way than TCP to be reached; may be empty.
+  Calls(Core& core, const AppConfig& config, RpcNode& node, Listen listen, Host* host);
+
+  /// Before steps(). invalid_argument: the configuration's address is wrong.
+  Status open();
+  void steps(Steps& steps) override;
+
+  /// Port 0 until it listens; always, when it does not.
+  const HostPort& address() const noexcept { return address_; }
+
+ private:
+  Task<> listen(Ctx& ctx);
+  Task<> finish(Ctx& ctx);
+  Task<> stop();
+
+  Core& core_;
+  const AppConfig& config_;
+  RpcNode& node_;
+  const Listen listen_;
+  Host* const host_;
+  HostPort address_;
+};
+
+}  // namespace m3::app_detail

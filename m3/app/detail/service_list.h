@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "m3/app/app.h"
+#include "m3/plugin/steps.h"
+
+namespace m3::app_detail {
+
+/// The services of an app, with those that every app has, and their hooks. Core 0.
+class ServiceList final : public Part {
+ public:
+  using Slot = App::ServiceSlot;
+
+  explicit ServiceList(App& app) : app_(app) {}
+
+  /// Makes a service and registers it at the node.
+  Status add(const std::function<Slot(App&)>& make, RpcNode& node);
+  void steps(Steps& steps) override;
+  Task<> reload(Ctx& ctx);
+
+  std::vector<std::string> names() const;
+  /// Of the services the one that binds the instance most.
+  std::string_view placement() const;
+
+ private:
+  App& app_;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace m3::app_detail

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cassert>
+#include <typeindex>
+#include <unordered_map>
+
+namespace m3 {
+
+/// What the rooms and the parts of one app offer to each other and to handlers, found by type:
+/// `env.part<AdminPages>()` in a plugin, `ctx.host()->part<Roster>()` in a handler. Owned by the
+/// app, which outlives what uses it. Filled while the app is made, then only read, on any core.
+class PartIndex {
+ public:
+  /// `part` stays the caller's and is found as a T. One of each type.
+  template <class T>
+  void add(T& part) {
+    [[maybe_unused]] const bool is_new = parts_.emplace(typeid(T), &part).second;
+    assert(is_new && "an app has one part of a type");
+  }
+  /// Null: there is none, or not yet.
+  template <class T>
+  T* find() const {
+    return static_cast<T*>(find(typeid(T)));
+  }
+  void* find(std::type_index type) const {
+    const auto at = parts_.find(type);
+    return at == parts_.end() ? nullptr : at->second;
+  }
+
+ private:
+  std::unordered_map<std::type_index, void*> parts_;
+};
+
+}  // namespace m3
