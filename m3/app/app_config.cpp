@@ -85,6 +85,12 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("core_memory", &Rpc::core_memory)
       .doc("the same for all connections of one core together")
       .range(ByteSize{16u << 20}, ByteSize{1ull << 40});
+  s.add("overload_wait", &Rpc::overload_wait)
+      .doc(
+          "how long a request may wait in a core that has no time to spare, before it is refused; "
+          "0s: until "
+          "its deadline")
+      .range(0ms, 10s);
   s.add("max_connections", &Rpc::max_connections)
       .doc("accepted at once, for each core")
       .range(1, 1000000);
@@ -201,6 +207,7 @@ RpcConfig AppConfig::rpc_config() const {
   out.limits.max_calls = rpc.max_calls;
   out.connection_memory = rpc.connection_memory.bytes;
   out.core_memory = rpc.core_memory.bytes;
+  out.overload_wait = rpc.overload_wait;
   out.token = rpc.token;
   out.default_timeout = rpc.default_timeout;
   out.connect_timeout = rpc.connect_timeout;

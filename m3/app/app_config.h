@@ -30,6 +30,7 @@ struct AppConfig {
     unsigned max_calls = 16384;
     ByteSize connection_memory{32u << 20};
     ByteSize core_memory{512u << 20};
+    Duration overload_wait = std::chrono::milliseconds(2);
     unsigned max_connections = 10000;
     unsigned max_attempts = 3;
     Duration wait_for_route{0};

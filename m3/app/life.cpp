@@ -92,6 +92,7 @@ Status App::Impl::make_plugins() {
   index.add(admin->pages());
   index.add(checks);
   index.add(interceptors);
+  index.add(admissions);
   env.emplace(Env::App{id, *runtime, *metrics,
                        embedding.shared ? embedding.shared : std::make_shared<SharedParts>(),
                        generation, &app, &index});
@@ -125,6 +126,7 @@ Status App::Impl::make_node() {
   index.add(*node);
   for (const auto& interceptor : interceptors.requests) node->intercept_requests(interceptor);
   for (const auto& interceptor : interceptors.calls) node->intercept_calls(interceptor);
+  for (const auto& make : admissions.makers) node->admit_by(make);
   mesh->start(*node);
   try {
     for (const auto& make : part_makers) parts.push_back(make(*env, index));

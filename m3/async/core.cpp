@@ -161,7 +161,8 @@ bool Core::drain_inbox() {
 
 void Core::begin_turn() {
   sleeping_.store(false, std::memory_order_relaxed);
-  now_ = clock_.now();
+  const TimePoint before = std::exchange(now_, clock_.now());
+  load_.turn(before, now_);
   begin_slice();
   turn_started_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
 }

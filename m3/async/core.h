@@ -59,6 +59,9 @@ class Core {
   bool spent() noexcept { return --until_look_ == 0 && look(); }
   /// Whether the slice was over when the clock was last read.
   bool slice_over() const noexcept { return now_ >= slice_end_; }
+  /// True: in the last tenth of a second the core had next to no time to spare, over many turns.
+  /// Work that comes must wait for other work, and more and more so.
+  bool saturated() const noexcept { return load_.saturated; }
   /// Seeded by the Runtime: the same seed gives the same run under a SimClock.
   std::mt19937_64& random() noexcept { return random_; }
   async_detail::TimerWheel& timers() noexcept { return timers_; }
@@ -127,6 +130,27 @@ class Core {
     Runnable* oldest = nullptr;
   };
 
+  /// How much of the time was idle, window by window. From the clock as it is read anyway: gaps
+  /// between turns that are shorter than a slice are not seen.
+  struct Load {
+    static constexpr Nanos kWindow = std::chrono::milliseconds(100);
+    static constexpr unsigned kLeastTurns = 16;  // one long piece of work is not a queue
+    void turn(TimePoint before, TimePoint now) noexcept {
+      if (now - before > kSlice) idle += now - before;
+      ++turns;
+      const Nanos passed = now - begin;
+      if (passed < kWindow) return;
+      saturated = idle * 10 < passed && turns >= kLeastTurns;
+      begin = now;
+      idle = Nanos(0);
+      turns = 0;
+    }
+    TimePoint begin{};
+    Nanos idle{0};
+    unsigned turns = 0;
+    bool saturated = false;
+  };
+
   void begin_turn();
   void begin_slice() noexcept;
   bool look() noexcept;
@@ -149,6 +173,7 @@ class Core {
   Queue turn_end_;
   unsigned depth_ = 0;
   bool outgoing_ = false;
+  Load load_;
   TimePoint slice_end_{};
   unsigned until_look_ = 1;  // pieces of work before the clock is read again
   unsigned between_looks_ = 1;

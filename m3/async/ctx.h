@@ -116,6 +116,11 @@ class Ctx {
   /// Metadata of this request's answer.
   Status set_reply_meta(std::string_view key, std::string value);
   const Metadata* reply() const noexcept { return reply_.get(); }
+  /// For those who run a call under another context than its own: moves what was set there.
+  std::unique_ptr<Metadata> take_reply() noexcept { return std::move(reply_); }
+  void put_reply(std::unique_ptr<Metadata> reply) noexcept {
+    if (reply) reply_ = std::move(reply);
+  }
   /// Metadata that came with the answer of the last call made with this context; null when none
   /// did.
   const Metadata* last_reply() const noexcept { return last_reply_.get(); }

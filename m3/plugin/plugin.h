@@ -88,7 +88,7 @@ class Env {
   /// tests of a plugin alone.
   Host* host() const { return app_.host; }
   /// What the app offers while its parts are made (m3/plugin/part_index.h): AdminPages,
-  /// HealthChecks, InterceptorLists. Null in tests of a plugin alone.
+  /// HealthChecks, InterceptorLists, AdmissionList. Null in tests of a plugin alone.
   template <class T>
   T* part() const {
     return app_.parts ? app_.parts->find<T>() : nullptr;

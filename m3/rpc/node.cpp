@@ -69,6 +69,10 @@ void RpcNode::intercept_requests(std::shared_ptr<Interceptor> interceptor) {
   shared_->server_interceptors.push_back(std::move(interceptor));
 }
 
+void RpcNode::admit_by(const std::function<std::unique_ptr<Admission>(Core&)>& make) {
+  for (const auto& core : cores_) core->add(make(core->core()));
+}
+
 Task<std::uint16_t> RpcNode::listen(Ctx& ctx, HostPort address) {
   Core& first = runtime_.core(0);
   if (&ctx.core() != &first)

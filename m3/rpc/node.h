@@ -9,6 +9,7 @@
 #include "m3/async/runtime.h"
 #include "m3/net/stream.h"
 #include "m3/obs/metric.h"
+#include "m3/rpc/admission.h"
 #include "m3/rpc/caller.h"
 #include "m3/rpc/host.h"
 #include "m3/rpc/interceptor.h"
@@ -53,6 +54,8 @@ class RpcNode final : public Host {
   /// Before listen(); in order, first = outermost.
   void intercept_calls(std::shared_ptr<Interceptor> interceptor);     ///< made from here
   void intercept_requests(std::shared_ptr<Interceptor> interceptor);  ///< that come here
+  /// Before listen(); asked in that order. `make` is called once for each core.
+  void admit_by(const std::function<std::unique_ptr<Admission>(Core&)>& make);
 
   /// Accepts on core 0 and hands the connections round the cores. Gives the port.
   Task<std::uint16_t> listen(Ctx& ctx, HostPort address);

@@ -26,9 +26,10 @@ struct RpcConfig {
   /// What one connection's calls may hold here: requests under way, or answers that wait until the
   /// peer reads. Over it calls are refused, and answers become resource_exhausted.
   std::size_t connection_memory = 32u << 20;
-  std::size_t core_memory = 512u << 20;         ///< the same for all connections of a core together
-  std::size_t max_waiting_for_connect = 10000;  ///< calls that wait for one connection
-  unsigned max_attempts = 3;                    ///< of one call, on different instances
+  std::size_t core_memory = 512u << 20;  ///< the same for all connections of a core together
+  Nanos overload_wait = std::chrono::milliseconds(2);  ///< on a saturated core; 0: any time
+  std::size_t max_waiting_for_connect = 10000;         ///< calls that wait for one connection
+  unsigned max_attempts = 3;                           ///< of one call, on different instances
   double retry_budget = 0.1;  ///< retries of calls that were sent, for each call made
   unsigned eject_after = 5;   ///< so many errors or refusals, less the good answers between them
   Nanos eject_for = std::chrono::seconds(10);  ///< at most: the pause doubles from 1 s to this

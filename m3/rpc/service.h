@@ -20,8 +20,25 @@ struct MethodBinding {
   rpc_detail::ServerCall* (*take)(Core& core) = nullptr;  ///< a record out of the pool
 };
 
+/// A call that its service runs: see Service::run(). Stays until the Task of run() has ended.
+class IncomingCall {
+ public:
+  virtual const MethodInfo& method() const noexcept = 0;
+  /// Does not change; may be read on the core where the handler runs.
+  virtual const google::protobuf::MessageLite& request() const noexcept = 0;
+  /// The handler, as a Task under `ctx`: the call's own context, a child of it, or the one that
+  /// m3::run_on gave on another core. Once: a second Task fails with `internal`.
+  virtual Task<> handle(Ctx& ctx) = 0;
+
+ protected:
+  ~IncomingCall() = default;
+};
+
 /// Base of every generated service. One object per app answers on all cores at once (Multi), so its
 /// own state must be safe for that. Owned by the app; outlives its calls.
+///
+/// A service that is to decide where and when its handlers run (one after the other, by key, on
+/// another core) overrides takes_over() and run(). Its calls then cost a coroutine more.
 class Service {
  public:
   virtual ~Service() = default;
@@ -30,6 +47,18 @@ class Service {
   /// Where its work lives, as its .proto declares: "stateless", "activated", "resident_dynamic" or
   /// "resident_fixed".
   virtual std::string_view placement() const { return "stateless"; }
+
+  /// Asked once, before the app listens. True: run() runs the calls.
+  virtual bool takes_over() const { return false; }
+  /// Called on the core that the call came to, inside of the interceptors, with the call's context;
+  /// ends when the handler has. The record of the call, its request and its answer stay on that
+  /// core: what crosses to another one is the reference, for as long as this waits for it there.
+  ///   Task<> run(Ctx& ctx, IncomingCall& call) override {
+  ///     co_await run_on(ctx, home_, [&](Ctx& there) { return call.handle(there); });
+  ///     co_return ok;
+  ///   }
+  /// Every call must be handled or fail: an end without either is `internal`.
+  virtual Task<> run(Ctx& ctx, IncomingCall& call) { return call.handle(ctx); }
 };
 
 namespace rpc_detail {
@@ -115,11 +144,11 @@ class TypedCall final : public ServerCall {
     auto frame = by_value_.frame();
     return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
   }
-  Task<> handler(Service& service) override {
+  Task<> handler(Service& service, Ctx& under) override {
     S& self = static_cast<S&>(service);
-    Task<> pooled = (self.*Pooled)(ctx, req_, rsp_);
+    Task<> pooled = (self.*Pooled)(under, req_, rsp_);
     if (pooled.valid()) return pooled;
-    return fill(self);
+    return fill(self, under);
   }
   Status take_outcome() override {
     if (pooled_.valid()) return pooled_.frame().promise().take_result().status();
@@ -134,8 +163,8 @@ class TypedCall final : public ServerCall {
   }
 
  private:
-  Task<> fill(S& self) {
-    rsp_ = co_await (self.*Value)(ctx, req_);
+  Task<> fill(S& self, Ctx& under) {
+    rsp_ = co_await (self.*Value)(under, req_);
     co_return ok;
   }
   Req req_;
@@ -153,12 +182,12 @@ class TypedNotify final : public ServerCall {
   google::protobuf::MessageLite& request() override { return req_; }
   const google::protobuf::MessageLite* response() override { return nullptr; }
   bool start(Service& service) override {
-    task_ = async_detail::task_of([&] { return handler(service); });
+    task_ = async_detail::task_of([&] { return handler(service, ctx); });
     auto frame = task_.frame();
     return async_detail::start_root(frame, frame.promise(), &ServerCall::ended, this);
   }
-  Task<> handler(Service& service) override {
-    return (static_cast<S&>(service).*Handler)(ctx, req_);
+  Task<> handler(Service& service, Ctx& under) override {
+    return (static_cast<S&>(service).*Handler)(under, req_);
   }
   Status take_outcome() override { return task_.frame().promise().take_result().status(); }
   void recycle() override {

@@ -22,6 +22,17 @@ double goodput(const std::vector<Call>& calls, TimePoint from, TimePoint to) {
   return static_cast<double>(answered) / std::chrono::duration<double>(to - from).count();
 }
 
+/// How long the calls took that began between the two and failed.
+Nanos p99_of_failures(const std::vector<Call>& calls, TimePoint from, TimePoint to) {
+  std::vector<Nanos> took;
+  for (const Call& call : calls)
+    if (call.failed() && call.begun >= from && call.begun < to) took.push_back(call.took());
+  if (took.empty()) return Nanos(0);
+  const auto at = took.begin() + static_cast<std::ptrdiff_t>(took.size() * 99 / 100);
+  std::nth_element(took.begin(), at, took.end());
+  return *at;
+}
+
 }  // namespace
 
 TEST_CASE("fault: three times as many calls as the instance can answer") {
@@ -51,6 +62,8 @@ TEST_CASE("fault: three times as many calls as the instance can answer") {
   const double kept = goodput(during, at, over);
   row.holds(fmt::format("{:.0f} calls/s answered in time, of {:.0f} at most: 80 %", kept, peak),
             kept >= 0.8 * peak);
+  row.within_mark("of the calls that failed, 99 of 100 had failed within",
+                  p99_of_failures(during, at, over), 5ms);
   row.holds("no connection was taken for dead",
             load.metric("m3_rpc_connections_broken_total") == 0);
   REQUIRE(load.more_calls(static_cast<std::size_t>(100)));

@@ -85,6 +85,7 @@ struct App::Impl {
   std::vector<std::function<ServiceSlot(App&)>> service_makers;
   std::vector<std::function<std::unique_ptr<Part>(Env&, PartIndex&)>> part_makers;
   InterceptorLists interceptors;
+  AdmissionList admissions;
   HealthChecks checks;
   std::vector<Hook> start_hooks, stop_hooks, reload_hooks;
   std::vector<std::pair<std::string, HttpHandler>> extra_pages;

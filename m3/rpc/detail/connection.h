@@ -64,6 +64,8 @@ class Connection : public CallSink, public StreamHandler {
   /// When the peer last showed that it is there: bytes came from it, or it took bytes that had been
   /// waiting for it.
   TimePoint last_sign() const noexcept { return std::max(last_heard_, last_taken_); }
+  /// When the oldest of the bytes that are being handled had come.
+  TimePoint arrived() const noexcept { return arrived_; }
 
   RpcCore& core_;
   std::unique_ptr<Stream> stream_;
@@ -71,6 +73,7 @@ class Connection : public CallSink, public StreamHandler {
   FrameLimits frame_limits_ = handshake_frame_limits();
   PeerInfo peer_;
   TimePoint last_heard_;
+  TimePoint arrived_;
   TimePoint last_taken_{};
   State state_ = State::handshake;
   bool behind_ = false;     ///< a slice ended before these bytes were handled

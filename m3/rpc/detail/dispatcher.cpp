@@ -22,6 +22,7 @@ Status Dispatcher::add(Service& service) {
     entry->service = &service;
     entry->binding = binding;
     entry->index = static_cast<std::uint32_t>(entries_.size());
+    entry->takes_over = service.takes_over();
     entry->requests = metrics_.counter("m3_rpc_requests_total", "Calls that reached a handler",
                                        {{"method", std::string(binding.info->full_name)}});
     entries_.push_back(std::move(entry));

@@ -18,6 +18,7 @@ class Dispatcher {
     Service* service = nullptr;
     MethodBinding binding;
     std::uint32_t index = 0;  // from 0, without gaps
+    bool takes_over = false;  // the service's word
     mutable Counter requests;
   };
 

@@ -29,6 +29,8 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
                             {{"reason", reason}});
   };
   late = refused("late");
+  not_admitted = refused("admission");
+  saturated = refused("saturated");
   overloaded = refused("in_flight");
   unknown_method = refused("unknown_method");
   draining = refused("draining");
@@ -137,15 +139,30 @@ void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const Fra
     bad = Status(Errc::invalid_argument, "the request is no " + call.request().GetTypeName());
   if (bad.is_ok()) return run(call, entry);
   metrics_.bad_request.inc();
-  running_.add();
-  metrics_.running.inc();
+  fail(call, std::move(bad).not_executed());
+}
+
+/// Without its handler.
+void RpcCore::fail(ServerCall& call, Status why) {
   struct Bad {
     static Task<> with(Status status) { co_return status; }
   };
-  call.chain = Bad::with(std::move(bad).not_executed());
+  running_.add();
+  metrics_.running.inc();
+  call.chain = Bad::with(std::move(why));
   auto frame = call.chain.frame();
   async_detail::start_root(frame, frame.promise(), &ServerCall::ended, &call);
   finish(call);
+}
+
+Status RpcCore::admit(const AdmissionRequest& request) {
+  for (const auto& admission : admissions_) {
+    Status status = admission->admit(request);
+    if (status.is_ok()) continue;
+    metrics_.not_admitted.inc();
+    return std::move(status).not_executed();
+  }
+  return ok;
 }
 
 void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
@@ -159,6 +176,11 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
   if (metadata) {
     call.metadata = *metadata;
     call.ctx.set_incoming(&call.metadata);
+  }
+  if (has_admissions()) {
+    Status admitted = admit(
+        {*call.method, call.ctx.caller(), {}, call.request_bytes, Nanos(0), call.ctx.remaining()});
+    if (!admitted.is_ok()) return fail(call, std::move(admitted));
   }
   run(call, entry);
 }
@@ -192,6 +214,11 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
   if (!entry->binding.info->notify)
     return refuse(metrics_.bad_request, Errc::invalid_argument,
                   std::string(entry->binding.info->full_name) + " answers: it is no notify");
+  if (has_admissions()) {
+    Status admitted = admit({*entry->binding.info, peer, frame.metadata, frame.body.size(),
+                             Nanos(0), deadline.remaining(core_.now())});
+    if (!admitted.is_ok()) return admitted;
+  }
   auto* sink = new Nowhere(peer);
   const Ref<CallSink> keep(sink);
   dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline, sink->peer());
@@ -229,10 +256,11 @@ void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   metrics_.running.inc();
   core_.set_task_name(call.ctx.name());
   bool ended = false;
-  if (shared_.server_interceptors.empty()) {
+  call.admitted = has_admissions();
+  if (shared_.server_interceptors.empty() && !entry.takes_over) {
     ended = call.start(*entry.service);
   } else {
-    call.chain = intercepted(call, *entry.service);
+    call.chain = intercepted(call, entry);
     auto frame = call.chain.frame();
     ended = async_detail::start_root(frame, frame.promise(), &ServerCall::ended, &call);
   }
@@ -241,26 +269,52 @@ void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   call.sink->suspended(call);
 }
 
-Task<> RpcCore::intercepted(ServerCall& call, Service& service) {
-  InterceptedCall info{*call.method, call.request(), nullptr, call.ctx.caller()};
-  struct Last final : Interceptor::Next {
-    Last(ServerCall& c, Service& s, InterceptedCall& i) : call(c), service(s), info(i) {}
-    Task<> operator()(Ctx&) override {
-      if (std::exchange(handled, true))
-        co_return Status(Errc::internal,
-                         "an interceptor called next() again: a request is handled once, and tried "
-                         "again by its caller");
-      co_await call.handler(service);
-      info.response = call.response();
-      co_return ok;
+/// The inner end of the interceptors: the handler, or the service that runs it.
+class RpcCore::Handling final : public Interceptor::Next, public IncomingCall {
+ public:
+  Handling(ServerCall& call, const Dispatcher::Entry& entry, InterceptedCall& info)
+      : call_(call), entry_(entry), info_(info) {}
+
+  Task<> operator()(Ctx&) override {
+    if (std::exchange(entered_, true))
+      co_return Status(Errc::internal,
+                       "an interceptor called next() again: a request is handled once, and tried "
+                       "again by its caller");
+    if (entry_.takes_over) {
+      co_await entry_.service->run(call_.ctx, *this);
+      if (!handled_)
+        co_return Status(Errc::internal, "its service ended the call without handling it");
+      call_.ctx.put_reply(std::move(reply_));
+    } else {
+      co_await call_.handler(*entry_.service, call_.ctx);
     }
-    ServerCall& call;
-    Service& service;
-    InterceptedCall& info;
-    bool handled = false;
-  };
-  Last last(call, service, info);
-  Chain chain(shared_.server_interceptors, info, last);
+    info_.response = call_.response();
+    co_return ok;
+  }
+
+  const MethodInfo& method() const noexcept override { return *call_.method; }
+  const google::protobuf::MessageLite& request() const noexcept override { return call_.request(); }
+  Task<> handle(Ctx& ctx) override {
+    if (std::exchange(handled_, true))
+      co_return Status(Errc::internal, "its service handled the call a second time");
+    Status outcome = (co_await as_result(call_.handler(*entry_.service, ctx))).status();
+    if (&ctx != &call_.ctx) reply_ = ctx.take_reply();
+    co_return outcome;
+  }
+
+ private:
+  ServerCall& call_;
+  const Dispatcher::Entry& entry_;
+  InterceptedCall& info_;
+  std::unique_ptr<Metadata> reply_;  // of another context
+  bool entered_ = false;
+  bool handled_ = false;
+};
+
+Task<> RpcCore::intercepted(ServerCall& call, const Dispatcher::Entry& entry) {
+  InterceptedCall info{*call.method, call.request(), nullptr, call.ctx.caller()};
+  Handling handling(call, entry, info);
+  Chain chain(shared_.server_interceptors, info, handling);
   co_await chain.run(call.ctx);
   co_return ok;
 }
@@ -304,8 +358,12 @@ void RpcCore::finish(ServerCall& call) {
   metrics_.running.dec();
   no_longer_waits(call);
   if (call.began != ServerCall::kNotHandled) times_.ended(call.began);
+  const bool admitted = std::exchange(call.admitted, false);
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
+  if (admitted) [[unlikely]]
+    for (const auto& admission : admissions_)
+      admission->ended(*call.method, outcome, core_.now() - call.began);
   const auto code = static_cast<std::size_t>(outcome.code());
   metrics_.answers[code < metrics_.answers.size() ? code : 2].inc();
   if (outcome == Errc::internal)

@@ -12,6 +12,7 @@
 #include "m3/async/scope.h"
 #include "m3/net/stream.h"
 #include "m3/obs/metric.h"
+#include "m3/rpc/admission.h"
 #include "m3/rpc/caller.h"
 #include "m3/rpc/detail/dispatcher.h"
 #include "m3/rpc/detail/handler_times.h"
@@ -66,6 +67,8 @@ struct RpcMetrics {
   Counter retries_denied;
   Counter ejected;
   Counter late;
+  Counter not_admitted;
+  Counter saturated;
   Counter overloaded;
   Counter unknown_method;
   Counter draining;
@@ -116,6 +119,11 @@ class RpcCore {
   void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
                       const google::protobuf::MessageLite& request, const Metadata* metadata,
                       Deadline deadline, std::uint64_t id);
+  /// Before the app listens.
+  void add(std::unique_ptr<Admission> admission) { admissions_.push_back(std::move(admission)); }
+  bool has_admissions() const noexcept { return !admissions_.empty(); }
+  /// What the first Admission that has something against it says; counted.
+  Status admit(const AdmissionRequest& request);
   /// Answers, gives the record back. For CallSink and ServerCall.
   void finish(ServerCall& call);
 
@@ -169,7 +177,9 @@ class RpcCore {
   Status leave_behind();
   ServerCall& take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
                    std::uint64_t id);
-  Task<> intercepted(ServerCall& call, Service& service);
+  class Handling;
+  Task<> intercepted(ServerCall& call, const Dispatcher::Entry& entry);
+  void fail(ServerCall& call, Status why);
 
   Core& core_;
   RpcShared& shared_;
@@ -178,6 +188,7 @@ class RpcCore {
   RpcMetrics metrics_;
   HandlerTimes times_;
   std::vector<Nanos> costs_;  // by Dispatcher::Entry::index
+  std::vector<std::unique_ptr<Admission>> admissions_;
   PeerMethodsPool peer_methods_;
   bool leaving_ = false;
   bool draining_ = false;

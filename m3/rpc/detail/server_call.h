@@ -96,8 +96,9 @@ class ServerCall {
   virtual const google::protobuf::MessageLite* response() = 0;
   /// Starts the handler; true when it has ended already. Else ended() is called when it has.
   virtual bool start(Service& service) = 0;
-  /// The handler as a Task, for interceptors.
-  virtual Task<> handler(Service& service) = 0;
+  /// The handler as a Task under `under`, for interceptors and services that run their calls; its
+  /// outcome is the chain's. It may run on another core while this one waits for it.
+  virtual Task<> handler(Service& service, Ctx& under) = 0;
   /// How the handler ended. Once.
   virtual Status take_outcome() = 0;
   /// Destroys the handler's frame, and gives the record back to its pool if clear() allows.
@@ -116,6 +117,7 @@ class ServerCall {
   std::uint32_t response_bytes = 0;
   std::uint32_t kept_bytes = 0;  // that the messages are known to hold on to
   bool wants_answer = true;
+  bool admitted = false;               // Admissions are told of its end
   ServerCall* bucket_next = nullptr;   // the sink's table of suspended calls
   bool waits = false;                  // it is in that list:
   ServerCall* waiting_prev = nullptr;  // the core's list of them

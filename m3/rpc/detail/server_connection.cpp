@@ -118,12 +118,21 @@ void ServerConnection::on_call(const Frame& frame) {
   if (too_late(*entry, std::chrono::milliseconds(left)))
     return refuse(header, metrics.late,
                   Status(Errc::deadline_exceeded, "no time was left to answer when its turn came"));
+  if (waited_too_long())
+    return refuse(header, metrics.saturated,
+                  Status(Errc::resource_exhausted, "more calls come than can be answered here"));
   if (entry->binding.info->notify != (header.kind == FrameKind::notify))
     return refuse(
         header, metrics.bad_request,
         Status(Errc::invalid_argument,
                std::string(entry->binding.info->full_name) +
                    (entry->binding.info->notify ? " is a notify" : " answers: send a request")));
+  if (core_.has_admissions()) {
+    Status admitted =
+        core_.admit({*entry->binding.info, *caller_, frame.metadata, frame.body.size(),
+                     core_.core().now() - arrived(), std::chrono::milliseconds(left)});
+    if (!admitted.is_ok()) return refuse(header, std::move(admitted));
+  }
   const Deadline deadline(core_.core().now() + std::chrono::milliseconds(left));
   last_called_ = entry;
   core_.dispatch(*this, *entry, header, frame.metadata, frame.body, deadline, *caller_);
@@ -135,12 +144,26 @@ bool ServerConnection::too_late(const Dispatcher::Entry& entry, Nanos left) cons
   return behind_ && left < 2 * core_.cost_of(entry);
 }
 
+/// While a core is saturated its queues never empty, and all that wait in them would be answered
+/// late or not at all. What has waited is refused soon, so that its caller can act; what has just
+/// come is answered in time. A burst on a core with time to spare waits as long as it must (Ben
+/// Maurer, "Fail at Scale", ACM Queue 13-8, 2015: controlled delay).
+bool ServerConnection::waited_too_long() const {
+  const Core& core = core_.core();
+  const Nanos limit = core_.config().overload_wait;
+  return core.saturated() && limit > Nanos(0) && core.now() - arrived() > limit;
+}
+
 void ServerConnection::on_measured(Nanos mean) {
   if (last_called_) core_.learn_cost(*std::exchange(last_called_, nullptr), mean);
 }
 
 void ServerConnection::refuse(const FrameHeader& header, Counter& counter, Status why) {
   counter.inc();
+  refuse(header, std::move(why));
+}
+
+void ServerConnection::refuse(const FrameHeader& header, Status why) {
   if (header.kind == FrameKind::request)
     send_error(header.call_id, std::move(why).not_executed(), nullptr);
 }

@@ -32,8 +32,10 @@ class ServerConnection final : public Connection {
   void on_measured(Nanos mean) override;
   void on_call(const Frame& frame);
   bool too_late(const Dispatcher::Entry& entry, Nanos left) const;
+  bool waited_too_long() const;
   void on_cancel(std::uint64_t id);
   void refuse(const FrameHeader& header, Counter& counter, Status why);
+  void refuse(const FrameHeader& header, Status why);
   void send_error(std::uint64_t id, const Status& why, const Metadata* reply);
   void send_answer(ServerCall& call);
 
