@@ -176,16 +176,27 @@ Broadcasts::Heard* Broadcasts::heard_of(Topic& topic, std::string_view publisher
   return &at->second;
 }
 
+/// Starts are told apart, not ordered: a clock may go back between them.
 bool Broadcasts::is_new(Heard& heard, bool first, const BroadcastMessage& message) {
-  const bool older = message.generation < heard.generation;
-  if (!first &&
-      (older || (message.generation == heard.generation && message.sequence <= heard.sequence))) {
+  const std::uint64_t last = message.sequence + message.count - 1;
+  if (first) {
+    heard = {message.generation, last, message.generation};
+    return true;
+  }
+  if (message.generation == heard.generation) {
+    if (message.sequence <= heard.sequence) {
+      again_.add(message.count);
+      return false;
+    }
+    missing_.add(message.sequence - heard.sequence - 1);
+    heard.sequence = last;
+    return true;
+  }
+  if (message.generation == heard.before) {
     again_.add(message.count);
     return false;
   }
-  if (!first && message.generation == heard.generation)
-    missing_.add(message.sequence - heard.sequence - 1);
-  heard = {message.generation, message.sequence + message.count - 1};
+  heard = {message.generation, last, heard.generation};
   return true;
 }
 

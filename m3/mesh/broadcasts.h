@@ -58,6 +58,7 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   struct Heard {
     std::uint64_t generation = 0;
     std::uint64_t sequence = 0;
+    std::uint64_t before = 0;  ///< the start that this one followed; what comes of that is late
   };
   /// Messages come in rows: what was looked up last is compared first.
   struct Topic {

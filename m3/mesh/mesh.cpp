@@ -14,6 +14,8 @@ namespace {
 
 /// Of more instances than that the work is a helper thread's: about 0.3 ms.
 constexpr std::size_t kInstancesInline = 512;
+/// Until helper threads that had too much to do are asked again.
+constexpr Nanos kHelperPause = std::chrono::milliseconds(100);
 /// How long a probed instance has to say that it is leaving.
 constexpr Nanos kSayGoodbye = std::chrono::milliseconds(100);
 
@@ -257,8 +259,21 @@ Task<> Mesh::advance_elsewhere(Ctx& ctx, ServiceId service) {
     auto work = [roster = watched.roster, news] {
       return news->empty() ? roster->build_table() : roster->take(std::move(*news));
     };
-    Roster::Edition edition = co_await run_blocking(ctx, runtime_, std::move(work));
-    show(service, watched, std::move(edition));
+    auto edition = co_await as_result(run_blocking(ctx, runtime_, work));
+    if (edition.is_ok()) {
+      show(service, watched, *std::move(edition));
+      continue;
+    }
+    // The helpers have too much to do: it is theirs later. Newer news wait meanwhile.
+    if (ctx.cancelled()) co_return std::move(edition).status();
+    log::warn_limited("{}: its list waits for a helper thread: {}", service.to_string(),
+                      edition.status().text());
+    co_await sleep(ctx, kHelperPause);
+    if (!watched.news.list) watched.news.list = std::move(news->list);
+    watched.news.probes.insert(watched.news.probes.begin(), news->probes.begin(),
+                               news->probes.end());
+    watched.news.hash |= news->hash;
+    watched.news.at = runtime_.core(0).now();
   }
   watched.busy = false;
   co_return ok;
@@ -343,7 +358,7 @@ Task<bool> Mesh::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + config_.probe_timeout));
   auto generation = co_await as_result(caller.reach(soon, instance));
   if (!generation.is_ok()) co_return false;
-  if (instance->generation && *generation > instance->generation) co_return false;
+  if (instance->generation && *generation != instance->generation) co_return false;
   // A connection that was there already proves nothing.
   caller.ping(*instance);
   do {

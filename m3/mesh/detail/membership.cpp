@@ -62,9 +62,16 @@ void Membership::set_listed(MeshEntry& entry, bool listed) {
   entry.ask_at = {};
 }
 
+void Membership::set_rival(MeshEntry& entry, std::optional<Member> rival) {
+  if (entry.rival) --contested_;
+  entry.rival = std::move(rival);
+  if (entry.rival) ++contested_;
+}
+
 Membership::ById::iterator Membership::erase(ById::iterator at) {
   const Entries::iterator entry = at->second.at;
   set_listed(entry->second, true);
+  set_rival(entry->second, std::nullopt);
   gone_.push_back(std::move(entry->second.instance));
   at = by_id_.erase(at);  // before its name goes
   entries_.erase(entry);
@@ -121,9 +128,15 @@ bool Membership::take(Member member, Known* known) {
   set_listed(entry, true);
   entry.until = TimePoint::max();
   if (!fresh) {
-    // An old answer, or of two with one generation the later.
-    if (member.generation < entry.member.generation) return false;
-    if (!first && member.generation == entry.member.generation) return false;
+    if (member.generation < entry.member.generation) {
+      if (first) set_rival(entry, std::move(member));
+      return false;
+    }
+    if (!first && member.generation == entry.member.generation) {
+      set_rival(entry, std::nullopt);  // the list names both
+      return false;
+    }
+    set_rival(entry, std::nullopt);
     if (entry.member == member) return false;
   }
   if (fresh || entry.member.generation != member.generation ||
@@ -152,8 +165,17 @@ bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now
   const auto at = by_id_.find(instance.id.to_string());
   if (at == by_id_.end()) return false;
   MeshEntry& entry = at->second.at->second;
-  if (entry.listed || entry.instance.get() != &instance) return false;
+  if (entry.instance.get() != &instance) return false;
   entry.ask_at = now + kAskAgain;
+  if (entry.rival) {
+    Member rival = *std::move(entry.rival);
+    set_rival(entry, std::nullopt);
+    if (answered) return false;
+    set_instance(entry, rival);
+    entry.member = std::move(rival);
+    return true;
+  }
+  if (entry.listed) return false;
   if (answered && now < entry.until) return false;
   erase(at);
   return true;
@@ -161,9 +183,9 @@ bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now
 
 std::vector<Membership::Doubt> Membership::doubtful() const {
   std::vector<Doubt> out;
-  if (unlisted_ == 0) return out;
+  if (unlisted_ == 0 && contested_ == 0) return out;
   for (const auto& [id, entry] : entries_)
-    if (!entry.listed) out.push_back({entry.instance, entry.ask_at});
+    if (!entry.listed || entry.rival) out.push_back({entry.instance, entry.ask_at});
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -40,7 +41,10 @@ struct MeshEntry {
   std::uint64_t id_hash = 0;  ///< hash_of_id()
   bool listed = true;         ///< false: its registry no longer names it, but it may answer
   TimePoint until = TimePoint::max();  ///< not listed: the registry's word is taken then
-  TimePoint ask_at{};                  ///< not listed: when it is to be asked whether it lives
+  TimePoint ask_at{};                  ///< doubtful: when it is to be asked whether it lives
+  /// The list names an earlier start of the id: an old answer, or a restart with a clock that was
+  /// set back. It counts when `instance` does not answer any more.
+  std::optional<Member> rival;
 };
 
 /// Who belongs to one service. Judges what the registry says. Those that a list lacks are asked
@@ -67,8 +71,9 @@ class Membership {
     TimePoint ask_at{};
   };
 
-  /// A list from the router. True when entries() changed. Of several generations of one id the
-  /// newest counts.
+  /// A list from the router. True when entries() changed. Of several generations of one id in a
+  /// list the newest counts. A list that names only an earlier one than the list before makes the
+  /// instance doubtful: clocks go back.
   bool on_list(std::vector<Member> list, TimePoint now);
   /// A doubtful instance answered, or did not. True when entries() changed.
   bool on_probe(const Instance& instance, bool answered, TimePoint now);
@@ -93,6 +98,7 @@ class Membership {
   bool take(Member member, Known* known);
   void set_instance(MeshEntry& entry, const Member& member);
   void set_listed(MeshEntry& entry, bool listed);
+  void set_rival(MeshEntry& entry, std::optional<Member> rival);
   ById::iterator erase(ById::iterator at);
 
   std::shared_ptr<SlotPool> slots_;
@@ -100,6 +106,7 @@ class Membership {
   Entries entries_;
   ById by_id_;  // the names are those of entries_
   std::size_t unlisted_ = 0;
+  std::size_t contested_ = 0;  // entries with a rival
   std::uint64_t lists_ = 0;
   std::vector<std::shared_ptr<const Instance>> gone_;
 };

@@ -183,3 +183,52 @@ TEST_CASE("membership: a state or weight that changes keeps the instance where i
   CHECK(judge.list({cordoned, member(2)}));
   CHECK(judge.at(1).weight == 50);
 }
+
+TEST_CASE(
+    "membership: a restart with a clock that went back is believed once the one before is silent") {
+  Judge judge;
+  judge.list({member(1, 7), member(2, 7)});
+  const auto before = judge.membership.entries().at(member(1).id).instance;
+  CHECK_FALSE(judge.list({member(1, 4), member(2, 7)}));
+  REQUIRE(judge.membership.doubtful().size() == 1);
+  CHECK(judge.membership.doubtful()[0].instance == before);
+  CHECK(judge.probe(*before, false));
+  CHECK(judge.at(1).generation == 4);
+  CHECK(judge.membership.doubtful().empty());
+  REQUIRE(judge.membership.take_gone().size() == 1);
+  CHECK_FALSE(judge.list({member(1, 4), member(2, 7)}));
+  CHECK(judge.at(1).generation == 4);
+}
+
+TEST_CASE("membership: an old answer changes nothing while the one before it answers") {
+  Judge judge;
+  judge.list({member(1, 7)});
+  const auto before = judge.membership.entries().at(member(1).id).instance;
+  judge.list({member(1, 4)});
+  CHECK_FALSE(judge.probe(*before, true));
+  CHECK(judge.at(1).generation == 7);
+  CHECK(judge.membership.doubtful().empty());
+  judge.list({member(1, 4)});  // said again: it is asked again, a little later
+  REQUIRE(judge.membership.doubtful().size() == 1);
+  CHECK(judge.membership.doubtful()[0].ask_at > judge.clock);
+  judge.list({member(1, 4), member(1, 7)});  // both: there is no doubt
+  CHECK(judge.membership.doubtful().empty());
+  judge.list({member(1, 4)});
+  judge.list({member(1, 9)});
+  CHECK(judge.membership.doubtful().empty());
+  CHECK(judge.at(1).generation == 9);
+}
+
+TEST_CASE("membership: a contested instance that is not listed any more is doubted as all are") {
+  Judge judge;
+  judge.list({member(1, 7), member(2, 7)});
+  const auto before = judge.membership.entries().at(member(1).id).instance;
+  judge.list({member(1, 4), member(2, 7)});
+  judge.list({member(2, 7)});
+  CHECK(judge.membership.doubtful().size() == 1);
+  CHECK(judge.probe(*before, false));
+  judge.list({member(2, 7)});
+  judge.probe(judge.at(1), false);
+  CHECK(judge.now() == "2 ");
+  CHECK(judge.membership.doubtful().empty());
+}
