@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "m3/async/backoff.h"
+#include "m3/async/channel.h"
+#include "m3/async/countdown.h"
+#include "m3/async/scope.h"
+#include "m3/plugin/wishes.h"
+
+namespace m3 {
+
+/// Brings about what a plugin wishes for in a service outside, over a connection that it makes
+/// again whenever it is lost: connect, send what is missing (many orders at once), watch, connect
+/// again with growing pauses. An error on the way is logged and the work goes on; only stop() ends
+/// it. Wishes (m3/plugin/wishes.h) has the rules.
+///
+/// Core-local. Owned by its plugin, as is the link, which outlives it; stop() before it is
+/// destroyed.
+class Reconciler {
+ public:
+  using Order = Wishes::Order;
+
+  /// The service, as the plugin reaches it. All of it runs on the Reconciler's core.
+  class Link {
+   public:
+    /// Ends when orders can be sent. Bounds itself in time.
+    virtual Task<> connect(Ctx& ctx) = 0;
+    /// Ends, with the reason as its error, when the connection is lost or silent.
+    virtual Task<> watch(Ctx& ctx) = 0;
+    /// Sends them all, in this order, and does not wait for their answers; each is reported by
+    /// Reconciler::answered(), now or later. An error ends this connection.
+    virtual Task<> send(Ctx& ctx, std::vector<Order> orders) = 0;
+    /// Undoes connect(), also one that failed or was interrupted. Called more than once.
+    virtual Task<> disconnect(Ctx& ctx, Status why) = 0;
+    /// The key is there on this connection. May want() and drop().
+    virtual void on_confirmed(const std::string& key) { (void)key; }
+
+   protected:
+    ~Link() = default;
+  };
+  struct Options {
+    std::string name;  ///< "broker.redis": begins log lines and errors
+    /// Orders are under way and none is answered for that long: the connection is given up.
+    Nanos answer_limit = std::chrono::seconds(2);
+    std::size_t window = 1000;  ///< orders under way
+    BackoffConfig reconnect = server_backoff();
+    Wishes::Options wishes;
+  };
+
+  Reconciler(Core& core, Link& link, Options options);
+  Reconciler(const Reconciler&) = delete;
+  Reconciler& operator=(const Reconciler&) = delete;
+  ~Reconciler();
+
+  /// Ends when the service is reached; from then on the connection is kept. unavailable: it was not
+  /// reached, and nothing is left of the attempt: call it again. Another error: it refuses us.
+  Task<> start(Ctx& ctx);
+  /// Ends everything; start() need not have succeeded. What waits in settled() fails.
+  Task<> stop(Ctx& ctx);
+
+  void want(std::string_view key);
+  /// What the key stands for has changed: it is established again.
+  void renew(std::string_view key);
+  /// Waiters of the key fail with cancelled.
+  void drop(std::string_view key);
+  /// The link found that it is not there although it was confirmed.
+  void missing(std::string_view key);
+  /// Ends when the key is confirmed on a connection. unavailable: there is no connection, or it was
+  /// lost meanwhile; the wish stays. cancelled: it was dropped. Else why the service refuses it;
+  /// the wish stays, and is tried again slowly.
+  Task<> settled(Ctx& ctx, std::string key);
+  /// What became of an order: OK, an error that may pass (may_pass()), or a refusal. Answers to
+  /// orders of an earlier connection are ignored.
+  void answered(std::uint64_t number, const Status& status);
+
+  /// OK while connected; else why not.
+  const Status& status() const noexcept { return status_; }
+  /// OK while connected; else unavailable, and the reason in its text.
+  Status usable() const;
+  /// Connected, and every wish that is not refused is confirmed.
+  bool up() const noexcept { return wishes_.up(); }
+  const Wishes& wishes() const noexcept { return wishes_; }
+
+ private:
+  struct Waiting {
+    Countdown open;
+    Status outcome;
+  };
+  Task<> keep(Ctx& ctx);
+  Task<> live(Ctx& ctx);
+  Task<> pump(Ctx& ctx);
+  Task<> wait_for_news(Ctx& ctx);
+  Task<> join(Ctx& ctx);
+  Task<> leave(Status why);
+  bool silent() const;
+  void news();
+  void settle(const std::string& key, const Status& outcome);
+  void settle_all(const Status& outcome);
+
+  Core& core_;
+  Link& link_;
+  const Options options_;
+  Wishes wishes_;
+  Status status_;
+  bool running_ = false;
+  Backoff backoff_;
+  TimePoint joined_{};
+  TimePoint progress_{};  // an order was answered, or the first of those under way was sent
+  Channel<char> news_{1};
+  std::map<std::string, std::shared_ptr<Waiting>, std::less<>> waiting_;
+  Scope scope_;
+};
+
+/// For Link::watch(), where a silent connection is found by asking: after `interval` without a loss
+/// `ping` must end within `timeout`.
+struct Pings {
+  std::string who;  ///< begins the reason: "127.0.0.1:6379 is silent"
+  Nanos interval;
+  Nanos timeout;
+  std::function<Task<>(Ctx&)> lost;  ///< fails with the reason when the connection is lost
+  std::function<Task<>(Ctx&)> ping;
+};
+Task<> watch_by_pings(Ctx& ctx, Pings pings);
+
+}  // namespace m3
