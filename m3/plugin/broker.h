@@ -36,9 +36,11 @@ class Broker : public Plugin {
   virtual std::size_t max_payload() const = 0;
 
   /// Ends when messages published from now on will come. The wish stays until unsubscribe(), also
-  /// when this fails because the broker cannot be reached: then it is met when it can be. Several
+  /// when this fails: unavailable, the broker cannot be reached, and the wish is met when it can
+  /// be; permission_denied or resource_exhausted, the broker refuses this topic, and is asked again
+  /// now and then. on_resubscribed() follows when a wish whose subscribe() failed is met. Several
   /// subscribers of one topic are told in the order in which they came; one that comes twice is
-  /// told once.
+  /// told once. Subscribers may come and go in every callback.
   virtual Task<> subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber) = 0;
   /// No callback follows.
   virtual void unsubscribe(std::string_view topic, Subscriber& subscriber) = 0;
@@ -48,7 +50,8 @@ class Broker : public Plugin {
   virtual Status can_publish(std::size_t waiting) const = 0;
   /// Queues the message; it leaves when the turn ends. unavailable: not connected.
   /// resource_exhausted: what waits to be sent is over the configured limit. invalid_argument: over
-  /// max_payload(). An app hears its own messages too.
+  /// max_payload(). permission_denied: the broker refused an earlier message to this topic (that
+  /// one was answered OK and is lost). An app hears its own messages too.
   virtual Status publish(std::string_view topic, std::string_view payload) = 0;
 };
 

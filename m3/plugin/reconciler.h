@@ -77,8 +77,8 @@ class Reconciler {
   /// lost meanwhile; the wish stays. cancelled: it was dropped. Else why the service refuses it;
   /// the wish stays, and is tried again slowly.
   Task<> settled(Ctx& ctx, std::string key);
-  /// What became of an order: OK, an error that may pass (may_pass()), or a refusal. Answers to
-  /// orders of an earlier connection are ignored.
+  /// What became of an order, as Wishes::answered() takes it. Answers to orders of an earlier
+  /// connection are ignored.
   void answered(std::uint64_t number, const Status& status);
 
   /// OK while connected; else why not.
@@ -118,6 +118,12 @@ class Reconciler {
   std::map<std::string, std::shared_ptr<Waiting>, std::less<>> waiting_;
   Scope scope_;
 };
+
+/// Whether a connection that failed with it may be made a moment later, with nothing changed.
+constexpr bool may_pass(Errc code) noexcept {
+  return code == Errc::unavailable || code == Errc::deadline_exceeded ||
+         code == Errc::resource_exhausted;
+}
 
 /// For Link::watch(), where a silent connection is found by asking: after `interval` without a loss
 /// `ping` must end within `timeout`.

@@ -5,10 +5,13 @@
 
 namespace m3 {
 
-bool may_pass(Errc code) noexcept {
-  return code == Errc::unavailable || code == Errc::deadline_exceeded ||
-         code == Errc::resource_exhausted || code == Errc::cancelled;
+namespace {
+
+bool is_refusal(Errc code) {
+  return code != Errc::unavailable && code != Errc::deadline_exceeded && code != Errc::cancelled;
 }
+
+}  // namespace
 
 /// A withdrawal under way takes it away.
 bool Wishes::met(const Wish& wish) {
@@ -157,7 +160,7 @@ Wishes::Answer Wishes::answered(std::uint64_t number, const Status& status, Time
     wish.error = Status();
     wish.backoff = Backoff(options_.failed);
     out.confirmed = current;
-  } else if (may_pass(status.code())) {
+  } else if (!is_refusal(status.code())) {
     wish.there = There::maybe;
     pause(found, status, false, now);
   } else {

@@ -70,8 +70,8 @@ class Wishes {
   /// What is to be sent now, so that at most `window` orders are under way; each of them is waited
   /// for from now on.
   std::vector<Order> take(TimePoint now, std::size_t window);
-  /// unavailable, deadline_exceeded, resource_exhausted, cancelled: the order failed and is given
-  /// again; another error: it is refused.
+  /// unavailable, deadline_exceeded, cancelled: the order failed and is given again. Another error:
+  /// it is refused (resource_exhausted too: a limit stays for a while).
   Answer answered(std::uint64_t number, const Status& status, TimePoint now);
 
   bool is_connected() const noexcept { return connected_; }
@@ -125,8 +125,5 @@ class Wishes {
   std::size_t wanted_ = 0;
   bool connected_ = false;
 };
-
-/// Whether what failed with it may work a moment later, unchanged.
-bool may_pass(Errc code) noexcept;
 
 }  // namespace m3

@@ -9,43 +9,48 @@
 
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
-#include "m3/base/host_port.h"
+#include "m3/net/stream.h"
 #include "plugins/broker/nats/nats_protocol.h"
 
 namespace m3 {
 
-/// One connection to a NATS server, over Asio. Once it is lost it stays so. Core-local; stop()
-/// before it is destroyed.
+/// One connection to a NATS server. Once it is lost it stays so. Core-local; it is not destroyed
+/// by its own callbacks.
 class NatsConnection {
  public:
-  /// Runs for each message; the views end with it.
-  using OnMessage = std::function<void(std::uint64_t sid, std::string_view payload)>;
+  /// The views end with the call.
+  struct Events {
+    std::function<void(std::string_view subject, std::string_view payload)> on_message;
+    /// The server did not let us publish there; what was published is lost.
+    std::function<void(std::string_view subject)> on_publish_refused;
+  };
+  using Answered = std::function<void(const Status&)>;
 
   /// unauthenticated: the server does not let us in; failed_precondition: it wants TLS;
-  /// unavailable: not reached.
-  static Task<std::unique_ptr<NatsConnection>> connect(Ctx& ctx, HostPort address, NatsLogin login,
-                                                       std::size_t max_pending,
-                                                       OnMessage on_message);
+  /// unavailable: not reached, or the server has as many connections as it may have. `transport`
+  /// outlives the connection.
+  static Task<std::unique_ptr<NatsConnection>> connect(Ctx& ctx, Transport& transport,
+                                                       HostPort address, NatsLogin login,
+                                                       std::size_t max_pending, Events events);
   NatsConnection(const NatsConnection&) = delete;
   NatsConnection& operator=(const NatsConnection&) = delete;
   ~NatsConnection();
 
   const NatsInfo& info() const;
-  /// Ends when the connection is lost.
+  const HostPort& address() const;
+  /// Fails with the reason when the connection is lost.
   Task<> lost(Ctx& ctx);
-  bool alive() const;
-  const Status& why() const;
   void close(const Status& why);
-  /// close(), and waits for what runs.
-  Task<> stop(Ctx& ctx);
 
   /// resource_exhausted: with `more` bytes, more than max_pending would wait to be sent.
   /// unavailable: lost.
   Status can_publish(std::size_t more) const;
   /// Where can_publish(0).
   void publish(std::string_view subject, std::string_view payload);
-  void subscribe(std::string_view subject, std::uint64_t sid);
-  void unsubscribe(std::uint64_t sid);
+  /// `answered`: OK when the server has taken it; permission_denied, resource_exhausted: it does
+  /// not; unavailable: the connection was lost before.
+  void subscribe(std::string_view subject, std::uint64_t sid, Answered answered);
+  void unsubscribe(std::uint64_t sid, Answered answered);
   /// Ends when the server has read all that was sent before.
   Task<> flush(Ctx& ctx);
 

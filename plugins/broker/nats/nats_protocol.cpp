@@ -11,9 +11,6 @@ namespace m3 {
 namespace {
 
 constexpr std::string_view kEnd = "\r\n";
-/// Whatever a server says: more than that is no message.
-constexpr std::size_t kMostPayload = 64u << 20;
-
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 std::string_view trimmed(std::string_view text) {
@@ -54,6 +51,7 @@ bool NatsReader::fail(std::string_view why) {
 
 bool NatsReader::next(NatsOp& op) {
   if (failed()) return false;
+  needed_ = 0;
   const std::size_t end = bytes_.find(kEnd, at_);
   if (end == std::string_view::npos || end - at_ > kMostLine) {
     const std::size_t line = std::min(end, bytes_.size()) - at_;
@@ -102,9 +100,11 @@ bool NatsReader::message(std::string_view line, bool has_headers, std::size_t bo
   if (has_headers && !to_number(words[count - 2], headers))
     return fail("a message without the size of its headers");
   if (headers > total) return fail("headers larger than their message");
-  if (total - headers > std::min(max_payload_, kMostPayload) || headers > kMostLine)
-    return fail("a message of " + std::to_string(total) + " bytes");
-  if (bytes_.size() - body_at < total + kEnd.size()) return false;
+  if (total > most_payload_) return fail("a message of " + std::to_string(total) + " bytes");
+  if (const std::size_t there = bytes_.size() - body_at; there < total + kEnd.size()) {
+    needed_ = total + kEnd.size() - there;
+    return false;
+  }
   if (bytes_.substr(body_at + total, kEnd.size()) != kEnd)
     return fail("a message that is longer than it says");
   op.kind = NatsOp::Kind::msg;
@@ -113,6 +113,34 @@ bool NatsReader::message(std::string_view line, bool has_headers, std::size_t bo
   op.payload = bytes_.substr(body_at + headers, total - headers);
   at_ = body_at + total + kEnd.size();
   return true;
+}
+
+NatsComplaint nats_complaint(std::string_view text) {
+  const auto has = [text](std::string_view words) {
+    // Servers differ in capital letters: "Authorization Violation", "authorization violation".
+    return std::search(text.begin(), text.end(), words.begin(), words.end(), [](char a, char b) {
+             return std::tolower(static_cast<unsigned char>(a)) == b;
+           }) != text.end();
+  };
+  NatsComplaint out;
+  if (has("permissions violation")) {
+    out.code = Errc::permission_denied;
+    out.about = has("violation for publish") ? NatsComplaint::About::publish
+                                             : NatsComplaint::About::subscription;
+    const std::size_t open = text.find('"');
+    const std::size_t close = open == text.npos ? text.npos : text.find('"', open + 1);
+    if (close != text.npos) out.subject = text.substr(open + 1, close - open - 1);
+  } else if (has("subscriptions exceeded")) {
+    out.code = Errc::resource_exhausted;
+    out.about = NatsComplaint::About::subscription;
+  } else if (has("invalid subject")) {
+    out.code = Errc::invalid_argument;
+    out.about = NatsComplaint::About::subscription;
+  } else if (has("authorization violation") || has("authentication expired") ||
+             has("authentication revoked")) {
+    out.code = Errc::unauthenticated;
+  }
+  return out;
 }
 
 std::string nats_connect(const NatsLogin& login) {
@@ -132,7 +160,7 @@ Result<NatsInfo> parse_nats_info(std::string_view text) {
   if (const auto most = json.find("max_payload"); most != json.end()) {
     if (!most->is_number_unsigned())
       return Status(Errc::invalid_argument, "nats: INFO's max_payload is no number");
-    out.max_payload = std::min<std::size_t>(most->get<std::uint64_t>(), kMostPayload);
+    out.max_payload = std::min<std::size_t>(most->get<std::uint64_t>(), NatsReader::kMostPayload);
   }
   const auto flag = [&](const char* name) {
     const auto at = json.find(name);

@@ -26,15 +26,18 @@ struct NatsOp {
 class NatsReader {
  public:
   static constexpr std::size_t kMostLine = 256u << 10;  // an INFO of a large cluster
+  /// The most that any NATS server lets through. The max_payload of the server we are connected to
+  /// is what it takes from us: messages that come by another server of its cluster may be larger.
+  static constexpr std::size_t kMostPayload = 64u << 20;
 
-  NatsReader(std::string_view bytes, std::size_t max_payload)
-      : bytes_(bytes), max_payload_(max_payload) {}
-  /// Takes effect with the next operation.
-  void set_max_payload(std::size_t bytes) { max_payload_ = bytes; }
+  explicit NatsReader(std::string_view bytes, std::size_t most_payload = kMostPayload)
+      : bytes_(bytes), most_payload_(most_payload) {}
 
   /// False: no whole operation is left, or failed().
   bool next(NatsOp& op);
   std::size_t consumed() const { return at_; }
+  /// How many bytes more complete the next message; 0: not known.
+  std::size_t needed() const { return needed_; }
   bool failed() const { return !status_; }
   /// invalid_argument: what was wrong at consumed(). Nothing after it can be read.
   const Status& status() const { return status_; }
@@ -44,10 +47,22 @@ class NatsReader {
   bool message(std::string_view line, bool has_headers, std::size_t body_at, NatsOp& op);
 
   std::string_view bytes_;
-  std::size_t max_payload_;
+  std::size_t most_payload_;
   std::size_t at_ = 0;
+  std::size_t needed_ = 0;
   Status status_;
 };
+
+/// What a -ERR is about, and what it means for us.
+struct NatsComplaint {
+  /// connection: the server closes it.
+  enum class About : std::uint8_t { connection, subscription, publish };
+  About about = About::connection;
+  Errc code = Errc::unavailable;
+  std::string_view subject;  ///< of a publish; a view of the text
+};
+/// `text` without its quotes, as NatsOp has it.
+NatsComplaint nats_complaint(std::string_view text);
 
 /// What CONNECT says.
 struct NatsLogin {

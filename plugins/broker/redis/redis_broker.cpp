@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "plugins/broker/redis/redis_broker.h"
 
-#include <algorithm>
 #include <array>
+
+#include "m3/obs/log.h"
 
 namespace m3 {
 namespace {
@@ -43,13 +44,13 @@ void RedisBroker::Config::describe(Schema<Config>& s) {
 }
 
 RedisBroker::RedisBroker(Env& env, const Config& config)
-    : speaks_(env.runtime().core(0), "broker.redis", options_of(config)),
-      hears_(
-          env.runtime().core(0), "broker.redis", options_of(config),
-          {[this](std::string_view topic, std::string_view payload) { on_message(topic, payload); },
-           [this](Ctx& ctx, RedisConnection& connection) {
-             return subscribe_again(ctx, connection);
-           }}) {}
+    : core_(env.runtime().core(0)),
+      speaks_(core_, "broker.redis", options_of(config)),
+      hears_(core_, "broker.redis", options_of(config),
+             {[this](std::string_view topic, std::string_view payload) {
+                subscribers_.tell(topic, payload);
+              },
+              [this](const std::string& topic) { subscribers_.tell_resubscribed(topic); }}) {}
 
 RedisBroker::~RedisBroker() = default;
 
@@ -57,39 +58,24 @@ std::size_t RedisBroker::max_payload() const { return kMostBytes; }
 
 Task<> RedisBroker::start(Ctx& ctx) {
   co_await speaks_.start(ctx);
-  Status heard = (co_await as_result(hears_.start(ctx))).status();
-  if (heard) co_return ok;
-  Ctx patient(ctx.core());
-  co_await speaks_.stop(patient);
-  co_return heard;
+  co_await hears_.start(ctx);
+  co_return ok;
 }
 
-Task<> RedisBroker::stop(Ctx&) {
-  Ctx patient(Core::current());
-  co_await hears_.stop(patient);
-  co_await speaks_.stop(patient);
+Task<> RedisBroker::stop(Ctx& ctx) {
+  co_await hears_.stop(ctx);
+  co_await speaks_.stop(ctx);
   co_return ok;
 }
 
 Task<> RedisBroker::subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber) {
-  auto& told = topics_[topic];
-  if (std::find(told.begin(), told.end(), &subscriber) == told.end()) told.push_back(&subscriber);
-  RedisConnection* connection = hears_.connection();
-  if (!hears_.status() || !connection)
-    co_return Status(Errc::unavailable, "broker.redis: " + hears_.status().text());
-  co_await connection->subscribe(ctx, std::move(topic));
+  const Subscribers::Asking asking(subscribers_, topic, subscriber);
+  co_await hears_.subscribe(ctx, std::move(topic));
   co_return ok;
 }
 
 void RedisBroker::unsubscribe(std::string_view topic, Subscriber& subscriber) {
-  const auto at = topics_.find(topic);
-  if (at == topics_.end()) return;
-  const auto one = std::find(at->second.begin(), at->second.end(), &subscriber);
-  if (one == at->second.end()) return;
-  at->second.erase(one);
-  if (!at->second.empty()) return;
-  topics_.erase(at);
-  if (RedisConnection* connection = hears_.connection()) connection->unsubscribe(topic);
+  if (subscribers_.remove(topic, subscriber)) hears_.unsubscribe(topic);
 }
 
 Status RedisBroker::can_publish(std::size_t waiting) const { return speaks_.can_send(waiting); }
@@ -98,38 +84,12 @@ Status RedisBroker::publish(std::string_view topic, std::string_view payload) {
   if (payload.size() > kMostBytes)
     return Status(Errc::invalid_argument, "a message of " + std::to_string(payload.size()) +
                                               " bytes is over Redis's limit");
+  if (Status may = refused_.check(topic, core_.now()); !may) return may;
   const std::array<std::string_view, 3> words{"PUBLISH", topic, payload};
-  return speaks_.send(words);
-}
-
-void RedisBroker::on_message(std::string_view topic, std::string_view payload) {
-  const auto at = topics_.find(topic);
-  if (at == topics_.end()) return;
-  // A subscriber may come or go while it is told.
-  told_ = at->second;
-  for (std::size_t i = 0; i < told_.size(); ++i) {
-    if (i > 0) {
-      const auto now = topics_.find(topic);
-      if (now == topics_.end()) return;
-      const auto& all = now->second;
-      if (std::find(all.begin(), all.end(), told_[i]) == all.end()) continue;
-    }
-    told_[i]->on_message(topic, payload);
-  }
-}
-
-Task<> RedisBroker::subscribe_again(Ctx& ctx, RedisConnection& connection) {
-  std::vector<std::string> topics;
-  topics.reserve(topics_.size());
-  for (const auto& [topic, subscribers] : topics_) topics.push_back(topic);
-  for (const std::string& topic : topics) {
-    co_await connection.subscribe(ctx, topic);
-    const auto now = topics_.find(topic);
-    if (now == topics_.end()) continue;
-    const std::vector<Subscriber*> told = now->second;
-    for (Subscriber* subscriber : told) subscriber->on_resubscribed(topic);
-  }
-  co_return ok;
+  return speaks_.send(words, [this, name = std::string(topic)](const Status& status) {
+    log::warn_limited("broker.redis: publishing to {} is refused: {}", name, status.to_string());
+    if (status == Errc::permission_denied) refused_.add(name, core_.read_clock());
+  });
 }
 
 }  // namespace m3

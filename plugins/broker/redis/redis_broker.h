@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "m3/base/byte_size.h"
 #include "m3/base/duration.h"
 #include "m3/config/schema.h"
 #include "m3/plugin/broker.h"
+#include "m3/plugin/subscribers.h"
 #include "plugins/client/redis/redis_client.h"
 
 namespace m3 {
@@ -43,13 +42,11 @@ class RedisBroker final : public Broker {
   Status publish(std::string_view topic, std::string_view payload) override;
 
  private:
-  void on_message(std::string_view topic, std::string_view payload);
-  Task<> subscribe_again(Ctx& ctx, RedisConnection& connection);
-
+  Core& core_;
+  Subscribers subscribers_;
+  RefusedTopics refused_;
   RedisClient speaks_;
   RedisClient hears_;
-  std::map<std::string, std::vector<Subscriber*>, std::less<>> topics_;
-  std::vector<Subscriber*> told_;  // while a message is handed on; kept for its memory
 };
 
 }  // namespace m3

@@ -8,22 +8,23 @@
 #include <string_view>
 #include <vector>
 
-#include "m3/async/backoff.h"
-#include "m3/async/scope.h"
+#include "m3/net/tcp.h"
+#include "m3/plugin/reconciler.h"
 #include "plugins/client/redis/redis_connection.h"
 
 namespace m3 {
 
 /// A Redis server that is always there again: connects, pings, and makes a new connection with
-/// growing pauses when one is lost. What was under way then fails; nothing is sent twice.
-/// Core-local; owned by a plugin, which stops it.
-class RedisClient {
+/// growing pauses when one is lost. What was under way then fails; nothing is sent twice. Channels
+/// are wishes: they are subscribed again by themselves. Core-local; owned by a plugin, which stops
+/// it.
+class RedisClient final : private Reconciler::Link {
  public:
   struct Events {
-    /// Over subscribed channels; with this set, the connection is for channels only.
+    /// Over subscribed channels.
     RedisConnection::OnMessage on_message;
-    /// A new connection, before anybody else uses it; not for the first one. An error: try again.
-    std::function<Task<>(Ctx&, RedisConnection&)> on_reconnected;
+    /// A channel is subscribed, on this connection; may call subscribe() and unsubscribe().
+    std::function<void(const std::string& channel)> on_subscribed;
   };
   RedisClient(Core& core, std::string name, RedisOptions options, Events events);
   RedisClient(Core& core, std::string name, RedisOptions options)
@@ -32,40 +33,36 @@ class RedisClient {
   RedisClient& operator=(const RedisClient&) = delete;
   ~RedisClient();
 
-  /// Ends when it is connected. Waits as long as `ctx` does while the server cannot be reached;
-  /// another error (a wrong password) is told at once.
-  Task<> start(Ctx& ctx);
-  Task<> stop(Ctx& ctx);
+  /// As Reconciler's.
+  Task<> start(Ctx& ctx) { return reconciler_.start(ctx); }
+  Task<> stop(Ctx& ctx) { return reconciler_.stop(ctx); }
 
-  /// Null while there is no connection.
-  RedisConnection* connection() { return connection_.get(); }
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
   /// What send() would answer if `more` bytes were sent before.
-  Status can_send(std::size_t more) const {
-    return status_ ? connection_->can_send(more) : absent();
-  }
-  Status send(std::span<const std::string_view> words);
+  Status can_send(std::size_t more) const;
+  Status send(std::span<const std::string_view> words, RedisConnection::Answered refused = {});
   /// Why there is no connection; OK while there is one.
-  const Status& status() const { return status_; }
+  const Status& status() const { return reconciler_.status(); }
+
+  /// As Reconciler::settled(). A client with channels is for channels only.
+  Task<> subscribe(Ctx& ctx, std::string channel);
+  void unsubscribe(std::string_view channel) { reconciler_.drop(channel); }
 
  private:
-  using Made = std::unique_ptr<RedisConnection>;
-  Task<Made> connect(Ctx& ctx);
-  Task<> keep(Ctx& ctx);
-  Task<> watch(Ctx& ctx);
-  Task<> again(Ctx& ctx);
-  Task<> ping(Ctx& ctx);
-  Task<> greet(Ctx& ctx);
-  Status absent() const;
+  Task<> connect(Ctx& ctx) override;
+  Task<> watch(Ctx& ctx) override;
+  Task<> send(Ctx& ctx, std::vector<Reconciler::Order> orders) override;
+  Task<> disconnect(Ctx& ctx, Status why) override;
+  void on_confirmed(const std::string& channel) override {
+    if (events_.on_subscribed) events_.on_subscribed(channel);
+  }
 
-  Core& core_;
-  const std::string name_;
   const RedisOptions options_;
   const Events events_;
-  Made connection_;
-  Status status_;
-  Backoff backoff_{server_backoff()};
-  Scope scope_;
+  StreamBuffers buffers_;
+  TcpTransport transport_;
+  std::unique_ptr<RedisConnection> connection_;
+  Reconciler reconciler_;
 };
 
 }  // namespace m3

@@ -1,33 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "plugins/client/redis/redis_connection.h"
 
-#include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
 #include <array>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <csignal>
-#include <map>
+#include <charconv>
+#include <deque>
 #include <utility>
 
-#include "m3/async/asio.h"
 #include "m3/async/countdown.h"
-#include "m3/async/timer.h"
 #include "m3/base/cut_text.h"
+#include "m3/net/batched_stream.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
 namespace {
-
-using boost::asio::posix::stream_descriptor;
-
-/// hiredis writes with write(2), and a peer that is gone would end the process.
-void ignore_sigpipe() {
-  struct sigaction now{};
-  if (sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL)
-    std::signal(SIGPIPE, SIG_IGN);
-}
 
 constexpr std::size_t kMostErrorText = 1024;
 
@@ -43,6 +30,9 @@ Status error_reply(std::string_view text) {
       Known{"BUSY", Errc::unavailable},          Known{"TRYAGAIN", Errc::unavailable},
       Known{"CLUSTERDOWN", Errc::unavailable},   Known{"OOM", Errc::resource_exhausted},
   };
+  // A server with as many clients as it may have says so once and closes.
+  if (text.find("max number of clients") != std::string_view::npos)
+    return Status(Errc::unavailable, "redis: " + cut_text(text, kMostErrorText));
   const std::string_view word = text.substr(0, text.find(' '));
   for (const Known& known : kKnown)
     if (word == known.word) return Status(known.code, "redis: " + cut_text(text, kMostErrorText));
@@ -88,144 +78,50 @@ std::string_view text_of(const redisReply& reply) {
 
 }  // namespace
 
-/// hiredis's context, and the socket that it watches. Handlers of the socket keep it alive.
-struct RedisConnection::Impl {
-  /// Between hiredis and Asio: says when the socket can be read and written. hiredis closes it.
-  struct Loop : std::enable_shared_from_this<Loop> {
-    Loop(Core& owner, redisAsyncContext& made)
-        : core(owner), context(&made), socket(io_context(owner), made.c.fd) {}
-    void read() {
-      if (std::exchange(reading, true)) return;
-      socket.async_wait(stream_descriptor::wait_read,
-                        [self = shared_from_this()](const boost::system::error_code& error) {
-                          Turn turn(self->core);
-                          self->reading = false;
-                          if (!error && self->context && self->wants_read)
-                            redisAsyncHandleRead(self->context);
-                        });
-    }
-    void write() {
-      if (std::exchange(writing, true)) return;
-      socket.async_wait(stream_descriptor::wait_write,
-                        [self = shared_from_this()](const boost::system::error_code& error) {
-                          Turn turn(self->core);
-                          self->writing = false;
-                          if (!error && self->context && self->wants_write)
-                            redisAsyncHandleWrite(self->context);
-                        });
-    }
-    Core& core;
-    redisAsyncContext* context;  // null: hiredis has freed it
-    stream_descriptor socket;
-    bool wants_read = false, wants_write = false;
-    bool reading = false, writing = false;
-  };
-
+/// hiredis's parser, and what the answers belong to. Its asynchronous API is not used: it closes a
+/// connection whose SUBSCRIBE is refused, and takes no socket that somebody else has connected.
+struct RedisConnection::Impl final : StreamHandler {
   class ReplyOp;
+  /// One command whose answer is to come: they come in order.
   struct Asked {
-    ReplyOp* op;  // null: its caller has given up
+    std::shared_ptr<ReplyOp*> op;  // what waits for the reply; points to null: it has given up
+    Answered answered;             // or: is told of an error, and of an OK if `always`
+    bool always = false;
+  };
+  struct FreeReply {
+    void operator()(redisReply* reply) const { freeReplyObject(reply); }
   };
 
-  Impl(Core& owner, const RedisOptions& given, OnMessage told)
-      : core(owner), options(given), on_message(std::move(told)) {}
-  ~Impl() { close(Status(Errc::cancelled, "shutting down")); }
+  Impl(Core& owner, RedisOptions given, OnMessage told)
+      : core(owner),
+        options(std::move(given)),
+        on_message(std::move(told)),
+        reader(redisReaderCreate(), &redisReaderFree) {
+    living.add();
+  }
 
-  Status open(const std::string& ip, std::uint16_t port);
-  void close(const Status& reason);
-  void ended(const Status& reason);
-  Status words_error(int code);
-  Status add(std::span<const std::string_view> words, redisCallbackFn* callback, void* data);
-
-  static Impl& of(const redisAsyncContext* context) { return *static_cast<Impl*>(context->data); }
-  static void on_connect(const redisAsyncContext* context, int status);
-  static void on_disconnect(const redisAsyncContext* context, int status);
-  static void on_reply(redisAsyncContext* context, void* reply, void* asked);
-  static void on_sent(redisAsyncContext* context, void* reply, void* unused);
-  static void on_channel(redisAsyncContext* context, void* reply, void* unused);
+  Taken on_bytes(std::string_view bytes) override;
+  void on_writable() override {}
+  void on_closed(Status reason) override {
+    end(Status(Errc::unavailable, options.address.to_string() + ": " + reason.text()));
+  }
+  void on_reply(const redisReply& reply);
+  bool is_message(const redisReply& reply) const;
+  void end(const Status& reason);
+  void write(std::span<const std::string_view> words);
+  void channel_command(std::string_view verb, std::string_view channel, Answered answered);
 
   Core& core;
   const RedisOptions options;
   const OnMessage on_message;
-  redisAsyncContext* context = nullptr;
-  std::shared_ptr<Loop> loop;
-  Countdown connecting;  // 1 while it does
-  Countdown living;      // 1 from open() to ended()
+  const std::unique_ptr<redisReader, decltype(&redisReaderFree)> reader;
+  std::unique_ptr<BatchedStream> stream;
+  bool alive = true;
+  bool has_channels = false;
   Status why;
-  std::map<std::string, std::unique_ptr<Countdown>, std::less<>> subscribing;
+  Countdown living;
+  std::deque<Asked> asked;
 };
-
-Status RedisConnection::Impl::open(const std::string& ip, std::uint16_t port) {
-  ignore_sigpipe();
-  context = redisAsyncConnect(ip.c_str(), port);
-  if (!context) return Status(Errc::resource_exhausted, "no memory for a connection");
-  if (context->err) {
-    Status status(Errc::unavailable, options.address.to_string() + ": " + context->errstr);
-    redisAsyncFree(std::exchange(context, nullptr));
-    return status;
-  }
-  loop = std::make_shared<Loop>(core, *context);
-  context->data = this;
-  context->ev.data = loop.get();
-  context->ev.addRead = [](void* data) {
-    auto& self = *static_cast<Loop*>(data);
-    self.wants_read = true;
-    self.read();
-  };
-  context->ev.delRead = [](void* data) { static_cast<Loop*>(data)->wants_read = false; };
-  context->ev.addWrite = [](void* data) {
-    auto& self = *static_cast<Loop*>(data);
-    self.wants_write = true;
-    self.write();
-  };
-  context->ev.delWrite = [](void* data) { static_cast<Loop*>(data)->wants_write = false; };
-  context->ev.cleanup = [](void* data) {
-    auto& self = *static_cast<Loop*>(data);
-    self.context = nullptr;
-    self.wants_read = self.wants_write = false;
-    if (self.socket.is_open()) self.socket.release();
-  };
-  connecting.add();
-  living.add();
-  redisAsyncSetDisconnectCallback(context, &Impl::on_disconnect);
-  redisAsyncSetConnectCallback(context, &Impl::on_connect);
-  return ok;
-}
-
-void RedisConnection::Impl::ended(const Status& reason) {
-  context = nullptr;
-  if (living.count() == 0) return;
-  why = reason;
-  if (connecting.count()) connecting.done();
-  living.done();
-  for (auto& [channel, waiting] : subscribing)
-    while (waiting->count()) waiting->done();
-}
-
-void RedisConnection::Impl::close(const Status& reason) {
-  if (!context) return;
-  redisAsyncContext* closing = context;
-  ended(reason);
-  closing->data = nullptr;  // its callbacks find nobody
-  redisAsyncFree(closing);
-}
-
-void RedisConnection::Impl::on_connect(const redisAsyncContext* context, int status) {
-  if (!context->data) return;
-  Impl& self = of(context);
-  if (status == REDIS_OK) return self.connecting.done();
-  self.ended(Status(Errc::unavailable,
-                    self.options.address.to_string() + ": " +
-                        (context->errstr && *context->errstr ? context->errstr : "not reached")));
-}
-
-void RedisConnection::Impl::on_disconnect(const redisAsyncContext* context, int) {
-  if (!context->data) return;
-  Impl& self = of(context);
-  self.ended(Status(
-      Errc::unavailable,
-      self.options.address.to_string() + ": " +
-          (context->errstr && *context->errstr ? context->errstr : "the connection was lost")));
-}
 
 /// Waits for the answer to one command.
 class RedisConnection::Impl::ReplyOp final : public async_detail::CtxOp {
@@ -237,115 +133,147 @@ class RedisConnection::Impl::ReplyOp final : public async_detail::CtxOp {
       : CtxOp(other.ctx()), impl_(other.impl_), words_(other.words_) {}
   bool start(async_detail::Waiter& waiter) {
     if (refused()) return true;
+    if (!impl_.alive) {
+      error() = Status(impl_.why).not_executed();
+      return true;
+    }
     const std::vector<std::string_view> views(words_.begin(), words_.end());
-    auto asked = std::make_unique<Asked>(Asked{this});
-    error() = impl_.add(views, &Impl::on_reply, asked.get());
-    if (!error().is_ok()) return true;
-    asked_ = asked.release();  // on_reply() deletes it
+    mine_ = std::make_shared<ReplyOp*>(this);
+    impl_.asked.push_back({mine_, {}, false});
+    impl_.write(views);
     suspend(waiter);
     return false;
   }
   RedisReply take() { return std::move(reply_); }
-  void came(const redisReply* reply) {
-    asked_ = nullptr;
-    if (!reply) return finish(Status(Errc::unavailable, "redis: the connection was lost"));
-    if (reply->type == REDIS_REPLY_ERROR)
-      return finish(error_reply({reply->str, static_cast<std::size_t>(reply->len)}));
-    reply_ = to_reply(*reply);
+  void came(const redisReply& reply) {
+    if (reply.type == REDIS_REPLY_ERROR)
+      return finish(error_reply({reply.str, static_cast<std::size_t>(reply.len)}));
+    reply_ = to_reply(reply);
     finish();
   }
+  void failed(Status status) { finish(std::move(status)); }
 
  private:
-  void detach() noexcept override { std::exchange(asked_, nullptr)->op = nullptr; }
+  void detach() noexcept override { *mine_ = nullptr; }
   Impl& impl_;
   const std::vector<std::string>& words_;
-  Asked* asked_ = nullptr;
+  std::shared_ptr<ReplyOp*> mine_;
   RedisReply reply_;
 };
 
-void RedisConnection::Impl::on_reply(redisAsyncContext*, void* reply, void* asked) {
-  const std::unique_ptr<Asked> mine(static_cast<Asked*>(asked));
-  if (mine->op) mine->op->came(static_cast<redisReply*>(reply));
-}
-
-void RedisConnection::Impl::on_sent(redisAsyncContext*, void* reply, void*) {
-  const auto* came = static_cast<redisReply*>(reply);
-  if (came && came->type == REDIS_REPLY_ERROR)
-    log::warn_limited("{}",
-                      error_reply({came->str, static_cast<std::size_t>(came->len)}).to_string());
-}
-
-void RedisConnection::Impl::on_channel(redisAsyncContext* context, void* reply, void*) {
-  const auto* came = static_cast<redisReply*>(reply);
-  if (!came || !context->data) return;
-  Impl& self = of(context);
-  if (came->type == REDIS_REPLY_ERROR) {
-    const Status status = error_reply({came->str, static_cast<std::size_t>(came->len)});
-    return self.close(status);
-  }
-  if (came->type != REDIS_REPLY_ARRAY || came->elements != 3) return;
-  const std::string_view what = text_of(*came->element[0]);
-  const std::string_view channel = text_of(*came->element[1]);
-  if (what == "message") {
-    if (self.on_message) self.on_message(channel, text_of(*came->element[2]));
-  } else if (what == "subscribe") {
-    const auto waiting = self.subscribing.find(channel);
-    if (waiting != self.subscribing.end())
-      while (waiting->second->count()) waiting->second->done();
+void RedisConnection::Impl::end(const Status& reason) {
+  if (!std::exchange(alive, false)) return;
+  why = reason;
+  if (stream) stream->close();
+  living.done();
+  for (const Asked& one : std::exchange(asked, {})) {
+    if (one.op && *one.op) (*one.op)->failed(why);
+    if (one.answered && one.always) one.answered(why);
   }
 }
 
-Status RedisConnection::Impl::add(std::span<const std::string_view> words,
-                                  redisCallbackFn* callback, void* data) {
-  if (!context) return Status(why).not_executed();
-  std::vector<const char*> begins;
-  std::vector<std::size_t> sizes;
-  begins.reserve(words.size());
-  sizes.reserve(words.size());
-  for (std::string_view word : words) {
-    begins.push_back(word.data());
-    sizes.push_back(word.size());
+StreamHandler::Taken RedisConnection::Impl::on_bytes(std::string_view bytes) {
+  // In slices, so that a core with many answers to handle lets others in.
+  constexpr std::size_t kSlice = 8u << 10;
+  Taken taken;
+  while (alive && !taken.again && taken.bytes < bytes.size()) {
+    const std::string_view slice = bytes.substr(taken.bytes, kSlice);
+    taken.bytes += slice.size();
+    redisReaderFeed(reader.get(), slice.data(), slice.size());
+    while (alive) {
+      void* made = nullptr;
+      if (redisReaderGetReply(reader.get(), &made) != REDIS_OK) {
+        end(Status(Errc::unavailable,
+                   options.address.to_string() + " speaks no Redis: " + reader->errstr));
+        break;
+      }
+      if (!made) break;
+      const std::unique_ptr<redisReply, FreeReply> reply(static_cast<redisReply*>(made));
+      on_reply(*reply);
+      if (core.spent()) taken.again = taken.bytes < bytes.size();
+    }
   }
-  if (redisAsyncCommandArgv(context, callback, data, static_cast<int>(words.size()), begins.data(),
-                            sizes.data()) == REDIS_OK)
-    return ok;
-  return Status(Errc::unavailable, "redis: the connection is closing").not_executed();
+  return taken;
+}
+
+bool RedisConnection::Impl::is_message(const redisReply& reply) const {
+  return has_channels && reply.type == REDIS_REPLY_ARRAY && reply.elements == 3 &&
+         text_of(*reply.element[0]) == "message";
+}
+
+void RedisConnection::Impl::on_reply(const redisReply& reply) {
+  if (is_message(reply)) {
+    if (on_message) on_message(text_of(*reply.element[1]), text_of(*reply.element[2]));
+    return;
+  }
+  Status status;
+  if (reply.type == REDIS_REPLY_ERROR)
+    status = error_reply({reply.str, static_cast<std::size_t>(reply.len)});
+  if (asked.empty()) {  // said unasked, before the server closes
+    if (!status) end(std::move(status).add_context(options.address.to_string()));
+    return;
+  }
+  const Asked one = std::move(asked.front());
+  asked.pop_front();
+  if (one.op) {
+    if (*one.op) (*one.op)->came(reply);
+  } else if (one.answered) {
+    if (one.always || !status) one.answered(status);
+  } else if (!status) {
+    log::warn_limited("{}", status.to_string());
+  }
+}
+
+void RedisConnection::Impl::write(std::span<const std::string_view> words) {
+  std::array<char, 24> digits{};
+  const auto number = [&digits](std::size_t value) {
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    return std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
+  };
+  stream->append({"*", number(words.size()), "\r\n"});
+  for (const std::string_view word : words)
+    stream->append({"$", number(word.size()), "\r\n", word, "\r\n"});
+}
+
+void RedisConnection::Impl::channel_command(std::string_view verb, std::string_view channel,
+                                            Answered answered) {
+  if (!alive) return answered(why);
+  has_channels = true;
+  asked.push_back({nullptr, std::move(answered), true});
+  const std::array<std::string_view, 2> words{verb, channel};
+  write(words);
 }
 
 RedisConnection::RedisConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-RedisConnection::~RedisConnection() = default;
-bool RedisConnection::alive() const { return impl_->context != nullptr; }
-const Status& RedisConnection::why() const { return impl_->why; }
-void RedisConnection::close(const Status& why) { impl_->close(why); }
+RedisConnection::~RedisConnection() { close(Status(Errc::cancelled, "shutting down")); }
+void RedisConnection::close(const Status& why) { impl_->end(why); }
 
 Task<> RedisConnection::lost(Ctx& ctx) {
   co_await impl_->living.zero(ctx);
-  co_return ok;
+  co_return impl_->why;
 }
 
-Task<std::unique_ptr<RedisConnection>> RedisConnection::connect(Ctx& ctx,
-                                                                const RedisOptions& options,
+Task<std::unique_ptr<RedisConnection>> RedisConnection::connect(Ctx& ctx, Transport& transport,
+                                                                RedisOptions options,
                                                                 OnMessage on_message) {
-  std::unique_ptr<RedisConnection> made(
-      new RedisConnection(std::make_unique<Impl>(ctx.core(), options, std::move(on_message))));
+  std::unique_ptr<RedisConnection> made(new RedisConnection(
+      std::make_unique<Impl>(ctx.core(), std::move(options), std::move(on_message))));
   Impl& impl = *made->impl_;
-  boost::asio::ip::tcp::resolver resolver(io_context(ctx.core()));
-  auto found = co_await as_result(resolver.async_resolve(
-      options.address.host, std::to_string(options.address.port), use_task(ctx)));
-  if (!found.is_ok())
-    co_return std::move(found).status().add_context("look up " + options.address.host);
-  Status opened = impl.open(found->begin()->endpoint().address().to_string(), options.address.port);
-  if (!opened) co_return opened;
-  co_await impl.connecting.zero(ctx);
-  if (!made->alive()) co_return impl.why;
-  if (!options.password.empty()) {
+  auto stream = co_await as_result(transport.connect(ctx, impl.options.address));
+  if (!stream.is_ok()) {
+    if (ctx.cancelled()) co_return std::move(stream).status();
+    co_return Status(Errc::unavailable,
+                     impl.options.address.to_string() + ": " + stream.status().text());
+  }
+  impl.stream = std::make_unique<BatchedStream>(ctx.core(), *std::move(stream), impl);
+  if (!impl.options.password.empty() || !impl.options.user.empty()) {
     std::vector<std::string> auth{"AUTH"};
-    if (!options.user.empty()) auth.push_back(options.user);
-    auth.push_back(options.password);
+    if (!impl.options.user.empty()) auth.push_back(impl.options.user);
+    auth.push_back(impl.options.password);
     co_await made->command(ctx, std::move(auth));
   }
   std::vector<std::string> first{"PING"};  // whether it lets us in, and is no other server
-  if (options.db) first = {"SELECT", std::to_string(options.db)};
+  if (impl.options.db) first = {"SELECT", std::to_string(impl.options.db)};
   co_await made->command(ctx, std::move(first));
   co_return made;
 }
@@ -354,37 +282,39 @@ Task<RedisReply> RedisConnection::command(Ctx& ctx, std::vector<std::string> wor
   co_return co_await Impl::ReplyOp(ctx, *impl_, words);
 }
 
+Task<> RedisConnection::ping(Ctx& ctx) {
+  if (!impl_->alive) co_return impl_->why;
+  const auto answer = std::make_shared<Countdown>();
+  answer->add();
+  impl_->asked.push_back({nullptr, [answer](const Status&) { answer->done(); }, true});
+  const std::array<std::string_view, 1> words{"PING"};
+  impl_->write(words);
+  co_await answer->zero(ctx);
+  co_return impl_->why;
+}
+
 Status RedisConnection::can_send(std::size_t more) const {
-  if (!impl_->context) return Status(impl_->why).not_executed();
-  if (sdslen(impl_->context->c.obuf) + more > impl_->options.max_pending)
+  if (!impl_->alive) return Status(impl_->why).not_executed();
+  if (impl_->stream->waiting() + more > impl_->options.max_pending)
     return Status(Errc::resource_exhausted,
                   "too much waits to be sent to redis at " + impl_->options.address.to_string())
         .not_executed();
   return ok;
 }
 
-Status RedisConnection::send(std::span<const std::string_view> words) {
+Status RedisConnection::send(std::span<const std::string_view> words, Answered refused) {
   if (Status can = can_send(0); !can) return can;
-  return impl_->add(words, &Impl::on_sent, nullptr);
+  impl_->asked.push_back({nullptr, std::move(refused), false});
+  impl_->write(words);
+  return ok;
 }
 
-Task<> RedisConnection::subscribe(Ctx& ctx, std::string channel) {
-  auto& waiting = impl_->subscribing[channel];
-  if (!waiting) waiting = std::make_unique<Countdown>();
-  waiting->add();
-  const std::array<std::string_view, 2> words{"SUBSCRIBE", channel};
-  if (Status added = impl_->add(words, &Impl::on_channel, nullptr); !added) {
-    waiting->done();
-    co_return added;
-  }
-  co_await waiting->zero(ctx);
-  if (!alive()) co_return why();
-  co_return ok;
+void RedisConnection::subscribe(std::string_view channel, Answered answered) {
+  impl_->channel_command("SUBSCRIBE", channel, std::move(answered));
 }
 
-void RedisConnection::unsubscribe(std::string_view channel) {
-  const std::array<std::string_view, 2> words{"UNSUBSCRIBE", channel};
-  (void)impl_->add(words, nullptr, nullptr).is_ok();  // a lost connection hears nothing anyway
+void RedisConnection::unsubscribe(std::string_view channel, Answered answered) {
+  impl_->channel_command("UNSUBSCRIBE", channel, std::move(answered));
 }
 
 }  // namespace m3

@@ -12,14 +12,14 @@
 
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
-#include "m3/base/host_port.h"
+#include "m3/net/stream.h"
 #include "plugins/client/redis/redis_reply.h"
 
 namespace m3 {
 
 struct RedisOptions {
   HostPort address;
-  std::string user;  ///< of Redis's ACL; empty: only the password is sent
+  std::string user;  ///< of Redis's ACL; empty: the default user
   std::string password;
   unsigned db = 0;
   std::size_t max_pending = 16u << 20;  ///< bytes that may wait to be sent
@@ -28,40 +28,44 @@ struct RedisOptions {
   Nanos ping_timeout = std::chrono::seconds(2);
 };
 
-/// One connection to a Redis server: hiredis's asynchronous API (RESP2) on the core's event loop.
-/// Once it is lost it stays so: RedisClient makes the next one. Core-local; owned by RedisClient.
+/// One connection to a Redis server (RESP2). Once it is lost it stays so: RedisClient makes the
+/// next one. Core-local; owned by RedisClient; it is not destroyed by its own callbacks.
 class RedisConnection {
  public:
   using OnMessage = std::function<void(std::string_view channel, std::string_view payload)>;
+  using Answered = std::function<void(const Status&)>;
 
   /// Connected, authenticated, with the database selected. unauthenticated: user or password are
-  /// wrong; permission_denied, invalid_argument: Redis refused; unavailable: not reached.
-  /// `on_message`: runs for what comes over subscribed channels; not to destroy the connection.
-  static Task<std::unique_ptr<RedisConnection>> connect(Ctx& ctx, const RedisOptions& options,
+  /// wrong; permission_denied, invalid_argument: Redis refused; unavailable: not reached, or it has
+  /// as many clients as it may have. `on_message`: runs for what comes over subscribed channels.
+  /// `transport` outlives the connection.
+  static Task<std::unique_ptr<RedisConnection>> connect(Ctx& ctx, Transport& transport,
+                                                        RedisOptions options,
                                                         OnMessage on_message = {});
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
   ~RedisConnection();  ///< nobody may wait for it then
 
-  bool alive() const;
-  /// Ends when the connection is lost.
+  /// Fails with the reason when the connection is lost.
   Task<> lost(Ctx& ctx);
-  /// Why it was.
-  const Status& why() const;
   void close(const Status& why);
 
   /// unavailable + maybe_executed: lost before the answer. Redis's own errors keep their text.
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
+  /// Ends when the server has answered, whatever it said.
+  Task<> ping(Ctx& ctx);
   /// resource_exhausted: with `more` bytes, more than max_pending would wait to be sent.
   /// unavailable: lost.
   Status can_send(std::size_t more) const;
-  /// Where can_send(0). Without waiting for the answer; an error reply is logged.
-  Status send(std::span<const std::string_view> words);
+  /// Where can_send(0). Does not wait for the answer. `refused` runs if that is an error reply;
+  /// without it the error is logged.
+  Status send(std::span<const std::string_view> words, Answered refused = {});
 
-  /// Ends when messages of the channel come. From the first one on, only channels: RESP2 allows no
+  /// `answered`: OK when messages of the channel come from now on; an error reply; unavailable: the
+  /// connection was lost before. After the first one, channels and ping() only: RESP2 allows no
   /// other command.
-  Task<> subscribe(Ctx& ctx, std::string channel);
-  void unsubscribe(std::string_view channel);
+  void subscribe(std::string_view channel, Answered answered);
+  void unsubscribe(std::string_view channel, Answered answered);
 
  private:
   struct Impl;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/net/batched_stream.h"
+
+#include <string>
+#include <utility>
+
+#include "m3/async/core.h"
+
+namespace m3 {
+
+/// Kept alive by the queue of the turn's end while it is in there.
+struct BatchedStream::Impl final : StreamHandler,
+                                   async_detail::Runnable,
+                                   std::enable_shared_from_this<BatchedStream::Impl> {
+  Impl(Core& owner, std::unique_ptr<Stream> made, StreamHandler& told)
+      : Runnable([](Runnable& work) { static_cast<Impl&>(work).turn_ends(); }),
+        core(owner),
+        stream(std::move(made)),
+        handler(&told) {}
+
+  Taken on_bytes(std::string_view bytes) override {
+    return handler ? handler->on_bytes(bytes) : Taken{bytes.size()};
+  }
+  void on_writable() override { flush(); }
+  void on_closed(Status why) override {
+    if (StreamHandler* told = std::exchange(handler, nullptr)) told->on_closed(std::move(why));
+  }
+  void turn_ends() {
+    const std::shared_ptr<Impl> self = std::move(queued);
+    flush();
+  }
+  void flush() {
+    if (!handler || sent == out.size()) return;
+    sent += stream->send(std::string_view(out).substr(sent));
+    if (sent == out.size() || sent > kMost) {
+      out.erase(0, std::exchange(sent, 0));
+      if (out.empty() && out.capacity() > kMost) std::string().swap(out);
+    }
+  }
+
+  static constexpr std::size_t kMost = 256u << 10;  // that much memory is kept
+  Core& core;
+  const std::unique_ptr<Stream> stream;
+  StreamHandler* handler;  // null: closed
+  std::string out;
+  std::size_t sent = 0;
+  std::shared_ptr<Impl> queued;
+};
+
+BatchedStream::BatchedStream(Core& core, std::unique_ptr<Stream> stream, StreamHandler& handler)
+    : impl_(std::make_shared<Impl>(core, std::move(stream), handler)) {
+  impl_->stream->start(*impl_);
+}
+
+BatchedStream::~BatchedStream() { close(); }
+
+void BatchedStream::append(std::initializer_list<std::string_view> parts) {
+  if (!impl_->handler) return;
+  for (const std::string_view part : parts) impl_->out.append(part);
+  if (impl_->queued) return;
+  impl_->queued = impl_;
+  impl_->core.at_turn_end(*impl_);
+}
+
+std::size_t BatchedStream::waiting() const { return impl_->out.size() - impl_->sent; }
+bool BatchedStream::is_open() const { return impl_->handler != nullptr; }
+
+void BatchedStream::close() {
+  if (!impl_->handler) return;
+  impl_->flush();
+  impl_->handler = nullptr;
+  impl_->stream->close();
+}
+
+}  // namespace m3

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <memory>
+#include <string_view>
+
+#include "m3/net/stream.h"
+
+namespace m3 {
+
+/// A Stream for protocols of text: what is appended in one turn leaves together when the turn ends,
+/// and what the peer does not take yet waits here, counted. Core-local; owned by its connection,
+/// who may close() it in a callback, but destroys it only when none is running.
+class BatchedStream {
+ public:
+  /// Reading begins; `handler` gets on_bytes() and on_closed(), and no call after close().
+  BatchedStream(Core& core, std::unique_ptr<Stream> stream, StreamHandler& handler);
+  BatchedStream(const BatchedStream&) = delete;
+  BatchedStream& operator=(const BatchedStream&) = delete;
+  ~BatchedStream();
+
+  void append(std::initializer_list<std::string_view> parts);
+  /// Bytes that were appended and not taken by the system yet.
+  std::size_t waiting() const;
+  bool is_open() const;
+  void close();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace m3

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/net/batched_stream.h"
+
+#include <string>
+#include <vector>
+
+#include "m3/async/timer.h"
+#include "m3/net/loopback.h"
+#include "m3/testing/co_test.h"
+
+using m3::BatchedStream;
+using m3::Status;
+using m3::Stream;
+using m3::StreamHandler;
+using namespace std::chrono_literals;
+
+namespace {
+
+const m3::HostPort kServer{"server", 1};
+
+struct Heard final : StreamHandler {
+  Taken on_bytes(std::string_view bytes) override {
+    pieces.emplace_back(bytes);
+    all += bytes;
+    if (then) then();
+    return {bytes.size()};
+  }
+  void on_writable() override {}
+  void on_closed(Status) override { ++closed; }
+  std::function<void()> then;
+  std::vector<std::string> pieces;
+  std::string all;
+  int closed = 0;
+};
+
+struct Pair {
+  Pair(m3::Core& core, m3::LoopbackNet::Options options) : net(options) {
+    net.listen(core, kServer, [this, &core](std::unique_ptr<Stream> stream) {
+      there = std::make_unique<BatchedStream>(core, std::move(stream), server);
+    });
+    here = std::make_unique<BatchedStream>(core, *net.connect(core, kServer), client);
+  }
+  m3::LoopbackNet net;
+  Heard client, server;
+  std::unique_ptr<BatchedStream> here, there;
+};
+
+}  // namespace
+
+CO_TEST("batched stream: what one turn appends leaves together, in order") {
+  Pair pair(sim.core(), {});
+  co_await m3::sleep(ctx, 10ms);
+  pair.here->append({"a", "bc"});
+  pair.here->append({"d"});
+  CHECK(pair.here->waiting() == 4);
+  co_await m3::sleep(ctx, 10ms);
+  pair.here->append({"e"});
+  co_await m3::sleep(ctx, 10ms);
+  CHECK((pair.server.pieces == std::vector<std::string>{"abcd", "e"}));
+  CHECK(pair.here->waiting() == 0);
+}
+
+CO_TEST("batched stream: what the peer does not take yet waits, and follows") {
+  m3::LoopbackNet::Options options;
+  options.window = 100;
+  options.latency = 5ms;
+  Pair pair(sim.core(), options);
+  co_await m3::sleep(ctx, 10ms);
+  std::string sent;
+  for (int i = 0; i < 100; ++i) {
+    const std::string text = std::to_string(i) + ",";
+    sent += text;
+    pair.here->append({text});
+  }
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(pair.here->waiting() == sent.size() - 100);
+  co_await m3::sleep(ctx, 1s);
+  CHECK(pair.server.all == sent);
+  CHECK(pair.here->waiting() == 0);
+}
+
+CO_TEST("batched stream: it may be closed in a callback and destroyed before its turn ends") {
+  Pair pair(sim.core(), {});
+  co_await m3::sleep(ctx, 10ms);
+  pair.server.then = [&] {
+    pair.there->append({"bye"});
+    pair.there->close();
+    CHECK(!pair.there->is_open());
+  };
+  pair.here->append({"hello"});
+  co_await m3::sleep(ctx, 10ms);
+  CHECK(pair.client.all == "bye");
+  CHECK(pair.client.closed == 1);
+  CHECK(pair.server.closed == 0);
+  CHECK(!pair.here->is_open());
+  pair.there->append({"never"});
+  Pair other(sim.core(), {});
+  other.here->append({"x"});
+  other.here.reset();
+  co_await m3::sleep(ctx, 10ms);
+}
