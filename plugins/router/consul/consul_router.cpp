@@ -124,19 +124,12 @@ ConsulRouter::ConsulRouter(Env& env, const Config& config)
 
 ConsulRouter::~ConsulRouter() { assert(watches_.empty() && "a ConsulRouter died before stop()"); }
 
-/// What the app will need later is tried here: an agent, its servers, and the token.
+/// What the app will need later is tried here: an agent, its servers, and the token. Called again
+/// while they are only away.
 Task<> ConsulRouter::start(Ctx& ctx) {
-  Backoff backoff(kBackoff);
-  for (bool told = false;;) {
-    Status status = (co_await as_result(ask(ctx, id_.service_id(), 0, true))).status();
-    if (status) break;
-    const bool away = status == Errc::unavailable || status == Errc::resource_exhausted;
-    if (ctx.cancelled() || !away) co_return std::move(status).add_context("router.consul");
-    if (!std::exchange(told, true))
-      log::warn_limited("router.consul: waiting for {}", status.text());
-    auto slept = co_await as_result(sleep(ctx, backoff.next(core_.random()())));
-    if (!slept.is_ok()) co_return std::move(status).add_context("router.consul");
-  }
+  Status status = (co_await as_result(ask(ctx, id_.service_id(), 0, true))).status();
+  if (status == Errc::resource_exhausted) status = Status(Errc::unavailable, status.text());
+  if (!status) co_return std::move(status).add_context("router.consul");
   announcer_.start();
   co_return ok;
 }
