@@ -3,8 +3,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,34 +16,31 @@
 
 #include "m3/async/asio.h"
 #include "m3/async/edge_op.h"
+#include "m3/net/detail/socket.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
 
 namespace asio = boost::asio;
 using async_detail::EdgeWatch;
+using net_detail::errno_status;
+using net_detail::name_of;
+using net_detail::no_delay;
 using tcp = asio::ip::tcp;
 
 namespace {
 
-Status errno_status(int error, std::string_view what) {
-  // The kernel gave up on the peer: that is no deadline of the caller's.
-  if (error == ETIMEDOUT) return Status(Errc::unavailable, std::strerror(error)).add_context(what);
-  return to_status(boost::system::error_code(error, boost::system::system_category()))
-      .add_context(what);
-}
-
-std::string name_of(const tcp::endpoint& endpoint) {
-  HostPort address;
-  address.host = endpoint.address().to_string();
-  address.port = endpoint.port();
-  return address.to_string();
-}
-
-void no_delay(int fd) {
-  const int one = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-}
+/// Closes unless released.
+struct FdGuard {
+  explicit FdGuard(int descriptor) : fd(descriptor) {}
+  FdGuard(const FdGuard&) = delete;
+  FdGuard& operator=(const FdGuard&) = delete;
+  ~FdGuard() {
+    if (fd >= 0) ::close(fd);
+  }
+  int release() { return std::exchange(fd, -1); }
+  int fd;
+};
 
 /// Reads into the core's buffer; keeps only what is unfinished.
 class TcpStream final : public Stream {
@@ -284,148 +279,15 @@ void TcpStream::discard_unread() {
   }
 }
 
-/// Waits for a connect that is under way.
-class ConnectOp final : public async_detail::CtxOp {
- public:
-  using value_type = void;
-  ConnectOp(Ctx& ctx, int fd) : CtxOp(ctx), fd_(fd) {}
-  ConnectOp(ConnectOp&& other) noexcept : CtxOp(other.ctx()), fd_(other.fd_) {}
-
-  bool start(async_detail::Waiter& waiter) {
-    if (refused()) return true;
-    watch_ = std::make_unique<EdgeWatch>(io_context(ctx().core()), fd_, [](void*) {}, this);
-    watch_->wait_writable(&ConnectOp::on_edge);
-    suspend(waiter);
-    return false;
-  }
-  void take() const noexcept {}
-
- private:
-  static void on_edge(void* arg) {
-    auto* self = static_cast<ConnectOp*>(arg);
-    pollfd look{self->fd_, POLLOUT, 0};
-    // The reactor may wake for an earlier owner of the descriptor's slot.
-    if (::poll(&look, 1, 0) == 0) return self->watch_->wait_writable(&ConnectOp::on_edge);
-    Turn turn(self->ctx().core());
-    self->watch_->close();
-    self->finish();
-  }
-  void detach() noexcept override { watch_->close(); }
-  int fd_;
-  std::unique_ptr<EdgeWatch> watch_;
-};
-
-/// Looks a name up. The system's resolver cannot be stopped: a cancelled lookup is left behind.
-class LookUpOp final : public async_detail::CtxOp {
- public:
-  using value_type = std::vector<tcp::endpoint>;
-  LookUpOp(Ctx& ctx, HostPort address) : CtxOp(ctx), address_(std::move(address)) {}
-  LookUpOp(LookUpOp&& other) noexcept : CtxOp(other.ctx()), address_(std::move(other.address_)) {}
-
-  bool start(async_detail::Waiter& waiter) {
-    if (refused()) return true;
-    suspend(waiter);
-    lookup_ = std::make_shared<Lookup>(*this);
-    lookup_->resolver.async_resolve(
-        address_.host, std::to_string(address_.port),
-        [lookup = lookup_](const boost::system::error_code& error, const auto& found) {
-          if (lookup->op) lookup->op->came(error, found);
-        });
-    return false;
-  }
-  value_type take() { return std::move(endpoints_); }
-
- private:
-  struct Lookup {
-    explicit Lookup(LookUpOp& owner) : resolver(io_context(owner.ctx().core())), op(&owner) {}
-    tcp::resolver resolver;
-    LookUpOp* op;
-  };
-  void came(const boost::system::error_code& error, const tcp::resolver::results_type& found) {
-    Turn turn(ctx().core());
-    lookup_->op = nullptr;
-    for (const auto& entry : found) endpoints_.push_back(entry.endpoint());
-    finish(error ? to_status(error).add_context("look up " + address_.host) : Status());
-  }
-  void detach() noexcept override {
-    lookup_->op = nullptr;
-    lookup_->resolver.cancel();
-  }
-
-  HostPort address_;
-  std::shared_ptr<Lookup> lookup_;
-  std::vector<tcp::endpoint> endpoints_;
-};
-
-/// Closes unless released.
-struct FdGuard {
-  explicit FdGuard(int descriptor) : fd(descriptor) {}
-  FdGuard(const FdGuard&) = delete;
-  FdGuard& operator=(const FdGuard&) = delete;
-  ~FdGuard() {
-    if (fd >= 0) ::close(fd);
-  }
-  int release() { return std::exchange(fd, -1); }
-  int fd;
-};
-
-int error_of(int fd) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
-}
-
-/// A dial to a free port of this machine may pick that very port as its own and meet itself.
-bool met_itself(int fd) {
-  tcp::endpoint here;
-  tcp::endpoint there;
-  socklen_t here_size = static_cast<socklen_t>(here.capacity());
-  socklen_t there_size = static_cast<socklen_t>(there.capacity());
-  return getsockname(fd, here.data(), &here_size) == 0 &&
-         getpeername(fd, there.data(), &there_size) == 0 && here == there;
-}
-
-Task<int> connect_to(Ctx& ctx, tcp::endpoint endpoint) {
-  FdGuard guard(
-      ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (guard.fd < 0) co_return errno_status(errno, "socket");
-  no_delay(guard.fd);
-  int error = 0;
-  if (::connect(guard.fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
-    error = errno;
-    if (error == EINPROGRESS) {
-      ConnectOp connected(ctx, guard.fd);
-      co_await connected;
-      error = error_of(guard.fd);
-    }
-  }
-  if (!error && met_itself(guard.fd)) error = ECONNREFUSED;
-  if (error) co_return errno_status(error, "connect to " + name_of(endpoint));
-  co_return guard.release();
-}
-
 }  // namespace
 
+TcpTransport::TcpTransport(Core& core, StreamBuffers& buffers) : core_(core), buffers_(buffers) {}
+TcpTransport::~TcpTransport() = default;
+
 Task<std::unique_ptr<Stream>> TcpTransport::connect(Ctx& ctx, HostPort address) {
-  boost::system::error_code not_numeric;
-  const auto ip = asio::ip::make_address(address.host, not_numeric);
-  std::vector<tcp::endpoint> endpoints;
-  if (!not_numeric) {
-    endpoints.emplace_back(ip, address.port);
-  } else {
-    LookUpOp look_up(ctx, address);
-    auto found = co_await as_result(std::move(look_up));
-    if (!found.is_ok()) co_return std::move(found).status().not_executed();
-    endpoints = *std::move(found);
-  }
-  Status last(Errc::unavailable, "no address of " + address.host);
-  for (const tcp::endpoint& endpoint : endpoints) {
-    auto fd = co_await as_result(connect_to(ctx, endpoint));
-    if (fd.is_ok()) co_return adopt(*fd, name_of(endpoint));
-    last = std::move(fd).status();
-    if (ctx.cancelled()) break;
-  }
-  co_return std::move(last).not_executed();
+  if (!connector_) connector_ = std::make_unique<Connector>(core_);
+  ConnectedSocket socket = co_await connector_->connect(ctx, std::move(address));
+  co_return adopt(socket.release(), socket.peer());
 }
 
 Result<std::unique_ptr<Stream>> TcpTransport::adopt(int fd, std::string peer_name) {

@@ -5,14 +5,16 @@
 #include <memory>
 #include <string>
 
+#include "m3/net/connector.h"
 #include "m3/net/stream.h"
 
 namespace m3 {
 
-/// TCP over the core's event loop. `buffers` outlives the streams.
+/// TCP over the core's event loop, by a Connector of its own. `buffers` outlives the streams.
 class TcpTransport final : public Transport {
  public:
-  TcpTransport(Core& core, StreamBuffers& buffers) : core_(core), buffers_(buffers) {}
+  TcpTransport(Core& core, StreamBuffers& buffers);
+  ~TcpTransport() override;
   Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) override;
   /// Makes a stream of an accepted socket, whose owner it becomes. resource_exhausted: the system
   /// watches no more of them (fs.epoll.max_user_watches); it is closed.
@@ -21,6 +23,7 @@ class TcpTransport final : public Transport {
  private:
   Core& core_;
   StreamBuffers& buffers_;
+  std::unique_ptr<Connector> connector_;  // made for the first connect()
 };
 
 /// A listening socket on one core. `on_accept` gets each new socket (non-blocking, TCP_NODELAY) and

@@ -3,7 +3,6 @@
 
 #include <sys/socket.h>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -54,7 +53,7 @@ struct AgentConnection::Impl {
   Impl(Core& core, HostPort where)
       : address(std::move(where)), name(address.to_string()), socket(io_context(core)) {}
 
-  Task<> open(Ctx& ctx);
+  Task<> open(Ctx& ctx, Connector& connector);
   Task<> send(Ctx& ctx, const std::string& bytes);
   Task<AgentAnswer> receive(Ctx& ctx, std::size_t most_bytes);
   Status close(Status why) {
@@ -78,19 +77,13 @@ struct AgentConnection::Impl {
   Status closed;
 };
 
-Task<> AgentConnection::Impl::open(Ctx& ctx) {
-  boost::system::error_code error;
-  const auto literal = asio::ip::make_address(address.host, error);
-  if (!error) {
-    const tcp::endpoint where(literal, address.port);
-    co_await socket.async_connect(where, use_task(ctx));
-  } else {
-    tcp::resolver resolver(socket.get_executor());
-    const auto found =
-        co_await resolver.async_resolve(address.host, std::to_string(address.port), use_task(ctx));
-    co_await asio::async_connect(socket, found, use_task(ctx));
-  }
-  socket.set_option(tcp::no_delay(true));
+Task<> AgentConnection::Impl::open(Ctx& ctx, Connector& connector) {
+  ConnectedSocket made = co_await connector.connect(ctx, address);
+  sockaddr_storage here{};
+  socklen_t size = sizeof here;
+  ::getsockname(made.fd(), reinterpret_cast<sockaddr*>(&here), &size);
+  socket.assign(here.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), made.fd());
+  made.release();
   co_return ok;
 }
 
@@ -139,10 +132,11 @@ Task<AgentAnswer> AgentConnection::Impl::receive(Ctx& ctx, std::size_t most_byte
 AgentConnection::AgentConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AgentConnection::~AgentConnection() = default;
 
-Task<std::unique_ptr<AgentConnection>> AgentConnection::connect(Ctx& ctx, HostPort address) {
+Task<std::unique_ptr<AgentConnection>> AgentConnection::connect(Ctx& ctx, Connector& connector,
+                                                                HostPort address) {
   std::unique_ptr<AgentConnection> made(
       new AgentConnection(std::make_unique<Impl>(ctx.core(), std::move(address))));
-  Status opened = (co_await as_result(made->impl_->open(ctx))).status();
+  Status opened = (co_await as_result(made->impl_->open(ctx, connector))).status();
   if (!opened) co_return made->impl_->failed(std::move(opened), ctx).not_executed();
   co_return made;
 }

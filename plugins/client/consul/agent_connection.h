@@ -11,6 +11,7 @@
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
 #include "m3/base/host_port.h"
+#include "m3/net/connector.h"
 
 namespace m3 {
 
@@ -31,7 +32,8 @@ struct AgentAnswer {
 /// owned by ConsulClient. An error leaves it closed.
 class AgentConnection {
  public:
-  static Task<std::unique_ptr<AgentConnection>> connect(Ctx& ctx, HostPort address);
+  static Task<std::unique_ptr<AgentConnection>> connect(Ctx& ctx, Connector& connector,
+                                                        HostPort address);
   AgentConnection(const AgentConnection&) = delete;
   AgentConnection& operator=(const AgentConnection&) = delete;
   ~AgentConnection();  ///< no exchange may run then

@@ -59,6 +59,7 @@ ConsulClient::ConsulClient(Core& core, std::string name, ConsulOptions options)
     : core_(core),
       name_(std::move(name)),
       options_(std::move(options)),
+      connector_(core),
       agents_(options_.agents.size()) {
   assert(!agents_.empty());
 }
@@ -152,7 +153,7 @@ Task<AgentAnswer> ConsulClient::exchange(Ctx& ctx, std::size_t agent, const Agen
 
 Task<ConsulClient::Made> ConsulClient::connect(Ctx& ctx, std::size_t agent) {
   auto made = co_await as_result(within(ctx, options_.connect_timeout, [&](Ctx& soon) {
-    return AgentConnection::connect(soon, address(agent));
+    return AgentConnection::connect(soon, connector_, address(agent));
   }));
   if (made.is_ok()) co_return made;
   Status status = std::move(made).status();

@@ -101,6 +101,7 @@ class ConsulClient {
   Core& core_;
   const std::string name_;
   const ConsulOptions options_;
+  Connector connector_;
   std::vector<Agent> agents_;
   std::size_t current_ = 0;
 };

@@ -163,3 +163,17 @@ TEST_CASE("broker: a wrong password is told at once, and never shown") {
     CHECK(right.started.is_ok());
   }
 }
+
+TEST_CASE("broker: the server may be a name with several addresses") {
+  for (const std::string& name : kinds(false)) {
+    INFO(name);
+    const Kind kind = make(name);
+    // ::1 and 127.0.0.1 on most machines; the server listens on the second.
+    App one(kind.config("", {"localhost", kind.server->address().port}), kind.shared);
+    INFO(one.started.to_string());
+    REQUIRE(one.started.is_ok());
+    const App none(kind.config("", {"no-such-host.invalid", 1}), kind.shared, 300ms);
+    CHECK(none.started == Errc::deadline_exceeded);
+    CHECK(none.started.text().find("no-such-host.invalid") != std::string::npos);
+  }
+}
