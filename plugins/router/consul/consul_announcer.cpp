@@ -18,9 +18,14 @@ constexpr Nanos kTidyEvery = 10s;
 constexpr Nanos kListWait = 1s;
 constexpr BackoffConfig kBackoff{.least = 50ms, .first = 200ms, .most = 2000ms};
 
-bool may_pass(Errc code) {
-  return code == Errc::unavailable || code == Errc::resource_exhausted ||
-         code == Errc::deadline_exceeded;
+Reconciler::Options options() {
+  Reconciler::Options out;
+  out.name = "router.consul";
+  out.answer_limit = Nanos::max();  // each request has a limit of its own
+  out.reconnect = kBackoff;
+  out.wishes.lasting = true;
+  out.wishes.failed = kBackoff;
+  return out;
 }
 
 /// Of the list: the instance with that id that `wanted` accepts.
@@ -73,32 +78,31 @@ ConsulAnnouncer::ConsulAnnouncer(Core& core, ConsulClient& client, ConsulCheckTi
       client_(client),
       times_(times),
       withdraw_limit_(withdraw_limit),
-      backoff_(kBackoff),
       again_(metrics.counter("m3_router_registered_again_total",
                              "Times Consul had forgotten this app, and was told again")),
-      scope_(core) {
+      reconciler_(core, *this, options()) {
   (void)turn_.try_send(1).is_ok();  // empty and open
+  (void)announcing_.try_send(1).is_ok();
 }
 
 ConsulAnnouncer::~ConsulAnnouncer() = default;
-
-void ConsulAnnouncer::start() {
-  scope_.spawn("consul", [this](Ctx& ctx) { return keep(ctx); });
-}
-Task<> ConsulAnnouncer::stop(Ctx& ctx) { return scope_.close(ctx); }
 
 // ---- announce
 
 Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
   if (Status good = can_be_said(self, times_); !good) co_return good;
-  co_await turn_.receive(ctx);
-  const Busy busy(turn_);
+  co_await announcing_.receive(ctx);
+  const Busy busy(announcing_);
+  const std::string key = self.id.to_string();
   const auto before = std::exchange(wanted_, self);
   const bool first = !said_;
   said_ = self;
-  Status said = (co_await as_result(say(ctx, std::move(self), first))).status();
-  if (said) co_return ok;
+  reconciler_.renew(key);
+  Status said = (co_await as_result(say(ctx, self, first))).status();
+  if (said || wanted_ != self) co_return said;
   wanted_ = before;  // what was said before stands
+  version_ = 0;
+  before ? reconciler_.renew(key) : reconciler_.drop(key);
   co_return said;
 }
 
@@ -107,12 +111,17 @@ Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
 Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
   Backoff backoff(kBackoff);
   for (bool told = false;;) {
-    Status status = (co_await as_result(put(ctx, std::nullopt, self))).status();
+    Status status = (co_await as_result(settle(ctx, self))).status();
     if (status) {
       const auto critical = co_await as_result(wait_until_seen(ctx, self));
       status = critical.status();
       if (status && *critical && std::exchange(first, false)) {
-        co_await remove(ctx, self);
+        {
+          co_await turn_.receive(ctx);
+          const Busy busy(turn_);
+          (void)co_await as_result(remove(ctx, self));
+        }
+        reconciler_.renew(self.id.to_string());
         continue;
       }
     }
@@ -123,6 +132,44 @@ Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
     auto slept = co_await as_result(sleep(ctx, backoff.next(core_.random()())));
     if (!slept.is_ok()) co_return status;
   }
+}
+
+/// Until an agent has it, or refuses it.
+Task<> ConsulAnnouncer::settle(Ctx& ctx, const Member& self) {
+  const std::string key = self.id.to_string();
+  Status status = (co_await as_result(reconciler_.settled(ctx, key))).status();
+  // Why it takes so long is more than that it does.
+  if (!status && is_over(ctx) && !reconciler_.wishes().error(key).is_ok())
+    co_return reconciler_.wishes().error(key);
+  co_return status;
+}
+
+Task<> ConsulAnnouncer::send(Ctx& ctx, std::vector<Reconciler::Order> orders) {
+  for (const Reconciler::Order& order : orders) {
+    co_await turn_.receive(ctx);
+    const Busy busy(turn_);
+    Status status;
+    if (order.establish)
+      status = (co_await as_result(establish(ctx, order.version))).status();
+    else if (said_)
+      status = (co_await as_result(remove(ctx, *said_))).status();
+    if (ctx.cancelled()) co_return status;
+    if (status == Errc::resource_exhausted) status = Status(Errc::unavailable, status.text());
+    reconciler_.answered(order.number, status);
+  }
+  co_return ok;
+}
+
+/// What is new is registered; what was registered is looked after.
+Task<> ConsulAnnouncer::establish(Ctx& ctx, std::uint64_t version) {
+  if (!wanted_) co_return ok;  // withdrawn meanwhile
+  if (version == version_) {
+    co_await look_after(ctx, *wanted_);
+    co_return ok;
+  }
+  co_await put(ctx, std::nullopt, *wanted_);
+  version_ = version;
+  co_return ok;
 }
 
 Task<> ConsulAnnouncer::put(Ctx& ctx, std::optional<std::size_t> agent, const Member& self) {
@@ -154,6 +201,7 @@ Task<ConsulResponse> ConsulAnnouncer::list(Ctx& ctx, const Member& self, std::ui
 Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
   std::uint64_t index = 0;
   for (int round = 0;; ++round) {
+    if (wanted_ != self) co_return Status(Errc::cancelled, self.id.to_string() + " is withdrawn");
     auto answer = co_await as_result(list(ctx, self, index));
     if (!answer.is_ok()) {
       Status status = std::move(answer).status();
@@ -192,22 +240,31 @@ Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
 Task<> ConsulAnnouncer::withdraw() {
   if (!said_) co_return ok;
   wanted_.reset();
+  reconciler_.drop(said_->id.to_string());
   Ctx ctx(core_, Deadline(core_.read_clock() + withdraw_limit_));
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
-  const Member self = *std::exchange(said_, std::nullopt);
-  co_await remove(ctx, self);
+  const Member self = *said_;
+  version_ = 0;
+  // What could not be removed is an order of the Reconciler from now on.
+  if ((co_await as_result(remove(ctx, self))).is_ok()) said_.reset();
   co_await wait_until_gone(ctx, self);
   co_return ok;
 }
 
-/// From every agent that was told.
+/// From every agent that was told; the first error, and those agents are still listed.
 Task<> ConsulAnnouncer::remove(Ctx& ctx, const Member& self) {
-  for (const std::size_t agent : std::exchange(told_, {})) {
-    const Status removed = (co_await as_result(remove(ctx, agent, self))).status();
-    if (!removed) log::warn_limited("router.consul: not deregistered: {}", removed.text());
+  Status first;
+  for (const std::size_t agent : std::set(told_)) {
+    Status removed = (co_await as_result(remove(ctx, agent, self))).status();
+    if (removed) {
+      told_.erase(agent);
+      continue;
+    }
+    log::warn_limited("router.consul: not deregistered: {}", removed.text());
+    if (first.is_ok()) first = std::move(removed);
   }
-  co_return ok;
+  co_return first;
 }
 
 /// Unless another instance has taken the id.
@@ -240,33 +297,29 @@ Task<> ConsulAnnouncer::wait_until_gone(Ctx& ctx, const Member& self) {
 
 // ---- and between them
 
-Task<> ConsulAnnouncer::keep(Ctx& ctx) {
+Task<> ConsulAnnouncer::watch(Ctx& ctx) {
   const Nanos every = std::min<Nanos>(times_.interval, kLookAtMost);
-  for (Nanos pause = every;;) {
-    auto slept = co_await as_result(sleep(ctx, pause));
-    if (!slept.is_ok()) co_return ok;
-    const Status looked = (co_await as_result(look(ctx))).status();
-    if (ctx.cancelled()) co_return ok;
-    if (looked) {
-      if (std::exchange(lost_, false)) log::info_limited("router.consul: Consul answers again");
-      backoff_.reset();
-      pause = every;
-    } else {
-      if (!std::exchange(lost_, true)) log::warn_limited("router.consul: {}", looked.to_string());
-      pause = backoff_.next(core_.random()());
-    }
+  for (;;) {
+    co_await sleep(ctx, every);
+    co_await look(ctx);
   }
 }
 
 Task<> ConsulAnnouncer::look(Ctx& ctx) {
   co_await turn_.receive(ctx);
   const Busy busy(turn_);
-  if (wanted_) {
+  const bool registered =
+      wanted_ && reconciler_.wishes().state(wanted_->id.to_string()) == Wishes::State::confirmed;
+  if (registered)
     co_await look_after(ctx, *wanted_);
-  } else {
-    // An agent that is silent is found out here, and its blocking queries are ended.
-    co_await client_.send(ctx, ConsulRequest("GET", "/v1/status/leader"));
-  }
+  else
+    co_await ask_leader(ctx);
+  co_return ok;
+}
+
+/// An agent that is silent is found out here, and its blocking queries are ended.
+Task<> ConsulAnnouncer::ask_leader(Ctx& ctx) {
+  co_await client_.send(ctx, ConsulRequest("GET", "/v1/status/leader"));
   co_return ok;
 }
 

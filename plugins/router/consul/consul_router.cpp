@@ -130,7 +130,7 @@ Task<> ConsulRouter::start(Ctx& ctx) {
   Status status = (co_await as_result(ask(ctx, id_.service_id(), 0, true))).status();
   if (status == Errc::resource_exhausted) status = Status(Errc::unavailable, status.text());
   if (!status) co_return std::move(status).add_context("router.consul");
-  announcer_.start();
+  co_await announcer_.start(ctx);
   co_return ok;
 }
 

@@ -271,3 +271,20 @@ TEST_CASE("consul: an agent that has only errors of its own is waited for by a s
   const App hurried("dev.w.hello.2", {agent.address().to_string()}, "", 300ms);
   CHECK(hurried.started == Errc::deadline_exceeded);
 }
+
+TEST_CASE("consul: what could not be withdrawn is withdrawn when Consul is back") {
+  RealService::Options stored;
+  stored.keeps_data = true;
+  const auto consul = start_consul(stored);
+  Api api(consul->address());
+  auto one = app("dev.w.hello.1", *consul, "request_timeout = \"500ms\"\n");
+  const auto listed = [&] {
+    return api.get("/v1/agent/services").find("dev.w.hello.1") != std::string::npos;
+  };
+  REQUIRE(one->announce(one->self(4711)).is_ok());
+  CHECK(listed());
+  consul->kill9();
+  CHECK(!one->withdraw().is_ok());
+  REQUIRE(consul->start_again().is_ok());
+  CHECK(eventually([&] { return !listed(); }, mark(10s)));
+}
