@@ -19,7 +19,11 @@ struct BatchedStream::Impl final : StreamHandler,
         handler(&told) {}
 
   Taken on_bytes(std::string_view bytes) override {
-    return handler ? handler->on_bytes(bytes) : Taken{bytes.size()};
+    if (!handler) return Taken{bytes.size()};
+    received += bytes.size() - std::exchange(shown, 0);
+    const Taken taken = handler->on_bytes(bytes);
+    shown = bytes.size() - taken.bytes;
+    return taken;
   }
   void on_writable() override { flush(); }
   void on_closed(Status why) override {
@@ -44,6 +48,8 @@ struct BatchedStream::Impl final : StreamHandler,
   StreamHandler* handler;  // null: closed
   std::string out;
   std::size_t sent = 0;
+  std::size_t shown = 0;  // of what comes next, again
+  std::uint64_t received = 0;
   std::shared_ptr<Impl> queued;
 };
 
@@ -63,6 +69,7 @@ void BatchedStream::append(std::initializer_list<std::string_view> parts) {
 }
 
 std::size_t BatchedStream::waiting() const { return impl_->out.size() - impl_->sent; }
+std::uint64_t BatchedStream::received() const { return impl_->received; }
 bool BatchedStream::is_open() const { return impl_->handler != nullptr; }
 
 void BatchedStream::close() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
@@ -24,6 +25,8 @@ class BatchedStream {
   void append(std::initializer_list<std::string_view> parts);
   /// Bytes that were appended and not taken by the system yet.
   std::size_t waiting() const;
+  /// Bytes that came, ever.
+  std::uint64_t received() const;
   bool is_open() const;
   void close();
 

@@ -109,14 +109,18 @@ Task<> Reconciler::pump(Ctx& ctx) {
       co_await wait_for_news(ctx);
       continue;
     }
-    if (idle) progress_ = core_.read_clock();
+    if (idle) {
+      progress_ = core_.read_clock();
+      heard_ = link_.heard();
+    }
     co_await link_.send(ctx, std::move(orders));
   }
 }
 
-bool Reconciler::silent() const {
-  return wishes_.under_way() > 0 && options_.answer_limit != Nanos::max() &&
-         core_.read_clock() - progress_ >= options_.answer_limit;
+bool Reconciler::silent() {
+  if (wishes_.under_way() == 0 || options_.answer_limit == Nanos::max()) return false;
+  if (std::exchange(heard_, link_.heard()) != heard_) progress_ = core_.read_clock();
+  return core_.read_clock() - progress_ >= options_.answer_limit;
 }
 
 /// Until something is new, a pause is over, or answers are overdue.
@@ -221,8 +225,10 @@ Task<> watch_by_pings(Ctx& ctx, Pings pings) {
   for (;;) {
     Status lost = (co_await as_result(within(ctx, pings.interval, pings.lost))).status();
     if (ctx.cancelled() || lost != Errc::deadline_exceeded) co_return lost;
+    const std::uint64_t before = pings.heard ? pings.heard() : 0;
     Status answered = (co_await as_result(within(ctx, pings.timeout, pings.ping))).status();
     if (answered) continue;
+    if (!ctx.cancelled() && pings.heard && pings.heard() != before) continue;
     if (answered == Errc::deadline_exceeded && !ctx.cancelled())
       co_return Status(Errc::unavailable, pings.who + " is silent");
     co_return answered;

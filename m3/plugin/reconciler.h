@@ -40,6 +40,9 @@ class Reconciler {
     virtual Task<> send(Ctx& ctx, std::vector<Order> orders) = 0;
     /// Undoes connect(), also one that failed or was interrupted. Called more than once.
     virtual Task<> disconnect(Ctx& ctx, Status why) = 0;
+    /// Grows whenever the service shows life (bytes that came), so that answers which are only
+    /// slow, behind much else, are waited for. 0: only answers are signs of life.
+    virtual std::uint64_t heard() const { return 0; }
     /// The key is there on this connection. May want() and drop().
     virtual void on_confirmed(const std::string& key) { (void)key; }
 
@@ -48,7 +51,8 @@ class Reconciler {
   };
   struct Options {
     std::string name;  ///< "broker.redis": begins log lines and errors
-    /// Orders are under way and none is answered for that long: the connection is given up.
+    /// Orders are under way, and for that long none is answered and nothing is heard: the
+    /// connection is given up.
     Nanos answer_limit = std::chrono::seconds(2);
     std::size_t window = 1000;  ///< orders under way
     BackoffConfig reconnect = server_backoff();
@@ -100,7 +104,7 @@ class Reconciler {
   Task<> wait_for_news(Ctx& ctx);
   Task<> join(Ctx& ctx);
   Task<> leave(Status why);
-  bool silent() const;
+  bool silent();
   void news();
   void settle(const std::string& key, const Status& outcome);
   void settle_all(const Status& outcome);
@@ -114,6 +118,7 @@ class Reconciler {
   Backoff backoff_;
   TimePoint joined_{};
   TimePoint progress_{};  // an order was answered, or the first of those under way was sent
+  std::uint64_t heard_ = 0;
   Channel<char> news_{1};
   std::map<std::string, std::shared_ptr<Waiting>, std::less<>> waiting_;
   Scope scope_;
@@ -126,13 +131,14 @@ constexpr bool may_pass(Errc code) noexcept {
 }
 
 /// For Link::watch(), where a silent connection is found by asking: after `interval` without a loss
-/// `ping` must end within `timeout`.
+/// `ping` must end within `timeout`, or something else must be heard meanwhile.
 struct Pings {
   std::string who;  ///< begins the reason: "127.0.0.1:6379 is silent"
   Nanos interval;
   Nanos timeout;
   std::function<Task<>(Ctx&)> lost;  ///< fails with the reason when the connection is lost
   std::function<Task<>(Ctx&)> ping;
+  std::function<std::uint64_t()> heard;  ///< as Link's; may be empty
 };
 Task<> watch_by_pings(Ctx& ctx, Pings pings);
 

@@ -74,6 +74,7 @@ void Subscribers::tell_resubscribed(std::string_view topic) {
 }
 
 void RefusedTopics::add(std::string_view topic, TimePoint now) {
+  if (!is_topic(topic)) return;  // a server may say anything
   if (until_.size() >= kMost) until_.clear();
   until_.insert_or_assign(std::string(topic), now + kFor);
 }

@@ -28,6 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (m3::NatsOp op; all.next(op);) {
     M3_FUZZ_CHECK(op.payload.size() <= kMostPayload);
     if (op.kind == m3::NatsOp::Kind::info) (void)m3::parse_nats_info(op.text).is_ok();
+    if (op.kind == m3::NatsOp::Kind::err)
+      M3_FUZZ_CHECK(m3::nats_complaint(op.text).subject.size() <= op.text.size());
+    M3_FUZZ_CHECK(all.needed() == 0);
     whole.push_back(text_of(op));
   }
   M3_FUZZ_CHECK(all.consumed() <= size);

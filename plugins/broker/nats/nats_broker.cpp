@@ -102,9 +102,10 @@ Task<> NatsBroker::connect_to(Ctx& ctx, const std::string& server) {
 }
 
 Task<> NatsBroker::watch(Ctx& ctx) {
-  co_await watch_by_pings(ctx, {connection_->address().to_string(), config_.ping_interval,
-                                kPingTimeout, [this](Ctx& soon) { return connection_->lost(soon); },
-                                [this](Ctx& soon) { return connection_->flush(soon); }});
+  co_await watch_by_pings(
+      ctx, {connection_->address().to_string(), config_.ping_interval, kPingTimeout,
+            [this](Ctx& soon) { return connection_->lost(soon); },
+            [this](Ctx& soon) { return connection_->flush(soon); }, [this] { return heard(); }});
   co_return ok;
 }
 

@@ -55,6 +55,7 @@ class NatsBroker final : public Broker, private Reconciler::Link {
   Task<> watch(Ctx& ctx) override;
   Task<> send(Ctx& ctx, std::vector<Order> orders) override;
   Task<> disconnect(Ctx& ctx, Status why) override;
+  std::uint64_t heard() const override { return connection_ ? connection_->received() : 0; }
   void on_confirmed(const std::string& topic) override { subscribers_.tell_resubscribed(topic); }
   Task<> connect_to(Ctx& ctx, const std::string& server);
 

@@ -146,6 +146,9 @@ NatsConnection::~NatsConnection() { close(Status(Errc::unavailable, "shutting do
 const NatsInfo& NatsConnection::info() const { return impl_->info; }
 const HostPort& NatsConnection::address() const { return impl_->address; }
 void NatsConnection::close(const Status& why) { impl_->end(why); }
+std::uint64_t NatsConnection::received() const {
+  return impl_->stream ? impl_->stream->received() : 0;
+}
 
 Task<std::unique_ptr<NatsConnection>> NatsConnection::connect(Ctx& ctx, Transport& transport,
                                                               HostPort address, NatsLogin login,

@@ -41,6 +41,8 @@ class NatsConnection {
   /// Fails with the reason when the connection is lost.
   Task<> lost(Ctx& ctx);
   void close(const Status& why);
+  /// Bytes that came so far.
+  std::uint64_t received() const;
 
   /// resource_exhausted: with `more` bytes, more than max_pending would wait to be sent.
   /// unavailable: lost.

@@ -42,7 +42,7 @@ Task<> RedisClient::watch(Ctx& ctx) {
   co_await watch_by_pings(
       ctx, {options_.address.to_string(), options_.ping_interval, options_.ping_timeout,
             [this](Ctx& soon) { return connection_->lost(soon); },
-            [this](Ctx& soon) { return connection_->ping(soon); }});
+            [this](Ctx& soon) { return connection_->ping(soon); }, [this] { return heard(); }});
   co_return ok;
 }
 

@@ -53,6 +53,7 @@ class RedisClient final : private Reconciler::Link {
   Task<> watch(Ctx& ctx) override;
   Task<> send(Ctx& ctx, std::vector<Reconciler::Order> orders) override;
   Task<> disconnect(Ctx& ctx, Status why) override;
+  std::uint64_t heard() const override { return connection_ ? connection_->received() : 0; }
   void on_confirmed(const std::string& channel) override {
     if (events_.on_subscribed) events_.on_subscribed(channel);
   }

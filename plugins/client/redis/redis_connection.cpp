@@ -247,6 +247,9 @@ void RedisConnection::Impl::channel_command(std::string_view verb, std::string_v
 RedisConnection::RedisConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RedisConnection::~RedisConnection() { close(Status(Errc::cancelled, "shutting down")); }
 void RedisConnection::close(const Status& why) { impl_->end(why); }
+std::uint64_t RedisConnection::received() const {
+  return impl_->stream ? impl_->stream->received() : 0;
+}
 
 Task<> RedisConnection::lost(Ctx& ctx) {
   co_await impl_->living.zero(ctx);

@@ -49,6 +49,8 @@ class RedisConnection {
   /// Fails with the reason when the connection is lost.
   Task<> lost(Ctx& ctx);
   void close(const Status& why);
+  /// Bytes that came so far.
+  std::uint64_t received() const;
 
   /// unavailable + maybe_executed: lost before the answer. Redis's own errors keep their text.
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);

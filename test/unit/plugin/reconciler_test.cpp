@@ -59,6 +59,7 @@ class Service final : public Reconciler::Link {
     if (fails_to_leave) co_return Status(Errc::internal, "a mistake in disconnect()");
     co_return m3::ok;
   }
+  std::uint64_t heard() const override { return bytes; }
   void on_confirmed(const std::string& key) override {
     ++confirmed[key];
     if (on_confirm) on_confirm(key);
@@ -95,6 +96,7 @@ class Service final : public Reconciler::Link {
   std::set<std::string> there, refuses;
   std::map<std::string, int> confirmed;
   std::function<void(const std::string&)> on_confirm;
+  std::uint64_t bytes = 0;
   int attempts = 0, connections = 0, disconnected = 0, batches = 0;
   std::size_t sent = 0;
   m3::Countdown living;
@@ -244,6 +246,48 @@ CO_TEST("reconciler: slow answers are waited for as long as some come, silence i
   CHECK(pair.reconciler.up());
   CHECK(pair.service.there.size() == 11);
   co_await pair.stop(ctx);
+}
+
+CO_TEST("reconciler: answers behind much else are waited for while something is heard") {
+  Pair pair(sim.core());
+  pair.service.round_trip = 9s;
+  co_await pair.reconciler.start(ctx);
+  pair.reconciler.want("t");
+  for (int i = 0; i < 10; ++i) {
+    ++pair.service.bytes;
+    co_await m3::sleep(ctx, 1s);
+  }
+  CHECK(pair.service.connections == 1);
+  CHECK(pair.reconciler.up());
+  co_await pair.stop(ctx);
+}
+
+CO_TEST("reconciler: a ping that is only slow is waited for while something is heard") {
+  std::uint64_t bytes = 0;
+  const auto never = [](Ctx& soon) -> Task<> {
+    co_await m3::sleep(soon, m3::Nanos::max());
+    co_return m3::ok;
+  };
+  m3::Scope scope(sim.core());
+  Status ended;
+  bool over = false;
+  scope.spawn("watch", [&](Ctx& own) -> Task<> {
+    ended = (co_await m3::as_result(
+                 m3::watch_by_pings(own, {"it", 2s, 2s, never, never, [&] { return bytes; }})))
+                .status();
+    over = true;
+    co_return m3::ok;
+  });
+  for (int i = 0; i < 30; ++i) {
+    ++bytes;
+    co_await m3::sleep(ctx, 1s);
+  }
+  CHECK(!over);
+  co_await m3::sleep(ctx, 9s);
+  CHECK(over);
+  CHECK(ended == Errc::unavailable);
+  CHECK(ended.text() == "it is silent");
+  co_await scope.close(ctx);
 }
 
 CO_TEST("reconciler: an error in the loop is logged, and the loop goes on") {
