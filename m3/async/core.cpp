@@ -2,6 +2,7 @@
 #include "m3/async/core.h"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -162,9 +163,26 @@ bool Core::drain_inbox() {
 void Core::begin_turn() {
   sleeping_.store(false, std::memory_order_relaxed);
   const TimePoint before = std::exchange(now_, clock_.now());
-  load_.turn(before, now_);
+  ++load_.turns;
+  if (now_ - before > kSlice) load_.idle += now_ - before;
+  if (now_ - load_.begin >= Load::kWindow) end_window();
   begin_slice();
   turn_started_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+/// Sleeps are voluntary switches of the thread. Gaps between turns alone would not do: a thread
+/// that the system does not let run has gaps too, and that is when most is to be done.
+void Core::end_window() noexcept {
+  rusage used{};
+  getrusage(RUSAGE_THREAD, &used);
+  const bool sleeps = looping_ && options_.spin == Nanos(0);
+  const bool slept = !sleeps ? load_.idle * 10 >= now_ - load_.begin
+                             : used.ru_nvcsw - load_.sleeps > Load::kMostSleeps;
+  load_.saturated = !slept && load_.turns >= Load::kLeastTurns;
+  load_.sleeps = used.ru_nvcsw;
+  load_.begin = now_;
+  load_.idle = Nanos(0);
+  load_.turns = 0;
 }
 
 void Core::begin_slice() noexcept {
@@ -237,6 +255,7 @@ bool async_detail::may_resume() noexcept {
 }
 
 void Core::run() {
+  looping_ = true;
   Core* previous = std::exchange(current_, nullptr);
   while (!stopping_.load(std::memory_order_acquire)) {
     if (!ready_.empty() || !turn_end_.empty() || inbox_.load(std::memory_order_relaxed)) {

@@ -130,26 +130,18 @@ class Core {
     Runnable* oldest = nullptr;
   };
 
-  /// How much of the time was idle, window by window. From the clock as it is read anyway: gaps
-  /// between turns that are shorter than a slice are not seen.
+  /// Whether the core had time to spare, window by window: whether its thread slept.
   struct Load {
     static constexpr Nanos kWindow = std::chrono::milliseconds(100);
     static constexpr unsigned kLeastTurns = 16;  // one long piece of work is not a queue
-    void turn(TimePoint before, TimePoint now) noexcept {
-      if (now - before > kSlice) idle += now - before;
-      ++turns;
-      const Nanos passed = now - begin;
-      if (passed < kWindow) return;
-      saturated = idle * 10 < passed && turns >= kLeastTurns;
-      begin = now;
-      idle = Nanos(0);
-      turns = 0;
-    }
+    static constexpr long kMostSleeps = 2;
     TimePoint begin{};
-    Nanos idle{0};
+    Nanos idle{0};  // gaps between turns: seen also where the thread spins instead of sleeping
+    long sleeps = 0;
     unsigned turns = 0;
     bool saturated = false;
   };
+  void end_window() noexcept;
 
   void begin_turn();
   void begin_slice() noexcept;
@@ -174,6 +166,7 @@ class Core {
   unsigned depth_ = 0;
   bool outgoing_ = false;
   Load load_;
+  bool looping_ = false;  // run() is what runs
   TimePoint slice_end_{};
   unsigned until_look_ = 1;  // pieces of work before the clock is read again
   unsigned between_looks_ = 1;

@@ -216,6 +216,28 @@ CO_TEST("serial: one at a time, in order of arrival") {
   CHECK_FALSE(serial.busy());
 }
 
+CO_TEST("semaphore: so many at a time, in order of arrival") {
+  m3::Semaphore semaphore(2);
+  m3::Scope scope(ctx.core());
+  std::vector<int> entered;
+  std::size_t inside = 0, most = 0;
+  for (int id = 1; id <= 6; ++id)
+    scope.spawn("hold", [&, id](Ctx& c) -> Task<> {
+      const m3::Semaphore::Hold place = co_await semaphore.enter(c);
+      entered.push_back(id);
+      most = std::max(most, ++inside);
+      co_await m3::sleep(c, 1ms);
+      --inside;
+      co_return m3::ok;
+    });
+  CHECK(semaphore.free() == 0);
+  CHECK(semaphore.waiting() == 4);
+  co_await scope.drain(ctx);
+  CHECK(entered == std::vector<int>{1, 2, 3, 4, 5, 6});
+  CHECK(most == 2);
+  CHECK(semaphore.free() == 2);
+}
+
 CO_TEST("serial: one that gives up waiting leaves the queue, and a limit refuses more") {
   m3::Serial serial(1);
   auto first = co_await serial.enter(ctx);
