@@ -97,6 +97,12 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("max_attempts", &Rpc::max_attempts)
       .doc("instances that one call may be tried on")
       .range(1, 10);
+  s.add("max_sick_percent", &Rpc::max_sick_percent)
+      .doc(
+          "instances that a registry's check calls sick get no calls by choice, unless more than "
+          "this share of "
+          "a service is")
+      .range(0, 100);
   s.add("wait_for_route", &Rpc::wait_for_route)
       .doc("how long a call waits, within its deadline, when no instance is known; 0s: not at all")
       .range(0s, 1h);

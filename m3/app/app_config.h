@@ -33,6 +33,7 @@ struct AppConfig {
     Duration overload_wait = std::chrono::milliseconds(2);
     unsigned max_connections = 10000;
     unsigned max_attempts = 3;
+    unsigned max_sick_percent = 50;
     Duration wait_for_route{0};
     static void describe(Schema<Rpc>& s);
   };

@@ -29,6 +29,7 @@ struct Member {
   std::uint16_t admin_port = 0;  ///< 0 = none
   std::uint32_t weight = 100;    ///< its share of random calls beside the others'; 0 = none
   MemberState state = MemberState::serving;
+  bool healthy = true;  ///< false: its registry's check of it says no, or cannot reach it
   std::string version;
   std::string lane;
   std::string placement;

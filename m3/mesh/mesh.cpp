@@ -64,14 +64,21 @@ Mesh::Mesh(Runtime& runtime, Router& router, MeshConfig config, MetricRegistry& 
       lists_(metrics.counter("m3_mesh_lists_total", "Lists of instances that the router gave")),
       unreachable_(
           metrics.counter("m3_mesh_router_unreachable_total", "Times the router had no answer")),
-      doubted_(metrics.counter("m3_mesh_lists_doubted_total",
-                               "Lists that lacked instances, so that those were asked")),
+      doubted_(metrics.counter(
+          "m3_mesh_lists_doubted_total",
+          "Lists that lacked instances or called them sick, so that those were asked")),
       changes_(metrics.counter("m3_mesh_changes_total", "Changes of a service's instances")),
+      sick_ignored_(metrics.counter("m3_mesh_sick_ignored_total",
+                                    "Changes with so many sick instances that these went on to "
+                                    "get calls")),
       scope_(runtime.core(0)) {}
 
 Mesh::~Mesh() = default;
 
-void Mesh::start(RpcNode& node) { node_ = &node; }
+void Mesh::start(RpcNode& node) {
+  node_ = &node;
+  for (const auto& [service, hash] : std::exchange(early_, {})) watch(service, hash);
+}
 
 Task<> Mesh::stop(Ctx& ctx) {
   if (std::exchange(stopped_, true)) co_return ok;
@@ -161,9 +168,10 @@ Pick Mesh::pick(const RouteQuery& query) {
   if (instance) return {instance, {}, {}, nullptr};
   const std::string who =
       query.mode == RouteMode::p2p ? "the app " + std::string(query.key) : seen.service.to_string();
-  const std::string why = now->entries().empty() || query.mode == RouteMode::p2p
-                              ? "no instance of " + who + " is known"
-                              : "every instance of " + who + " is leaving or cordoned";
+  const std::string why =
+      now->entries().empty() || query.mode == RouteMode::p2p
+          ? "no instance of " + who + " is known"
+          : "every instance of " + who + " is leaving or cordoned, or sick and silent";
   return {nullptr, Status(Errc::unavailable, why).not_executed(), config_.wait_for_route,
           &seen.waiters};
 }
@@ -203,9 +211,15 @@ void Mesh::install(Core& core, std::shared_ptr<const Snapshot> snapshot, const I
 
 void Mesh::watch(const ServiceId& service, bool hash) {
   if (stopped_) return;
+  if (!node_) {
+    early_.emplace_back(service, hash);
+    return;
+  }
   auto& watched = watched_[service];
   const bool fresh = !watched;
-  if (fresh) watched = std::make_unique<Watched>(service, slots_, router_.may_forget());
+  if (fresh)
+    watched =
+        std::make_unique<Watched>(service, slots_, router_.may_forget(), config_.max_sick_percent);
   if (hash && !std::exchange(watched->wants_hash, true)) {
     watched->news.hash = true;
     advance(service, *watched);
@@ -285,6 +299,13 @@ void Mesh::show(const ServiceId& service, Watched& watched, Roster::Edition edit
   watched.doubtful = std::move(edition.doubtful);
   if (edition.snapshot) {
     changes_.inc();
+    if (edition.snapshot->ignores_sick()) {
+      sick_ignored_.inc();
+      log::warn_limited(
+          "{}: {} of {} instances are said to be sick: too many to be believed, they go on to get "
+          "calls",
+          service.to_string(), edition.snapshot->sick(), edition.snapshot->entries().size());
+    }
     watched.shown = edition.snapshot;
     send(std::move(edition.snapshot), std::move(edition.gone));
   }
@@ -309,8 +330,8 @@ void Mesh::probe_doubtful(const ServiceId& service, Watched& watched) {
 /// Has those asked that the registry dropped, until it lists them again or they are gone.
 Task<> Mesh::probe(Ctx& ctx, ServiceId service) {
   Watched& watched = *watched_.at(service);
-  log::info_limited("{}: {} instances are no longer listed; asking them", service.to_string(),
-                    watched.doubtful.size());
+  log::info_limited("{}: {} instances are missing from the list, or sick; asking them",
+                    service.to_string(), watched.doubtful.size());
   while (!watched.doubtful.empty()) {
     const TimePoint now = ctx.core().now();
     TimePoint next = TimePoint::max();

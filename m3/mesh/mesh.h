@@ -28,6 +28,8 @@ struct MeshConfig {
   Nanos wait_for_route{0};  ///< how long a call waits for an instance when none is known
   Nanos first_answer = std::chrono::seconds(2);  ///< ... and for the router's first answer
   Nanos probe_timeout = std::chrono::seconds(1);
+  /// Instances that are not healthy get no calls by choice, unless they are more than that.
+  unsigned max_sick_percent = 50;
 };
 
 /// Who can be called, and whom a call goes to: watches the router for each service that somebody
@@ -43,7 +45,8 @@ class Mesh final : public Resolver, Router::Watcher {
   Mesh& operator=(const Mesh&) = delete;
   ~Mesh() override;
 
-  /// On core 0, before the first pick; the node is told what is no longer listed, and probes.
+  /// On core 0, when the router is started; what was asked before is watched from now on. The node
+  /// is told what is no longer listed, and probes.
   void start(RpcNode& node);
   /// On core 0, before the node stops: no watch, no probe runs afterwards.
   Task<> stop(Ctx& ctx);
@@ -87,8 +90,9 @@ class Mesh final : public Resolver, Router::Watcher {
   };
   /// A service, as core 0 watches it.
   struct Watched {
-    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots, bool may_forget)
-        : roster(std::make_shared<Roster>(service, slots, may_forget)) {}
+    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots, bool may_forget,
+            unsigned max_sick_percent)
+        : roster(std::make_shared<Roster>(service, slots, may_forget, max_sick_percent)) {}
     std::shared_ptr<Roster> roster;  // while `busy` a helper thread's
     Roster::News news;
     std::size_t size = 0;
@@ -128,12 +132,14 @@ class Mesh final : public Resolver, Router::Watcher {
   std::shared_ptr<SlotPool> slots_;
   std::vector<CoreViews> views_;  // by core
   std::unordered_map<ServiceId, std::unique_ptr<Watched>> watched_;
+  std::vector<std::pair<ServiceId, bool>> early_;  // asked before start(); with hash slots or not
   bool stopped_ = false;
   Status router_status_;
   Counter lists_;
   Counter unreachable_;
   Counter doubted_;
   Counter changes_;
+  Counter sick_ignored_;
   Scope scope_;  // core 0
 };
 

@@ -21,7 +21,8 @@ class Router : public Plugin {
   /// Told of one service's instances. Outlives its watch.
   class Watcher {
    public:
-    /// The whole list, in any order; an empty one is an answer too.
+    /// The whole list, in any order; an empty one is an answer too. Instances whose check fails
+    /// are in it, as not healthy: being sick and being forgotten are two things.
     virtual void on_members(const ServiceId& service, std::vector<Member> members) = 0;
     /// The source does not answer, and is asked again with backoff; what it said last stands.
     virtual void on_unreachable(const ServiceId& service, const Status& why) = 0;

@@ -10,6 +10,8 @@
 namespace fault {
 namespace {
 
+std::atomic<bool> sick{false};
+
 using namespace std::chrono_literals;
 
 class FaultSer final : public FaultService {
@@ -33,6 +35,7 @@ class FaultSer final : public FaultService {
   m3::Task<BehaveRsp> behave(m3::Ctx&, const BehaveReq& req) override {
     code_ = req.code() ? req.code() : static_cast<std::uint32_t>(m3::Errc::unavailable);
     mode_ = req.mode();
+    sick = req.mode() == BehaveReq::SICK;
     co_return BehaveRsp();
   }
   m3::Task<RelayRsp> relay(m3::Ctx& ctx, const RelayReq& req) override {
@@ -96,5 +99,10 @@ class FaultSer final : public FaultService {
 }  // namespace fault
 
 int main(int argc, char** argv) {
-  return m3::App("fault").serve<fault::FaultSer>().run(argc, argv);
+  return m3::App("fault")
+      .serve<fault::FaultSer>()
+      .health([](m3::Ctx&) -> m3::Task<> {
+        co_return fault::sick ? m3::Status(m3::Errc::unavailable, "told to be sick") : m3::Status();
+      })
+      .run(argc, argv);
 }

@@ -154,3 +154,52 @@ TEST_CASE("fault: Consul lists half of the instances") {
 }
 
 TEST_CASE("fault: Consul lists nobody") { lists_less("fault: Consul lists nobody", kInstances); }
+
+TEST_CASE("fault: half of the instances sick") {
+  if (!consul_is_there()) M3_SKIP(RealService::how_to_install(RealService::Kind::consul));
+  Row row("fault: half of the instances sick");
+  INFO("again: " << row.replay());
+  auto consul = RealService::start(RealService::Kind::consul);
+  REQUIRE(consul.is_ok());
+  const std::string config = consul_router((*consul)->address()) +
+                             "check_interval = \"500ms\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+  std::vector<std::unique_ptr<Instance>> all;
+  for (int i = 1; i <= kInstances; ++i) all.push_back(std::make_unique<Instance>(id_of(i), config));
+  Load::Options options;
+  options.config = consul_router((*consul)->address());
+  options.routes = {m3::to::random(), m3::to::hash("ann"), m3::to::single()};
+  Load load(std::move(options));
+  const TimePoint begin = now();
+  for (const auto& one : all) REQUIRE(load.answered_by(one->id(), begin) != TimePoint::max());
+
+  // The lowest is one of them, so that Single has to move.
+  load.behave(id_of(1), BehaveReq::SICK);
+  load.behave(id_of(2), BehaveReq::SICK);
+  const TimePoint at = now();
+  const auto to_sick_since = [&](TimePoint from) {
+    return count_if(load.calls(), [&](const Call& call) {
+      return call.begun > from && (call.by == id_of(1) || call.by == id_of(2));
+    });
+  };
+  row.within_mark("the sick get no calls after",
+                  eventually([&] {
+                    const TimePoint from = now();
+                    return load.more_calls(100) && to_sick_since(from) == 0;
+                  })
+                      ? now() - at
+                      : Nanos::max() / 4,
+                  10s);
+  const TimePoint quiet = now();
+  let_run(short_or_long(3s, 30s));
+  REQUIRE(load.more_calls(200));
+  row.holds(fmt::format("{} calls went to the sick since", to_sick_since(quiet)),
+            to_sick_since(quiet) == 0);
+
+  // Three of four: rather the check is sick.
+  load.behave(id_of(3), BehaveReq::SICK);
+  const TimePoint more = now();
+  row.within_mark("with three of four said to be sick, all are called after",
+                  load.answered_by(id_of(1), more) - more, 10s);
+  REQUIRE(load.stop());
+  check_calls(row, load, {id_of(1), id_of(2), id_of(3), id_of(4)});
+}

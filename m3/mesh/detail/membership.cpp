@@ -53,12 +53,17 @@ std::shared_ptr<const Instance> make_instance(const Member& member,
 
 void Membership::set_instance(MeshEntry& entry, const Member& member) {
   if (entry.instance) gone_.push_back(std::move(entry.instance));
+  if (entry.member.generation != member.generation) {
+    entry.silent = false;
+    entry.ask_at = {};
+  }
   entry.instance = make_instance(member, slots_);
 }
 
 void Membership::set_listed(MeshEntry& entry, bool listed) {
   if (std::exchange(entry.listed, listed) == listed) return;
   listed ? --unlisted_ : ++unlisted_;
+  if (!listed) set_rival(entry, std::nullopt);  // no list names it any more
   entry.ask_at = {};
 }
 
@@ -68,10 +73,22 @@ void Membership::set_rival(MeshEntry& entry, std::optional<Member> rival) {
   if (entry.rival) ++contested_;
 }
 
+void Membership::set_member(MeshEntry& entry, Member member) {
+  if (entry.member.healthy && !member.healthy) {
+    ++sick_;
+    entry.ask_at = {};
+  } else if (!entry.member.healthy && member.healthy) {
+    --sick_;
+    entry.silent = false;
+  }
+  entry.member = std::move(member);
+}
+
 Membership::ById::iterator Membership::erase(ById::iterator at) {
   const Entries::iterator entry = at->second.at;
   set_listed(entry->second, true);
   set_rival(entry->second, std::nullopt);
+  if (!entry->second.member.healthy) --sick_;
   gone_.push_back(std::move(entry->second.instance));
   at = by_id_.erase(at);  // before its name goes
   entries_.erase(entry);
@@ -142,7 +159,7 @@ bool Membership::take(Member member, Known* known) {
   if (fresh || entry.member.generation != member.generation ||
       entry.member.address != member.address || entry.member.weight != member.weight)
     set_instance(entry, member);
-  entry.member = std::move(member);
+  set_member(entry, std::move(member));
   return true;
 }
 
@@ -172,10 +189,11 @@ bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now
     set_rival(entry, std::nullopt);
     if (answered) return false;
     set_instance(entry, rival);
-    entry.member = std::move(rival);
+    set_member(entry, std::move(rival));
     return true;
   }
-  if (entry.listed) return false;
+  if (entry.listed)
+    return !entry.member.healthy && std::exchange(entry.silent, !answered) == answered;
   if (answered && now < entry.until) return false;
   erase(at);
   return true;
@@ -183,9 +201,10 @@ bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now
 
 std::vector<Membership::Doubt> Membership::doubtful() const {
   std::vector<Doubt> out;
-  if (unlisted_ == 0 && contested_ == 0) return out;
+  if (unlisted_ == 0 && contested_ == 0 && sick_ == 0) return out;
   for (const auto& [id, entry] : entries_)
-    if (!entry.listed || entry.rival) out.push_back({entry.instance, entry.ask_at});
+    if (!entry.listed || entry.rival || !entry.member.healthy)
+      out.push_back({entry.instance, entry.ask_at});
   return out;
 }
 

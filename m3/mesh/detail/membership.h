@@ -45,6 +45,8 @@ struct MeshEntry {
   /// The list names an earlier start of the id: an old answer, or a restart with a clock that was
   /// set back. It counts when `instance` does not answer any more.
   std::optional<Member> rival;
+  /// Said to be sick, and it did not answer when it was asked itself: rather dead.
+  bool silent = false;
 };
 
 /// Who belongs to one service. Judges what the registry says. Those that a list lacks are asked
@@ -99,6 +101,7 @@ class Membership {
   void set_instance(MeshEntry& entry, const Member& member);
   void set_listed(MeshEntry& entry, bool listed);
   void set_rival(MeshEntry& entry, std::optional<Member> rival);
+  void set_member(MeshEntry& entry, Member member);
   ById::iterator erase(ById::iterator at);
 
   std::shared_ptr<SlotPool> slots_;
@@ -107,6 +110,7 @@ class Membership {
   ById by_id_;  // the names are those of entries_
   std::size_t unlisted_ = 0;
   std::size_t contested_ = 0;  // entries with a rival
+  std::size_t sick_ = 0;
   std::uint64_t lists_ = 0;
   std::vector<std::shared_ptr<const Instance>> gone_;
 };

@@ -39,7 +39,7 @@ Roster::Edition Roster::take(News news) {
   for (const auto& [instance, answered] : news.probes)
     changed |= membership_.on_probe(*instance, answered, news.at);
   if (!changed) return edition(nullptr);
-  auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries());
+  auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries(), max_sick_percent_);
   table_due_ = false;
   if (wants_hash_) {
     const std::size_t size = snapshot->eligible().size();
@@ -53,7 +53,7 @@ Roster::Edition Roster::take(News news) {
 
 Roster::Edition Roster::build_table() {
   table_due_ = false;
-  auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries());
+  auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries(), max_sick_percent_);
   add_hash(*snapshot);
   return edition(std::move(snapshot));
 }

@@ -33,8 +33,11 @@ class Roster {
   };
 
   /// `may_forget`: Router::may_forget().
-  Roster(ServiceId service, const std::shared_ptr<SlotPool>& slots, bool may_forget)
-      : service_(std::move(service)), membership_(slots, may_forget) {}
+  Roster(ServiceId service, const std::shared_ptr<SlotPool>& slots, bool may_forget,
+         unsigned max_sick_percent)
+      : service_(std::move(service)),
+        max_sick_percent_(max_sick_percent),
+        membership_(slots, may_forget) {}
 
   /// When it leaves a table_due(), the snapshot has no table, or there is none because the one
   /// before, which has a table, stands until the new table is built.
@@ -48,6 +51,7 @@ class Roster {
   Edition edition(std::shared_ptr<const Snapshot> snapshot);
 
   const ServiceId service_;
+  const unsigned max_sick_percent_;
   Membership membership_;
   HashSlots slots_;
   bool wants_hash_ = false;

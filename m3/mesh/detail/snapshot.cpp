@@ -14,8 +14,15 @@ std::size_t scaled(std::uint32_t draw, std::size_t n) noexcept {
 
 }  // namespace
 
-Snapshot::Snapshot(ServiceId service, const Membership::Entries& entries)
+Snapshot::Snapshot(ServiceId service, const Membership::Entries& entries, unsigned max_sick_percent)
     : service_(std::move(service)) {
+  std::size_t serving = 0;
+  for (const auto& [id, entry] : entries) {
+    if (entry.member.state != MemberState::serving || entry.silent) continue;
+    ++serving;
+    sick_ += !entry.member.healthy;
+  }
+  ignores_sick_ = sick_ * 100 > serving * max_sick_percent;
   bool same = true;
   std::uint32_t first_weight = 0;
   std::uint64_t total = 0;
@@ -25,8 +32,9 @@ Snapshot::Snapshot(ServiceId service, const Membership::Entries& entries)
   weighty_.reserve(entries.size());
   weights_upto_.reserve(entries.size());
   for (const auto& [id, entry] : entries) {
-    entries_.push_back({entry.instance, entry.id_hash, entry.member.state});
+    entries_.push_back({entry.instance, entry.id_hash, entry.member.state, entry.member.healthy});
     if (entry.member.state != MemberState::serving) continue;
+    if (!entry.member.healthy && (entry.silent || !ignores_sick_)) continue;
     const Instance* instance = entry.instance.get();
     const std::uint32_t weight = entry.member.weight;
     if (eligible_.empty()) first_weight = weight;

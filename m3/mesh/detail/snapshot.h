@@ -27,14 +27,21 @@ class Snapshot {
     std::shared_ptr<const Instance> instance;
     std::uint64_t id_hash = 0;  ///< hash_of_id()
     MemberState state = MemberState::serving;
+    bool healthy = true;
   };
 
-  Snapshot(ServiceId service, const Membership::Entries& entries);
+  /// Those that are not healthy get no calls by choice. Those of them that answer do, when they are
+  /// more than `max_sick_percent` of all that serve and answer: then it is rather the check that is
+  /// sick.
+  Snapshot(ServiceId service, const Membership::Entries& entries, unsigned max_sick_percent = 50);
 
   const ServiceId& service() const noexcept { return service_; }
   const std::vector<Entry>& entries() const noexcept { return entries_; }
   bool empty() const noexcept { return entries_.empty(); }
 
+  /// Of those that serve and answer, how many are not healthy; and whether that is ignored.
+  std::size_t sick() const noexcept { return sick_; }
+  bool ignores_sick() const noexcept { return ignores_sick_; }
   /// Those that take calls which do not name them.
   const std::vector<const Instance*>& eligible() const noexcept { return eligible_; }
   const std::vector<std::uint64_t>& id_hashes() const noexcept { return id_hashes_; }
@@ -60,6 +67,8 @@ class Snapshot {
   const Instance* weighted(std::uint64_t draw) const;
   const Instance* best_for(std::uint16_t slot, const Choice* choice) const;
 
+  std::size_t sick_ = 0;
+  bool ignores_sick_ = false;
   ServiceId service_;
   std::vector<Entry> entries_;
   std::vector<const Instance*> eligible_;

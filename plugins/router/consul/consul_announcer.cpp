@@ -183,6 +183,9 @@ Task<> ConsulAnnouncer::put(Ctx& ctx, std::optional<std::size_t> agent, const Me
     co_return ok;
   }
   Status status = std::move(answer).status();
+  // Which agent has it, if one has, is not known: none is left out later.
+  if (status.maybe_executed())
+    for (std::size_t i = 0; i < client_.agents(); ++i) told_.insert(i);
   if (status == Errc::permission_denied)
     co_return Status(
         Errc::permission_denied,

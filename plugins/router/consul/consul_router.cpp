@@ -93,18 +93,6 @@ struct ConsulRouter::Watch {
   Watcher* watcher;
 };
 
-/// Gives back what it took out.
-class ConsulRouter::Slot {
- public:
-  explicit Slot(Channel<char>& slots) : slots_(slots) {}
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
-  ~Slot() { (void)slots_.try_send(1).is_ok(); }  // there is room: it was taken out
-
- private:
-  Channel<char>& slots_;
-};
-
 ConsulRouter::ConsulRouter(Env& env, const Config& config)
     : core_(env.runtime().core(0)),
       id_(env.app_id()),
@@ -112,22 +100,21 @@ ConsulRouter::ConsulRouter(Env& env, const Config& config)
       client_(core_, "router.consul", options_of(config)),
       announcer_(core_, client_, {config.check_interval, config.deregister_after},
                  config.request_timeout, env.metrics()),
+      max_watches_(config.max_watches),
       slots_(config.max_watches),
       skipped_log_(1, 10min),
       skipped_(env.metrics().counter("m3_router_entries_skipped_total",
                                      "Entries of Consul's lists that are no instances of m3")),
       answers_(env.metrics().counter("m3_router_answers_total",
                                      "Lists of instances that Consul has sent")),
-      scope_(core_) {
-  while (slots_.size() < slots_.capacity()) (void)slots_.try_send(1).is_ok();
-}
+      scope_(core_) {}
 
 ConsulRouter::~ConsulRouter() { assert(watches_.empty() && "a ConsulRouter died before stop()"); }
 
 /// What the app will need later is tried here: an agent, its servers, and the token. Called again
 /// while they are only away.
 Task<> ConsulRouter::start(Ctx& ctx) {
-  Status status = (co_await as_result(ask(ctx, id_.service_id(), 0, true))).status();
+  Status status = (co_await as_result(ask(ctx, id_.service_id(), 0))).status();
   if (status == Errc::resource_exhausted) status = Status(Errc::unavailable, status.text());
   if (!status) co_return std::move(status).add_context("router.consul");
   co_await announcer_.start(ctx);
@@ -196,26 +183,23 @@ Task<> ConsulRouter::follow(Ctx& ctx, std::shared_ptr<Watch> watch) {
 
 Task<ConsulRouter::List> ConsulRouter::wait_for_change(Ctx& ctx, ServiceId service,
                                                        std::uint64_t index) {
-  co_await slots_.receive(ctx);
-  const Slot slot(slots_);
-  co_return co_await ask(ctx, std::move(service), index, true);
+  const Semaphore::Hold slot = co_await slots_.enter(ctx);
+  co_return co_await ask(ctx, std::move(service), index);
 }
 
-Task<ConsulRouter::List> ConsulRouter::ask(Ctx& ctx, ServiceId service, std::uint64_t index,
-                                           bool passing) {
+Task<ConsulRouter::List> ConsulRouter::ask(Ctx& ctx, ServiceId service, std::uint64_t index) {
   ConsulRequest request("GET", "/v1/health/service/" + consul_name(service));
   request.index = index;
-  request.wait = watches_.size() > slots_.capacity() ? std::min(wait_, kShortWait) : wait_;
+  request.wait = watches_.size() > max_watches_ ? std::min(wait_, kShortWait) : wait_;
   const ConsulResponse answer = co_await client_.send(ctx, std::move(request));
   auto parsed = parse_consul_health(answer.body);
   if (!parsed.is_ok()) co_return std::move(parsed).status();
-  List out = read(service, *parsed, passing);
+  List out = read(service, *parsed);
   out.index = answer.index;
   co_return out;
 }
 
-ConsulRouter::List ConsulRouter::read(const ServiceId& service, const ConsulServices& answer,
-                                      bool passing) {
+ConsulRouter::List ConsulRouter::read(const ServiceId& service, const ConsulServices& answer) {
   const std::string name = consul_name(service);
   List out;
   for (const std::string& why : answer.skipped) skip(name, why);
@@ -226,10 +210,17 @@ ConsulRouter::List ConsulRouter::read(const ServiceId& service, const ConsulServ
       continue;
     }
     if (member->id.service_id() != service) continue;  // another one whose name reads the same
-    if (passing && one.health == ConsulService::Health::critical) continue;
-    const bool twice =
-        std::find(out.members.begin(), out.members.end(), *member) != out.members.end();
-    if (!twice) out.members.push_back(*std::move(member));  // two agents may have it
+    const bool healthy = one.health != ConsulService::Health::critical || one.maintenance;
+    // Two agents may have it, and one of them an old check.
+    const auto twice = std::find_if(out.members.begin(), out.members.end(), [&](Member& known) {
+      member->healthy = known.healthy;
+      return known == *member;
+    });
+    member->healthy = healthy;
+    if (twice == out.members.end())
+      out.members.push_back(*std::move(member));
+    else
+      twice->healthy |= healthy;
   }
   return out;
 }
@@ -247,7 +238,7 @@ Task<std::vector<Member>> ConsulRouter::members(Ctx& ctx, ServiceId service) {
   if (service.empty()) {
     co_return co_await all(ctx);
   }
-  List list = co_await ask(ctx, std::move(service), 0, false);
+  List list = co_await ask(ctx, std::move(service), 0);
   co_return std::move(list.members);
 }
 

@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "m3/async/channel.h"
 #include "m3/async/scope.h"
+#include "m3/async/semaphore.h"
 #include "m3/base/byte_size.h"
 #include "m3/base/duration.h"
 #include "m3/config/schema.h"
@@ -58,12 +58,11 @@ class ConsulRouter final : public Router {
     std::vector<Member> members;
     std::uint64_t index = 0;
   };
-  class Slot;
 
   Task<> follow(Ctx& ctx, std::shared_ptr<Watch> watch);
-  Task<List> ask(Ctx& ctx, ServiceId service, std::uint64_t index, bool passing);
+  Task<List> ask(Ctx& ctx, ServiceId service, std::uint64_t index);
   Task<List> wait_for_change(Ctx& ctx, ServiceId service, std::uint64_t index);
-  List read(const ServiceId& service, const ConsulServices& answer, bool passing);
+  List read(const ServiceId& service, const ConsulServices& answer);
   void skip(const std::string& service, const std::string& why);
   Task<std::vector<Member>> all(Ctx& ctx);
 
@@ -73,7 +72,8 @@ class ConsulRouter final : public Router {
   ConsulClient client_;
   ConsulAnnouncer announcer_;
   std::unordered_map<ServiceId, std::shared_ptr<Watch>> watches_;
-  Channel<char> slots_;  // one for each blocking query that may wait at the same time
+  const std::size_t max_watches_;
+  Semaphore slots_;  // one for each blocking query that may wait at the same time
   LogLimit skipped_log_;
   Counter skipped_;
   Counter answers_;

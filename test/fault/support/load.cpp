@@ -162,9 +162,10 @@ CountRsp Load::count(const std::string& id) {
         out = *std::move(answer);
         co_return m3::ok;
       }
-      // It may be a moment before the instance is dialled again.
-      if (!answer.status().retry_after().count()) co_return std::move(answer).status();
-      co_await m3::sleep(soon, answer.status().retry_after());
+      // It may be a moment before the instance is dialled again, and what the row has just cut is
+      // perhaps only noticed by this call; asking again does no harm.
+      if (answer.status() != m3::Errc::unavailable) co_return std::move(answer).status();
+      co_await m3::sleep(soon, std::max<m3::Nanos>(answer.status().retry_after(), 10ms));
     }
   });
   if (!status) throw std::runtime_error("counts of " + id + ": " + status.to_string());

@@ -111,12 +111,14 @@ class Ear final : public Router::Watcher {
     ++unreachable_;
   }
   /// The ids of the last list; {"?"} before the first.
+  /// Of those that are healthy.
   Lines ids(const std::string& service) const {
     const std::lock_guard lock(mutex_);
     const auto at = last_.find(*ServiceId::parse(service));
     if (at == last_.end()) return {"?"};
     Lines out;
-    for (const Member& member : at->second) out.push_back(member.id.to_string());
+    for (const Member& member : at->second)
+      if (member.healthy) out.push_back(member.id.to_string());
     std::sort(out.begin(), out.end());
     return out;
   }

@@ -239,6 +239,7 @@ TEST_CASE(
   CHECK(ear.ids(kService) == Lines{"dev.w.hello.1"});
   admin.set([](const std::string&) { return FakeAgent::answer(503, "starting"); });
   CHECK(eventually([&] { return ear.ids(kService).empty(); }));
+  CHECK(ear.members(kService).size() == 1);  // sick, and not forgotten
   admin.set([](const std::string&) { return FakeAgent::answer(200, "ok"); });
   CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
 }

@@ -219,16 +219,51 @@ TEST_CASE("membership: an old answer changes nothing while the one before it ans
   CHECK(judge.at(1).generation == 9);
 }
 
-TEST_CASE("membership: a contested instance that is not listed any more is doubted as all are") {
+TEST_CASE("membership: the sick stay and are asked, so that the dead among them are known") {
   Judge judge;
-  judge.list({member(1, 7), member(2, 7)});
-  const auto before = judge.membership.entries().at(member(1).id).instance;
-  judge.list({member(1, 4), member(2, 7)});
-  judge.list({member(2, 7)});
-  CHECK(judge.membership.doubtful().size() == 1);
-  CHECK(judge.probe(*before, false));
-  judge.list({member(2, 7)});
-  judge.probe(judge.at(1), false);
-  CHECK(judge.now() == "2 ");
+  Member sick = member(1);
+  sick.healthy = false;
+  judge.list({1, 2, 3});
+  const m3::Instance* before = &judge.at(1);
+  CHECK(judge.list({sick, member(2), member(3)}));
+  CHECK(&judge.at(1) == before);
+  REQUIRE(judge.membership.doubtful().size() == 1);
+  CHECK_FALSE(judge.probe(judge.at(1), true));  // as it was
+  CHECK(judge.probe(judge.at(1), false));
+  CHECK_FALSE(judge.probe(judge.at(1), false));
+  const auto& entry = judge.membership.entries().at(sick.id);
+  CHECK(entry.silent);
+  CHECK(entry.listed);
+  CHECK(judge.membership.doubtful()[0].ask_at == judge.clock + Membership::kAskAgain);
+  CHECK(judge.probe(judge.at(1), true));
+  CHECK(judge.list({1, 2, 3}));  // well again
+  CHECK_FALSE(entry.silent);
   CHECK(judge.membership.doubtful().empty());
+  judge.list({sick, member(2), member(3)});
+  judge.list({2, 3});
+  CHECK(judge.probe(judge.at(1), false));
+  CHECK(judge.now() == "2 3 ");
+  CHECK(judge.membership.doubtful().empty());
+}
+
+TEST_CASE("membership: a rival that is no longer named is forgotten") {
+  Judge judge;
+  judge.list({member(1, 10), member(2)});
+  judge.list({member(1, 5), member(2)});
+  judge.list({2});
+  CHECK(judge.probe(judge.at(1), false));
+  CHECK(judge.now() == "2 ");
+}
+
+TEST_CASE("membership: a restart begins with a good name, though the one before it was silent") {
+  Judge judge;
+  Member sick = member(1, 1);
+  sick.healthy = false;
+  judge.list({sick, member(2)});
+  judge.probe(judge.at(1), false);
+  sick = member(1, 2);
+  sick.healthy = false;
+  CHECK(judge.list({sick, member(2)}));
+  CHECK_FALSE(judge.membership.entries().at(sick.id).silent);
+  CHECK(judge.membership.doubtful()[0].ask_at <= judge.clock);
 }

@@ -121,3 +121,32 @@ TEST_CASE("snapshot: Hash is the same with and without its table, and goes on in
   CHECK(id_of(seen.snapshot->owner("a")) == owner);
   CHECK(id_of(seen.snapshot->hash("a", {seen.peers})) != owner);
 }
+
+TEST_CASE("snapshot: the sick get calls by name only, unless too many are said to be sick") {
+  std::vector<m3::Member> members;
+  for (int i = 1; i <= 4; ++i) members.push_back(member(i));
+  members[0].healthy = members[1].healthy = false;
+  Seen half(members);
+  CHECK(half.snapshot->sick() == 2);
+  CHECK_FALSE(half.snapshot->ignores_sick());
+  auto counts = half.draws(200);
+  CHECK((counts.size() == 2 && counts["dev.w.role.3"] > 0 && counts["dev.w.role.4"] > 0));
+  CHECK(id_of(half.snapshot->single({half.peers})) == "dev.w.role.3");
+  CHECK(id_of(half.snapshot->named("dev.w.role.1")) == "dev.w.role.1");
+  for (int key = 0; key < 50; ++key) {
+    const std::string owner = id_of(half.snapshot->owner(std::to_string(key)));
+    CHECK((owner == "dev.w.role.3" || owner == "dev.w.role.4"));
+  }
+
+  members[2].healthy = false;
+  Seen most(members);
+  CHECK(most.snapshot->ignores_sick());
+  CHECK(most.draws(400).size() == 4);
+  CHECK(id_of(most.snapshot->single({most.peers})) == "dev.w.role.1");
+
+  // One alone that is sick is better than nobody.
+  m3::Member alone = member(1);
+  alone.healthy = false;
+  Seen single({alone});
+  CHECK(single.draws(10)["dev.w.role.1"] == 10);
+}
