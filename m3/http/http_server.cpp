@@ -7,6 +7,7 @@
 #include <array>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
+#include <map>
 #include <optional>
 #include <unordered_set>
 #include <utility>
@@ -66,6 +67,9 @@ struct HttpServer::Impl {
         config(std::move(settings)),
         refused(registry.counter("m3_net_http_refused_total", "HTTP connections over the limit",
                                  {{"server", config.name}})),
+        evicted(registry.counter("m3_net_http_evicted_total",
+                                 "HTTP connections without a request that were closed for others",
+                                 {{"server", config.name}})),
         scope(owner, host) {
     for (std::size_t i = 0; i < answers.size(); ++i)
       answers[i] =
@@ -73,8 +77,9 @@ struct HttpServer::Impl {
                            {{"server", config.name}, {"status", std::to_string(i + 2) + "xx"}});
   }
 
-  void accept(int fd);
-  Task<> serve(tcp::socket socket);
+  void accept(int fd, const std::string& peer);
+  bool make_room();
+  Task<> serve(tcp::socket socket, std::string source);
   Task<> run_handler(std::shared_ptr<Asked> asked, HttpRequest request);
   Task<> stop(Ctx& ctx);
   void count(int status) {
@@ -86,21 +91,35 @@ struct HttpServer::Impl {
   const HttpServerConfig config;
   std::unique_ptr<TcpListener> listener;
   std::unordered_set<Connection*> open;
+  std::size_t leaving = 0;  // of them: they are closed, and end soon
   bool stopping = false;
   std::array<Counter, 4> answers;
   Counter refused;
+  Counter evicted;
   Scope scope;  // last
 };
 
 /// In the frame of serve().
 struct HttpServer::Impl::Connection {
-  Connection(Impl& owner, tcp::socket given)
-      : server(owner), socket(std::move(given)), ctx(owner.scope.ctx(), Deadline::never()) {
+  Connection(Impl& owner, tcp::socket given, std::string address)
+      : server(owner),
+        socket(std::move(given)),
+        source(std::move(address)),
+        ctx(owner.scope.ctx(), Deadline::never()) {
     server.open.insert(this);
   }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
-  ~Connection() { server.open.erase(this); }
+  ~Connection() {
+    server.open.erase(this);
+    server.leaving -= evicted;
+  }
+  void evict() {
+    evicted = true;
+    ++server.leaving;
+    server.evicted.inc();
+    ctx.cancel(CancelReason::overload);
+  }
 
   Task<> talk();
   /// False: the peer is gone, or silent.
@@ -113,13 +132,38 @@ struct HttpServer::Impl::Connection {
 
   Impl& server;
   tcp::socket socket;
+  const std::string source;
   Ctx ctx;
-  std::string in;     // read, but of no request yet
-  bool idle = false;  // between two requests
+  std::string in;       // read, but of no request yet
+  bool idle = false;    // between two requests
+  bool asking = false;  // no request is there yet, since:
+  bool evicted = false;
+  TimePoint since{};
 };
 
-void HttpServer::Impl::accept(int fd) {
-  if (open.size() >= config.max_connections) {
+/// By the connection that waits longest for a request, of the address that has the most of those:
+/// who only holds connections keeps nobody else out.
+bool HttpServer::Impl::make_room() {
+  std::map<std::string_view, std::size_t> by_source;
+  for (const Connection* one : open)
+    if (one->asking && !one->evicted) ++by_source[one->source];
+  Connection* oldest = nullptr;
+  std::size_t most = 0;
+  for (Connection* one : open) {
+    if (!one->asking || one->evicted) continue;
+    const std::size_t count = by_source[one->source];
+    if (count < most || (count == most && oldest && oldest->since <= one->since)) continue;
+    most = count;
+    oldest = one;
+  }
+  if (!oldest) return false;
+  oldest->evict();
+  return true;
+}
+
+void HttpServer::Impl::accept(int fd, const std::string& peer) {
+  const bool full = open.size() - leaving >= config.max_connections;
+  if (full && (open.size() >= 2 * config.max_connections || !make_room())) {
     static const std::string kBusy = encode_http_response(
         HttpResponse(503, "too many connections: try again later\n"), {false, false, 11});
     refused.inc();
@@ -128,14 +172,16 @@ void HttpServer::Impl::accept(int fd) {
     ::close(fd);
     return;
   }
-  scope.spawn("http connection", [this, socket = make_socket(core, fd)](Ctx&) mutable {
-    return serve(std::move(socket));
-  });
+  std::string source = peer.substr(0, peer.rfind(':'));
+  scope.spawn("http connection",
+              [this, socket = make_socket(core, fd), source = std::move(source)](Ctx&) mutable {
+                return serve(std::move(socket), std::move(source));
+              });
 }
 
 /// What goes wrong with a peer is no failure of ours.
-Task<> HttpServer::Impl::serve(tcp::socket socket) {
-  Connection connection(*this, std::move(socket));
+Task<> HttpServer::Impl::serve(tcp::socket socket, std::string source) {
+  Connection connection(*this, std::move(socket), std::move(source));
   (void)co_await as_result(connection.talk());
   co_return ok;
 }
@@ -144,10 +190,12 @@ Task<> HttpServer::Impl::Connection::talk() {
   const HttpServerConfig& limits = server.config;
   for (unsigned n = 1;; ++n) {
     HttpRequestReader reader(limits.sizes);
-    idle = true;
+    idle = asking = true;
+    since = server.core.read_clock();
     const bool came =
         co_await read_request(reader, n == 1 ? limits.read_timeout : limits.idle_timeout);
     if (!came) co_return ok;
+    asking = false;
     if (reader.state() == HttpRequestReader::State::failed) {
       co_await refuse(reader.error());
       co_return ok;
@@ -283,7 +331,8 @@ Status HttpServer::listen(const HostPort& address) {
   if (impl_->listener)
     return Status(Errc::failed_precondition, impl_->config.name + " listens already");
   auto made = TcpListener::listen(
-      impl_->core, address, [impl = impl_.get()](int fd, const std::string&) { impl->accept(fd); });
+      impl_->core, address,
+      [impl = impl_.get()](int fd, const std::string& peer) { impl->accept(fd, peer); });
   if (!made.is_ok()) return std::move(made).status();
   impl_->listener = *std::move(made);
   return ok;

@@ -20,7 +20,9 @@ class Host;
 struct HttpServerConfig {
   std::string name = "http";  ///< in the log and as a label of the metrics
   HttpSizes sizes;
-  unsigned max_connections = 64;                   ///< more are told 503 and closed
+  /// For one more, the connection that waits longest for a request is closed, of the address that
+  /// has the most; if all have one under way, the new one is told 503 and closed.
+  unsigned max_connections = 64;
   unsigned max_requests = 1000;                    ///< on one connection, which then is closed
   Nanos idle_timeout = std::chrono::seconds(60);   ///< between two requests
   Nanos read_timeout = std::chrono::seconds(10);   ///< for a whole request, and for the first byte

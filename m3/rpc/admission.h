@@ -32,7 +32,8 @@ class Admission {
   virtual ~Admission() = default;
   /// An error refuses it: the caller gets it as not executed and may ask another instance.
   virtual Status admit(const AdmissionRequest& request) = 0;
-  /// One that every Admission let in has ended; `took` counts from its handler's begin.
+  /// Once for every request that this object let in: it has ended, or another Admission or the
+  /// parser refused it. `took` counts from the begin of its handler; 0: it had none.
   virtual void ended(const MethodInfo&, const Status&, Nanos) {}
 };
 

@@ -129,6 +129,7 @@ StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
 
 void Connection::on_handshake_frame(const Frame& frame) {
   if (!std::exchange(heard_hello_, true)) on_first_hello();
+  if (state_ == State::closed) return;
   apply(handshake_->on_frame(frame));
 }
 

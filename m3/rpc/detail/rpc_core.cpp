@@ -55,6 +55,7 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   dead_link = broken("dead_link");
   handshake_failed = broken("handshake");
   too_many_connections = broken("too_many");
+  too_many_handshakes = broken("too_many_handshakes");
   answers_too_large = registry.counter(
       "m3_rpc_answers_dropped_total",
       "Answers for whose bytes there was no room, because the caller does not read: it got "
@@ -70,6 +71,9 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   running =
       registry.core_gauge("m3_rpc_running_handlers", "Handlers that have begun and not ended");
 }
+
+/// Under way at once, for each core.
+constexpr std::size_t kMostHandshakes = 1024;
 
 RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> transport)
     : core_(core),
@@ -104,9 +108,11 @@ void RpcCore::accept(std::unique_ptr<Stream> stream) {
   if (stopping_) return stream->close();
   Ref<ServerConnection> connection(new ServerConnection(*this, std::move(stream)));
   connection->open();
-  if (accepted_ <= config().max_connections) return;
-  metrics_.too_many_connections.inc();
-  connection->close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
+  if (handshakes_.size() <= kMostHandshakes) return;
+  // The oldest has had the most time; an honest peer needs little of it.
+  metrics_.too_many_handshakes.inc();
+  const Ref<ServerConnection> oldest(handshakes_.front());
+  oldest->close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
 }
 
 ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadline deadline,
@@ -130,6 +136,7 @@ void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const Fra
   ServerCall& call = take(sink, entry, deadline, header.call_id);
   call.ctx.set_caller(peer);
   call.request_bytes = static_cast<std::uint32_t>(body.size());
+  call.admitted = has_admissions();
   Status bad;
   if (!metadata.empty()) {
     bad = decode_metadata(metadata, call.metadata);
@@ -156,13 +163,23 @@ void RpcCore::fail(ServerCall& call, Status why) {
 }
 
 Status RpcCore::admit(const AdmissionRequest& request) {
-  for (const auto& admission : admissions_) {
-    Status status = admission->admit(request);
+  for (std::size_t i = 0; i < admissions_.size(); ++i) {
+    Status status = admissions_[i]->admit(request);
     if (status.is_ok()) continue;
     metrics_.not_admitted.inc();
+    for (std::size_t before = i; before-- > 0;)
+      admissions_[before]->ended(request.method, status, Nanos(0));
     return std::move(status).not_executed();
   }
   return ok;
+}
+
+/// Of one that all had let in.
+void RpcCore::tell_admissions(ServerCall& call, const Status& outcome) {
+  if (!std::exchange(call.admitted, false)) return;
+  const bool handled = call.began != ServerCall::kNotHandled;
+  const Nanos took = handled ? core_.now() - call.began : Nanos(0);
+  for (const auto& admission : admissions_) admission->ended(*call.method, outcome, took);
 }
 
 void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
@@ -181,6 +198,7 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
     Status admitted = admit(
         {*call.method, call.ctx.caller(), {}, call.request_bytes, Nanos(0), call.ctx.remaining()});
     if (!admitted.is_ok()) return fail(call, std::move(admitted));
+    call.admitted = true;
   }
   run(call, entry);
 }
@@ -256,7 +274,6 @@ void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   metrics_.running.inc();
   core_.set_task_name(call.ctx.name());
   bool ended = false;
-  call.admitted = has_admissions();
   if (shared_.server_interceptors.empty() && !entry.takes_over) {
     ended = call.start(*entry.service);
   } else {
@@ -281,10 +298,11 @@ class RpcCore::Handling final : public Interceptor::Next, public IncomingCall {
                        "an interceptor called next() again: a request is handled once, and tried "
                        "again by its caller");
     if (entry_.takes_over) {
-      co_await entry_.service->run(call_.ctx, *this);
+      const Status ran = (co_await as_result(entry_.service->run(call_.ctx, *this))).status();
+      call_.ctx.put_reply(std::move(reply_));
+      if (!ran.is_ok()) co_return ran;
       if (!handled_)
         co_return Status(Errc::internal, "its service ended the call without handling it");
-      call_.ctx.put_reply(std::move(reply_));
     } else {
       co_await call_.handler(*entry_.service, call_.ctx);
     }
@@ -358,12 +376,10 @@ void RpcCore::finish(ServerCall& call) {
   metrics_.running.dec();
   no_longer_waits(call);
   if (call.began != ServerCall::kNotHandled) times_.ended(call.began);
-  const bool admitted = std::exchange(call.admitted, false);
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
-  if (admitted) [[unlikely]]
-    for (const auto& admission : admissions_)
-      admission->ended(*call.method, outcome, core_.now() - call.began);
+  if (call.admitted) [[unlikely]]
+    tell_admissions(call, outcome);
   const auto code = static_cast<std::size_t>(outcome.code());
   metrics_.answers[code < metrics_.answers.size() ? code : 2].inc();
   if (outcome == Errc::internal)
@@ -418,6 +434,7 @@ Status RpcCore::leave_behind() {
         call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
     ++count;
     no_longer_waits(*call);
+    tell_admissions(*call, Status(Errc::cancelled, "left behind"));
     calls_left_behind.fetch_add(1, std::memory_order_relaxed);
     call->home = nullptr;
     if (call->sink->abandon(*call)) call->sink.reset();

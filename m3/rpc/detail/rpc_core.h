@@ -3,6 +3,7 @@
 
 #include <array>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -26,6 +27,7 @@
 namespace m3::rpc_detail {
 
 class Connection;
+class ServerConnection;
 
 /// What every core of one app shares; read-only once the app listens.
 struct RpcShared {
@@ -79,6 +81,7 @@ struct RpcMetrics {
   Counter dead_link;
   Counter handshake_failed;
   Counter too_many_connections;
+  Counter too_many_handshakes;
   Counter unexpected_response;
   Counter answers_too_large;
   Counter notifies_unsent;
@@ -159,8 +162,14 @@ class RpcCore {
     return buffers_.pool.lent_bytes() + waiting_bytes_ + more > config().core_memory;
   }
   std::size_t connections() const noexcept { return connection_count_; }
-  /// A connection that a peer opened has come or gone.
-  void count_accepted(bool there) noexcept { there ? ++accepted_ : --accepted_; }
+  /// Connections that peers opened and whose handshake is not over, the oldest first. They have
+  /// places of their own: who does not prove itself takes none away from those who have.
+  using Handshakes = std::list<ServerConnection*>;
+  Handshakes& handshakes() noexcept { return handshakes_; }
+  bool is_full() const noexcept { return accepted_ >= config().max_connections; }
+  /// One is through. False: there are too many of them.
+  bool take_place() noexcept { return ++accepted_ <= config().max_connections; }
+  void give_place() noexcept { --accepted_; }
 
   /// Bookkeeping of connections.
   void add(Connection& connection);
@@ -180,6 +189,7 @@ class RpcCore {
   class Handling;
   Task<> intercepted(ServerCall& call, const Dispatcher::Entry& entry);
   void fail(ServerCall& call, Status why);
+  void tell_admissions(ServerCall& call, const Status& outcome);
 
   Core& core_;
   RpcShared& shared_;
@@ -198,7 +208,8 @@ class RpcCore {
   std::size_t waiting_bytes_ = 0;  // of their requests
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;
-  std::size_t accepted_ = 0;  // of them
+  Handshakes handshakes_;
+  std::size_t accepted_ = 0;  // of the connections: opened by peers, and their handshake is over
   Countdown alive_;           // connections not yet deleted, and what the turn's end still knows
   Caller caller_;
   Scope scope_;

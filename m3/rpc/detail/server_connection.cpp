@@ -34,10 +34,19 @@ ServerConnection::ServerConnection(RpcCore& core, std::unique_ptr<Stream> stream
     : Connection(core, std::move(stream), Handshake::accept(acceptor_hello(core.shared()))) {
   may_pause_ = true;
   core_.metrics().server_connections.inc();
-  core_.count_accepted(true);
+  handshake_place_ = core_.handshakes().insert(core_.handshakes().end(), this);
 }
 
-void ServerConnection::on_first_hello() { clock_ = DeadlineClock(now_ms()); }
+void ServerConnection::on_first_hello() {
+  clock_ = DeadlineClock(now_ms());
+  if (core_.is_full()) refuse_place();
+}
+
+/// At the first hello the dialer has sent no call yet.
+void ServerConnection::refuse_place() {
+  core_.metrics().too_many_connections.inc();
+  close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
+}
 
 /// Before the dialer's first call: right behind the hello.
 void ServerConnection::on_hello_sent() {
@@ -45,6 +54,9 @@ void ServerConnection::on_hello_sent() {
 }
 
 void ServerConnection::on_established() {
+  core_.handshakes().erase(handshake_place_);
+  has_place_ = true;
+  if (!core_.take_place()) return refuse_place();  // several came at once
   caller_ = std::make_unique<const std::string>(peer_.app_id);
   set_tick(core_.config().idle_ping_interval * kSilentPings);
   if (core_.leaving()) ask_to_drain();
@@ -289,7 +301,7 @@ void ServerConnection::on_cancel(std::uint64_t id) {
 /// Nobody waits for what answers any more; a notify was handed over, and its handler goes on.
 void ServerConnection::on_lost(const Status&) {
   core_.metrics().server_connections.dec();
-  core_.count_accepted(false);
+  has_place_ ? core_.give_place() : (void)core_.handshakes().erase(handshake_place_);
   const Walk walk;
   for (ServerCall* head : table_)
     for (ServerCall* call = head; call; call = call->bucket_next)

@@ -31,6 +31,7 @@ class ServerConnection final : public Connection {
   void on_tick() override;
   void on_measured(Nanos mean) override;
   void on_call(const Frame& frame);
+  void refuse_place();
   bool too_late(const Dispatcher::Entry& entry, Nanos left) const;
   bool waited_too_long() const;
   void on_cancel(std::uint64_t id);
@@ -44,6 +45,8 @@ class ServerConnection final : public Connection {
   ServerCall* unlink(std::uint64_t id, const ServerCall* which);
 
   bool asked_to_drain_ = false;
+  bool has_place_ = false;
+  RpcCore::Handshakes::iterator handshake_place_;   // while state_ is handshake
   const Dispatcher::Entry* last_called_ = nullptr;  // until its cost is measured
   std::unique_ptr<const std::string> caller_;  // its id, for handlers: outlives those left behind
   DeadlineClock clock_{0};

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "m3/async/runtime.h"
 #include "m3/async/timer.h"
@@ -239,21 +240,41 @@ TEST_CASE("http server: a handler has a deadline, and one that ignores it is ans
   CHECK(deaf.ask(kGet).starts_with("HTTP/1.1 200 "));
 }
 
-TEST_CASE("http server: connections over the limit are told so") {
+TEST_CASE("http server: when all connections have a request under way, one more is told 503") {
   HttpServerConfig config;
   config.max_connections = 2;
   Server server(config);
   Client one(server.port);
   Client two(server.port);
-  CHECK(one.ask(kGet).starts_with("HTTP/1.1 200 "));
-  CHECK(two.ask(kGet).starts_with("HTTP/1.1 200 "));
+  one.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  two.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  while (server.pages.asked < 2) std::this_thread::yield();
   Client three(server.port);
   CHECK(three.rest().starts_with("HTTP/1.1 503 "));
   CHECK(server.counted("m3_net_http_refused_total", "http") == 1);
-  one.end();
+  one.abort();
   REQUIRE(server.connections_become(1));
   Client four(server.port);
   CHECK(four.ask(kGet).starts_with("HTTP/1.1 200 "));
+}
+
+TEST_CASE("http server: who holds connections without a request keeps nobody out") {
+  HttpServerConfig config;
+  config.max_connections = 8;
+  Server server(config);
+  Client working(server.port);  // keeps its place: it asks again and again
+  std::vector<std::unique_ptr<Client>> idle;
+  for (int i = 0; i < 40; ++i) {
+    idle.push_back(std::make_unique<Client>(server.port));
+    if (i % 3 == 0) CHECK(idle.back()->ask(kGet).starts_with("HTTP/1.1 200 "));  // keep-alive
+    if (i % 3 == 1) idle.back()->send("GET / HT");                               // a bit at a time
+    CHECK(working.ask(kGet).starts_with("HTTP/1.1 200 "));
+    Client fresh(server.port);
+    CHECK(fresh.ask(kGet).starts_with("HTTP/1.1 200 "));
+  }
+  CHECK(server.counted("m3_net_http_refused_total", "http") == 0);
+  CHECK(server.counted("m3_net_http_evicted_total", "http") >= 30);
+  CHECK(idle.front()->rest().empty());  // closed
 }
 
 TEST_CASE("http server: a connection carries so many requests, then it is closed") {

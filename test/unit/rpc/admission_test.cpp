@@ -90,6 +90,12 @@ CO_TEST("rpc: admissions are asked in order, for calls of this process and notif
   CHECK((co_await as_result(client.echo(ctx, large))).status() == Errc::resource_exhausted);
   CHECK(first.asked.size() == 2);
   CHECK(second.asked.size() == 1);
+  first.most_bytes = 1000;  // the second refuses what the first has let in
+  second.most_bytes = 10;
+  CHECK((co_await as_result(client.echo(ctx, large))).status() == Errc::resource_exhausted);
+  CHECK(first.ended == Lines{"/rpc_test.Echo/Echo ok", "/rpc_test.Echo/Echo resource_exhausted"});
+  first.most_bytes = 10;
+  second.most_bytes = 1000;
 
   auto& caller = net.add("dev.w.caller.1", false);
   EchoClient remote(caller.node);
@@ -101,5 +107,25 @@ CO_TEST("rpc: admissions are asked in order, for calls of this process and notif
   co_await m3::sleep(ctx, 10ms);
   CHECK(server.handler.notices == Lines{"hi"});
   CHECK(second.ended == Lines{"/rpc_test.Echo/Echo ok", "/rpc_test.Echo/Tell ok"});
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: an admission hears of the end of requests that cannot be read, too") {
+  Net net(sim);
+  Gatekeeper::Book book;
+  auto& server = net.add("dev.w.echo.1", true);
+  server.node.admit_by(keeper(book));
+  auto& caller = net.add("dev.w.caller.1", false);
+  // A Notice of the same number of fields would parse: this one is not UTF-8, as no string may be.
+  m3::MethodInfo method = EchoService::kEcho;
+  Nothing garbage;
+  garbage.GetReflection()->MutableUnknownFields(&garbage)->AddLengthDelimited(1, "\xff\xfe");
+  EchoRsp rsp;
+  const m3::ServiceId service = app_id("dev.w.echo.1").service_id();
+  auto refused = co_await as_result(
+      m3::CallOp(caller.node.caller(), ctx, service, method, garbage, &rsp, m3::to::random()));
+  CHECK(refused.status() == Errc::invalid_argument);
+  CHECK(book.asked.size() == 1);
+  CHECK(book.ended == Lines{"/rpc_test.Echo/Echo invalid_argument"});
   co_await net.stop(ctx);
 }

@@ -286,48 +286,6 @@ CO_TEST("rpc: a wrong token is refused with the reason") {
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: connections beyond the limit are refused with the reason, and counted") {
-  Net net(sim);
-  m3::RpcConfig few;
-  few.max_connections = 1;
-  auto& server = net.add("dev.w.echo.1", true, few);
-  auto& first = net.add("dev.w.test.1", false);
-  auto& second = net.add("dev.w.test.2", false);
-  EchoClient in(first.node);
-  EchoClient out(second.node);
-  const auto req = request("x");
-  co_await in.echo(ctx, req);
-  const auto refused = co_await as_result(out.echo(ctx, req));
-  CHECK(refused.code() == Errc::resource_exhausted);
-  CHECK_FALSE(refused.status().maybe_executed());
-  CHECK(refused.status().text().find("too many connections") != std::string::npos);
-  CHECK(counted(server.metrics, "m3_rpc_connections_broken_total", "too_many") == 1);
-  co_await in.echo(ctx, req);
-  co_await net.stop(ctx);
-}
-
-CO_TEST("rpc: connections that an app opened itself leave room for those of others") {
-  Net net(sim);
-  m3::RpcConfig few;
-  few.max_connections = 1;
-  auto& hub = net.add("dev.w.echo.1", true, few);
-  net.add("dev.w.echo.2", true);
-  net.add("dev.w.echo.3", true);
-  auto& caller = net.add("dev.w.test.1", false);
-  EchoClient out(hub.node), in(caller.node);
-  const auto req = request("x");
-  for (const char* id : {"dev.w.echo.2", "dev.w.echo.3"})
-    co_await out.echo(ctx, req, m3::to::app(id));
-  co_await in.echo(ctx, req, m3::to::app("dev.w.echo.1"));
-  co_await caller.node.stop(ctx);
-  co_await m3::sleep(ctx, 1ms);
-  auto& next = net.add("dev.w.test.2", false);
-  EchoClient again(next.node);
-  co_await again.echo(ctx, req, m3::to::app("dev.w.echo.1"));
-  CHECK(counted(hub.metrics, "m3_rpc_connections_broken_total", "too_many") == 0);
-  co_await net.stop(ctx);
-}
-
 CO_TEST("rpc: a handshake that takes longer than two seconds ends the connection, and is counted") {
   struct Silent final : m3::StreamHandler {
     Taken on_bytes(std::string_view bytes) override { return {bytes.size(), 0}; }

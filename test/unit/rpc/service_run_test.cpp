@@ -35,10 +35,10 @@ class Queue final : public EchoService {
     } leave{inside_};
     ++seen_;
     if (req.wait_ms()) co_await m3::sleep(ctx, std::chrono::milliseconds(req.wait_ms()));
+    if (auto set = ctx.set_reply_meta("seen", req.text()); !set.is_ok()) co_return set;
     if (req.fail_with()) co_return Status(m3::errc_from_number(req.fail_with()), "as asked");
     rsp.set_text(req.text() + std::string(ctx.meta("color")));
     rsp.set_caller(std::string(ctx.caller()));
-    if (auto set = ctx.set_reply_meta("seen", req.text()); !set.is_ok()) co_return set;
     co_return m3::ok;
   }
   Task<ValueRsp> value(Ctx&, const ValueReq& req) override {
@@ -166,8 +166,11 @@ TEST_CASE("rpc: errors, answers by value and notifies come through a service's o
     EchoReq req;
     req.set_fail_with(static_cast<std::uint32_t>(Errc::not_found));
     EchoRsp rsp;
+    req.set_text("why");
     const Status failed = (co_await as_result(client.echo(ctx, req, rsp))).status();
     CHECK(failed == Errc::not_found);
+    const std::string* seen = ctx.last_reply() ? ctx.last_reply()->find("seen") : nullptr;
+    CHECK((seen && *seen == "why"));  // errors carry what was set, too
     ValueReq value;
     value.set_text("ann");
     CHECK((co_await client.value(ctx, value)).text() == "by value ann");
