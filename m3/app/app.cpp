@@ -20,6 +20,7 @@ App::~App() {
     if (Status status = stop(); !status) log::error("stop: {}", status.to_string());
   }
   assert(!impl_->life.started() && "an App died before its stop(Ctx&) had ended");
+  end_life();  // on somebody else's cores it has not ended yet
 }
 
 App& App::add_factory(std::function<ServiceSlot(App&)> make) {

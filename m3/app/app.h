@@ -163,7 +163,8 @@ class App final : public Host {
   /// On a core of Embedding::runtime.
   Task<> start(Ctx& ctx, Embedding embedding);
   Task<> stop(Ctx& ctx);
-  /// Reads the file again, as SIGHUP does. On core 0. An error: everything stays as it was.
+  /// Reads the file again, as SIGHUP does. On core 0. A wrong file changes nothing; a part or a
+  /// hook that fails keeps no other from the change, and the first such error is the outcome.
   Task<> reload(Ctx& ctx);
 
   // ---- while it lives

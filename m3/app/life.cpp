@@ -106,6 +106,7 @@ Status App::Impl::make_node() {
                   "this program has no router: link m3's plugins, or list one in main()");
   MeshConfig mesh_config;
   mesh_config.wait_for_route = config.rpc.wait_for_route;
+  mesh_config.max_sick_percent = config.rpc.max_sick_percent;
   mesh = std::make_unique<Mesh>(*runtime, *router, mesh_config, *metrics);
   index.add(*mesh);
   auto* broker = app.find<Broker>();
@@ -127,7 +128,6 @@ Status App::Impl::make_node() {
   for (const auto& interceptor : interceptors.requests) node->intercept_requests(interceptor);
   for (const auto& interceptor : interceptors.calls) node->intercept_calls(interceptor);
   for (const auto& make : admissions.makers) node->admit_by(make);
-  mesh->start(*node);
   try {
     for (const auto& make : part_makers) parts.push_back(make(*env, index));
   } catch (const std::exception& e) {
@@ -214,7 +214,12 @@ void App::Impl::own_steps(Steps& steps) {
     };
   };
   if (own_runtime) steps.add(Stage::obs, "log", [this](Ctx& ctx) { return name_cores(ctx); });
-  steps.add(Stage::mesh, "mesh", {}, patiently([this](Ctx& ctx) { return mesh->stop(ctx); }));
+  const auto start_mesh = [this](Ctx&) -> Task<> {
+    mesh->start(*node);
+    co_return ok;
+  };
+  steps.add(Stage::mesh, "mesh", start_mesh,
+            patiently([this](Ctx& ctx) { return mesh->stop(ctx); }));
   steps.add(Stage::listen, "health", {}, patiently([this](Ctx& ctx) { return probe->stop(ctx); }));
   steps.add(
       Stage::listen, "broadcasts", [this](Ctx& ctx) { return broadcasts->start(ctx, *node); },
@@ -245,6 +250,10 @@ Task<> App::Impl::take_down(Ctx& ctx) {
   const Duration step = config.stop_timeout + config.drain_wait;
   const Lifecycle::StopLimits limits{step, 2 * step};
   Status stopped = (co_await as_result(life.stop(ctx, limits))).status();
+  // Calls may have been made before the start came to them.
+  Ctx patient(core(), Deadline::never(), &app);
+  (void)co_await as_result(mesh->stop(patient));
+  (void)co_await as_result(calls->stop());
   phase = Phase::stopped;
   if (before == Phase::ready) log::info("stopped");
   co_return stopped;
@@ -258,11 +267,11 @@ void App::Impl::let_go() {
   if (own_runtime) own_runtime->stop();
   announcement.reset();
   calls.reset();
-  parts.clear();
   broadcasts.reset();
   node.reset();
   mesh.reset();
   services.reset();
+  while (!parts.empty()) parts.pop_back();  // a later one may use an earlier one
   plugins.clear();
   built_in_services.clear();
   admin.reset();

@@ -107,7 +107,7 @@ Task<> App::Impl::reload(Ctx& caller) {
   }
   if (fresh.app.id && *fresh.app.id == id) fresh.app.id = config.id;
   tell(diff_config("", config, fresh.app));
-  const unsigned weight = std::exchange(config, config.reloaded(fresh.app)).weight;
+  config = config.reloaded(fresh.app);
   if (section_type) {
     const ConfigType::Value before = app.section_value(*section_type);
     // A section is taken whole: its owner never sees a mixture.
@@ -117,12 +117,19 @@ Task<> App::Impl::reload(Ctx& caller) {
     }
   }
   take(fresh);
-  co_await reload_plugins(ctx, fresh.plugins);
-  co_await services->reload(ctx);
-  for (const Hook& hook : reload_hooks) co_await hook(ctx);
-  if (config.weight != weight) co_await announcement->refresh(ctx);
-  log::info("reloaded");
-  co_return ok;
+  // One that cannot take its share keeps no other from it.
+  Status first;
+  const auto note = [&](Status status) {
+    if (status) return;
+    log::error("reload: {}", status.to_string());
+    if (first) first = std::move(status);
+  };
+  note((co_await as_result(reload_plugins(ctx, fresh.plugins))).status());
+  note((co_await as_result(announcement->refresh(ctx))).status());
+  note((co_await as_result(services->reload(ctx))).status());
+  for (const Hook& hook : reload_hooks) note((co_await as_result(hook(ctx))).status());
+  if (first) log::info("reloaded");
+  co_return first;
 }
 
 Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh) {

@@ -161,7 +161,7 @@ Task<> run(Ctx& ctx, Race& race, const std::vector<tcp::endpoint>& endpoints, Na
     // The next one when this one has been silent for a while, at once when one has failed.
     if (!race.won())
       (void)co_await as_result(within(ctx, stagger, [&](Ctx& soon) { return race.news(soon); }));
-    if (race.won() || ctx.remaining() <= Nanos(0)) break;
+    if (race.won() || ctx.cancelled() || ctx.remaining() <= Nanos(0)) break;
   }
   while (race.running() && !race.won()) {
     co_await race.news(ctx);

@@ -29,6 +29,11 @@ Status not_done(Duration limit, const std::string& why) {
                 "not done in " + format_duration(limit) + (why.empty() ? "" : ": " + why));
 }
 
+/// What the step says beyond that its time is over.
+std::string reason_in(const Status& status) {
+  return status.text().starts_with("the deadline has passed") ? std::string() : status.text();
+}
+
 double milliseconds(Duration took) {
   return std::chrono::duration<double, std::milli>(took).count();
 }
@@ -119,7 +124,7 @@ Task<> Lifecycle::begin(Ctx& ctx, const Steps::Step& step, Duration limit) {
     }
     if (ctx.cancelled()) co_return ctx.status();
     if (status == Errc::deadline_exceeded && took >= limit)
-      co_return not_done(limit, why).add_context(title);
+      co_return not_done(limit, why.empty() ? reason_in(status) : why).add_context(title);
     if (status != Errc::unavailable) co_return std::move(status).add_context(title);
     if (why.empty()) log::warn("{} is tried again: {}", title, status.text());
     why = status.text();

@@ -17,12 +17,12 @@ Status PluginSet::make(Env& env, std::vector<PluginChoice> choices) {
     for (const PluginChoice& choice : choices_)
       if (!made(*choice.type)) make_one(choice);  // else asked for by one before
   } catch (const PluginError& e) {
-    outcome = Status(Errc::failed_precondition, making_.back()->title() + " " + e.what());
+    outcome = Status(Errc::failed_precondition, failed_ + " " + e.what());
   } catch (const std::exception& e) {
-    outcome = Status(Errc::internal, "the constructor of the plugin " + making_.back()->title() +
-                                         " threw: " + e.what());
+    outcome =
+        Status(Errc::internal, "the constructor of the plugin " + failed_ + " threw: " + e.what());
   }
-  making_.clear();
+  failure_ = nullptr;
   return outcome;
 }
 
@@ -34,7 +34,18 @@ Plugin* PluginSet::made(const PluginType& type) const {
 
 Plugin& PluginSet::make_one(const PluginChoice& choice) {
   making_.push_back(choice.type);
-  std::unique_ptr<Plugin> plugin = choice.type->make(*env_, choice.config);
+  std::unique_ptr<Plugin> plugin;
+  try {
+    plugin = choice.type->make(*env_, choice.config);
+  } catch (...) {
+    // Whose it is: the innermost's, until whoever asked for that one throws something else.
+    if (std::current_exception() != failure_) {
+      failure_ = std::current_exception();
+      failed_ = choice.type->title();
+    }
+    making_.pop_back();
+    throw;
+  }
   making_.pop_back();
   slots_.push_back({choice, std::move(plugin)});
   return *slots_.back().plugin;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <exception>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -45,6 +47,8 @@ class PluginSet {
   Env* env_ = nullptr;
   std::vector<PluginChoice> choices_;
   std::vector<const PluginType*> making_;  // whose constructors run, the outermost first
+  std::exception_ptr failure_;             // what a constructor threw
+  std::string failed_;                     // whose
   std::vector<Slot> slots_;
 };
 

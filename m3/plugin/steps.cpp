@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/plugin/steps.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -9,22 +10,27 @@
 namespace m3 {
 namespace {
 
-/// One body on all cores. `begun` says on which of them.
+/// What has become of a step on one core.
+enum class There : std::uint8_t { not_begun, begun, done };
+
+/// One body on all cores where it has not ended well before (this is a repetition then).
 Task<> begin_on_each(Ctx& ctx, Runtime& runtime, const Steps::Body& begin,
-                     std::vector<bool>& begun) {
+                     std::vector<There>& state) {
   for (unsigned i = 0; i < runtime.size(); ++i) {
-    begun[i] = true;
+    if (state[i] == There::done) continue;
+    state[i] = There::begun;
     if (begin) co_await run_on(ctx, runtime.core(i), [&begin](Ctx& there) { return begin(there); });
+    state[i] = There::done;
   }
   co_return ok;
 }
 
-Task<> undo_on_each(Ctx& ctx, Runtime& runtime, const Steps::Body& undo, std::vector<bool>& begun) {
+Task<> undo_on_each(Ctx& ctx, Runtime& runtime, const Steps::Body& undo,
+                    std::vector<There>& state) {
   Status first;
   for (unsigned i = runtime.size(); i-- > 0;) {
-    const bool was_begun = begun[i];
-    begun[i] = false;
-    if (!was_begun || !undo) continue;
+    const There was = std::exchange(state[i], There::not_begun);
+    if (was == There::not_begun || !undo) continue;
     Status status = (co_await as_result(run_on(ctx, runtime.core(i), [&undo](Ctx& there) {
                       return undo(there);
                     }))).status();
@@ -46,14 +52,14 @@ void Steps::add_on_each_core(int stage, std::string_view name, Body begin, Body 
   struct Both {
     Runtime& runtime;
     const Body begin, undo;
-    std::vector<bool> begun;
+    std::vector<There> state;
   };
   auto both = std::make_shared<Both>(
-      Both{runtime_, std::move(begin), std::move(undo), std::vector<bool>(runtime_.size())});
+      Both{runtime_, std::move(begin), std::move(undo), std::vector<There>(runtime_.size())});
   add(
       stage, name,
-      [both](Ctx& ctx) { return begin_on_each(ctx, both->runtime, both->begin, both->begun); },
-      [both](Ctx& ctx) { return undo_on_each(ctx, both->runtime, both->undo, both->begun); });
+      [both](Ctx& ctx) { return begin_on_each(ctx, both->runtime, both->begin, both->state); },
+      [both](Ctx& ctx) { return undo_on_each(ctx, both->runtime, both->undo, both->state); });
 }
 
 }  // namespace m3

@@ -72,7 +72,9 @@ Task<> Announcement::tell(Ctx& ctx) {
   self_.address = *std::move(where);
   self_.weight = app_.config.weight;
   self_.admin_port = app_.admin_port(self_.address);
+  if (self_ == told_) co_return ok;
   co_await app_.router.announce(ctx, self_);
+  told_ = self_;
   co_return ok;
 }
 

@@ -40,7 +40,8 @@ class Announcement final : public Part {
   /// An operator's word; returns the state before. It is carried out also when who asked for it no
   /// longer waits. failed_precondition: not announced yet, or leaving.
   Task<MemberState> set_state(Ctx& ctx, MemberState wanted);
-  /// Again, because the configuration has changed; nothing when it is not announced.
+  /// Again, if something is to be told that was not told yet (the configuration has changed);
+  /// nothing when it is not announced.
   Task<> refresh(Ctx& ctx);
 
  private:
@@ -54,6 +55,7 @@ class Announcement final : public Part {
 
   const App app_;
   Member self_;
+  Member told_;  // what the router was told last
   bool announced_ = false;
   Serial turn_;  // one word to the router after the other
   Scope scope_;  // last

@@ -21,13 +21,15 @@ class Calls final : public Part {
   Status open();
   void steps(Steps& steps) override;
 
+  /// Ends connections and calls, made or answered; nothing when it was called before.
+  Task<> stop();
+
   /// Port 0 until it listens; always, when it does not.
   const HostPort& address() const noexcept { return address_; }
 
  private:
   Task<> listen(Ctx& ctx);
   Task<> finish(Ctx& ctx);
-  Task<> stop();
 
   Core& core_;
   const AppConfig& config_;

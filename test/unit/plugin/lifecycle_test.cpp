@@ -218,3 +218,31 @@ TEST_CASE("lifecycle: a step on each core is undone where it was begun") {
   CHECK(outcome.is_ok());
   CHECK(done == Diary::Names{"+0", "+1", "-1", "-0"});
 }
+
+TEST_CASE("lifecycle: a step on each core that is tried again begins once on each") {
+  m3::testing::SimRuntime two(2);
+  Lifecycle life;
+  std::vector<std::string> done;
+  int refusals = 2;
+  const auto outcome = two.run([&](Ctx& first) -> Task<> {
+    m3::Steps steps(two.runtime(), "gate.tcp", 40);
+    steps.add_on_each_core(
+        40, "table",
+        [&](Ctx& there) -> Task<> {
+          done.push_back("+" + std::to_string(there.core().index()));
+          if (there.core().index() == 1 && refusals-- > 0)
+            co_return Status(Errc::unavailable, "not yet");
+          co_return m3::ok;
+        },
+        [&](Ctx& there) -> Task<> {
+          done.push_back("-" + std::to_string(there.core().index()));
+          co_return m3::ok;
+        });
+    life.add(std::move(steps).take());
+    co_await life.start(first, 10s);
+    co_await life.stop(first, {1s, 2s});
+    co_return m3::ok;
+  });
+  CHECK(outcome.is_ok());
+  CHECK(done == Diary::Names{"+0", "+1", "+1", "+1", "-1", "-0"});
+}

@@ -86,6 +86,20 @@ struct Rotten : Base {
   Rotten(Env&, Config) : Base("rotten") { throw std::runtime_error("a worm"); }
 };
 
+/// Can do without what it asks for.
+struct Worm : Base {
+  static constexpr std::string_view kKind = "worm", kName = "small";
+  Worm(Env& env, Config) : Base(at_home(env)) { env.need<Tree>(); }
+  static std::string at_home(Env& env) {
+    try {
+      (void)env.find<Rotten>();
+    } catch (const std::exception&) {
+      return "worm without apple";
+    }
+    return "worm";
+  }
+};
+
 /// An app's plugins, made of sections.
 struct Garden {
   Registry registry;
@@ -104,6 +118,7 @@ struct Garden {
     registry.add<Hen>();
     registry.add<Wall>();
     registry.add<Roof>();
+    registry.add<Worm>();  // before the apple
     registry.add<Rotten>();
     registry.add<Dog>();
     registry.add<Hedge>();
@@ -165,4 +180,10 @@ TEST_CASE("plugins: of a kind that says kMany an app has several, found by name"
   diary.clear();
   REQUIRE(garden.make("[dog.old]\n[fence.hedge]\n").is_ok());
   CHECK(diary == Names{"+hedge", "+dog behind 1"});
+}
+
+TEST_CASE("plugins: who catches that another cannot be made is named itself when it fails later") {
+  Garden garden;
+  CHECK(garden.make("[worm.small]\n[rotten.apple]\n").to_string() ==
+        "failed_precondition: worm.small needs a tree: add a section [tree.NAME]");
 }
