@@ -236,6 +236,7 @@ TEST_CASE("membership: the sick stay and are asked, so that the dead among them 
   CHECK(entry.listed);
   CHECK(judge.membership.doubtful()[0].ask_at == judge.clock + Membership::kAskAgain);
   CHECK(judge.probe(judge.at(1), true));
+  CHECK(judge.probe(judge.at(1), false));
   CHECK(judge.list({1, 2, 3}));  // well again
   CHECK_FALSE(entry.silent);
   CHECK(judge.membership.doubtful().empty());
