@@ -2,7 +2,6 @@
 #include "m3/async/core.h"
 
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -162,26 +161,26 @@ bool Core::drain_inbox() {
 
 void Core::begin_turn() {
   sleeping_.store(false, std::memory_order_relaxed);
-  const TimePoint before = std::exchange(now_, clock_.now());
+  now_ = clock_.now();
   ++load_.turns;
-  if (now_ - before > kSlice) load_.idle += now_ - before;
+  wake_up(now_);
   if (now_ - load_.begin >= Load::kWindow) end_window();
   begin_slice();
   turn_started_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
-/// Sleeps are voluntary switches of the thread. Gaps between turns alone would not do: a thread
-/// that the system does not let run has gaps too, and that is when most is to be done.
+void Core::wake_up(TimePoint now) noexcept {
+  if (load_.asleep == TimePoint()) return;
+  load_.slept += now - std::exchange(load_.asleep, TimePoint());
+}
+
+/// Two limits, so that a moment without work does not hide that there is too much of it.
 void Core::end_window() noexcept {
-  rusage used{};
-  getrusage(RUSAGE_THREAD, &used);
-  const bool sleeps = looping_ && options_.spin == Nanos(0);
-  const bool slept = !sleeps ? load_.idle * 10 >= now_ - load_.begin
-                             : used.ru_nvcsw - load_.sleeps > Load::kMostSleeps;
-  load_.saturated = !slept && load_.turns >= Load::kLeastTurns;
-  load_.sleeps = used.ru_nvcsw;
+  const Nanos passed = now_ - load_.begin;
+  const int most = load_.saturated ? Load::kIdlePercent : Load::kBusyPercent;
+  load_.saturated = load_.slept * 100 < passed * most && load_.turns >= Load::kLeastTurns;
   load_.begin = now_;
-  load_.idle = Nanos(0);
+  load_.slept = Nanos(0);
   load_.turns = 0;
 }
 
@@ -255,7 +254,6 @@ bool async_detail::may_resume() noexcept {
 }
 
 void Core::run() {
-  looping_ = true;
   Core* previous = std::exchange(current_, nullptr);
   while (!stopping_.load(std::memory_order_acquire)) {
     if (!ready_.empty() || !turn_end_.empty() || inbox_.load(std::memory_order_relaxed)) {
@@ -264,7 +262,11 @@ void Core::run() {
     }
     arm_timer();
     const bool more = !ready_.empty() || !turn_end_.empty();
-    if (!more) sleep();
+    if (!more) {
+      load_.asleep = clock_.now();  // until the first turn
+      sleep();
+      if (load_.asleep != TimePoint()) wake_up(clock_.now());
+    }
     io_->gather(*this, more);  // sockets first, then on with what a turn has left
   }
   // What was sent before the end still comes: a message may be all that owns its record.
@@ -310,6 +312,7 @@ void Core::stop() {
 }
 
 bool Core::step() {
+  load_.asleep = now_;  // virtual time passes between steps
   Turn turn(*this);
   bool worked = drain_inbox();
   if (timers_.next_event() <= now_) {

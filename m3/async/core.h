@@ -59,8 +59,8 @@ class Core {
   bool spent() noexcept { return --until_look_ == 0 && look(); }
   /// Whether the slice was over when the clock was last read.
   bool slice_over() const noexcept { return now_ >= slice_end_; }
-  /// True: in the last tenth of a second the core had next to no time to spare, over many turns.
-  /// Work that comes must wait for other work, and more and more so.
+  /// True: the core hardly sleeps, over many turns: work that comes must wait for other work, and
+  /// more and more so. Known a tenth of a second later.
   bool saturated() const noexcept { return load_.saturated; }
   /// Seeded by the Runtime: the same seed gives the same run under a SimClock.
   std::mt19937_64& random() noexcept { return random_; }
@@ -130,17 +130,19 @@ class Core {
     Runnable* oldest = nullptr;
   };
 
-  /// Whether the core had time to spare, window by window: whether its thread slept.
+  /// Whether the core has time to spare: what it slept, window by window.
   struct Load {
     static constexpr Nanos kWindow = std::chrono::milliseconds(100);
     static constexpr unsigned kLeastTurns = 16;  // one long piece of work is not a queue
-    static constexpr long kMostSleeps = 2;
+    static constexpr int kBusyPercent = 5;       // sleeps less: it is saturated
+    static constexpr int kIdlePercent = 25;      // sleeps more: it no longer is
     TimePoint begin{};
-    Nanos idle{0};  // gaps between turns: seen also where the thread spins instead of sleeping
-    long sleeps = 0;
+    TimePoint asleep{};  // since; not set: awake
+    Nanos slept{0};
     unsigned turns = 0;
     bool saturated = false;
   };
+  void wake_up(TimePoint now) noexcept;
   void end_window() noexcept;
 
   void begin_turn();
@@ -166,7 +168,6 @@ class Core {
   unsigned depth_ = 0;
   bool outgoing_ = false;
   Load load_;
-  bool looping_ = false;  // run() is what runs
   TimePoint slice_end_{};
   unsigned until_look_ = 1;  // pieces of work before the clock is read again
   unsigned between_looks_ = 1;
