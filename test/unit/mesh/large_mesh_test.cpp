@@ -20,7 +20,7 @@ const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
 /// A mesh on real cores, whose helper threads do what grows with the number of instances.
 class RealMesh {
  public:
-  explicit RealMesh(m3::RuntimeConfig config = two_cores()) : runtime(std::move(config)) {
+  explicit RealMesh(m3::RuntimeConfig config = two_cores()) : runtime(config) {
     runtime.start();
     on(0, [&](Ctx&) { mesh.start(node); });
   }

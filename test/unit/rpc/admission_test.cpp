@@ -10,7 +10,6 @@ using m3::as_result;
 using m3::Ctx;
 using m3::Errc;
 using m3::Status;
-using m3::Task;
 
 namespace {
 
