@@ -114,7 +114,7 @@ StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
     const bool over = core_.core().spent();
     if (const TimePoint now = core_.core().now(); now != looked)
       on_measured((now - std::exchange(looked, now)) / std::exchange(since, 0));
-    if (over) {
+    if (over && reader.consumed() < bytes.size()) {
       behind_ = true;
       return {reader.consumed(), 0, true};
     }

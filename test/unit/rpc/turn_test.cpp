@@ -88,6 +88,28 @@ CO_TEST("rpc: a call that waited until it cannot be answered in time any more is
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: a busy core refuses what waited, and nothing that has just come") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  EchoClient echo(net.add("dev.w.test.1", false).node);
+  co_await echo.echo(ctx, request("the connection is there"));
+  server.handler.work = [&](Ctx&) { sim.clock().advance(3ms); };
+  // One by one: none waits for another, and the core has no time to spare.
+  for (int i = 0; i < 100; ++i) co_await echo.echo(ctx, request(""));
+  CHECK(ctx.core().saturated());
+  CHECK(counted(server.metrics, "m3_rpc_refused_total", "saturated") == 0);
+  m3::Scope scope(ctx.core());
+  int answered = 0;
+  for (int i = 0; i < 100; ++i)
+    scope.spawn("call",
+                [&](Ctx& c) { return call(c, echo, request(""), Deadline::never(), answered); });
+  co_await scope.drain(ctx);
+  CHECK(answered >= 1);
+  CHECK(counted(server.metrics, "m3_rpc_refused_total", "saturated") == 100 - answered);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a call gets in between many that compute") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
