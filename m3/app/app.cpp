@@ -3,6 +3,8 @@
 
 #include <cassert>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 
 #include "m3/app/detail/app_impl.h"
 #include "m3/app/detail/program.h"
@@ -175,14 +177,28 @@ Task<> App::stop(Ctx& ctx) {
 Task<> App::reload(Ctx& ctx) { return impl_->reload(ctx); }
 Task<> App::check_health(Ctx& ctx) { return impl_->check_health(ctx); }
 
+namespace {
+
+/// What is made when the app starts, `what()` of it.
+template <class Made>
+auto& made(const Made& part, const char* what) {
+  if (!part) [[unlikely]]
+    throw std::logic_error(std::string("app.") + what +
+                           "() is asked before the app starts, when there is none: ask in a "
+                           "service's or a part's constructor, in on_start, or later");
+  return *part;
+}
+
+}  // namespace
+
 const AppId& App::app_id() const { return impl_->id; }
 Broadcaster* App::broadcaster() { return impl_->broadcasts.get(); }
-Caller& App::caller() { return impl_->node->caller(); }
+Caller& App::caller() { return made(impl_->node, "caller").caller(); }
 const std::string& App::func() const { return impl_->func; }
 const AppConfig& App::config() const { return impl_->config; }
-RpcNode& App::node() { return *impl_->node; }
-Runtime& App::runtime() { return *impl_->runtime; }
-MetricRegistry& App::metrics() { return *impl_->metrics; }
+RpcNode& App::node() { return made(impl_->node, "node"); }
+Runtime& App::runtime() { return made(impl_->runtime, "runtime"); }
+MetricRegistry& App::metrics() { return made(impl_->metrics, "metrics"); }
 HostPort App::address() const { return impl_->calls ? impl_->calls->address() : HostPort(); }
 HostPort App::admin_address() const { return impl_->admin ? impl_->admin->address() : HostPort(); }
 

@@ -167,7 +167,8 @@ class App final : public Host {
   /// hook that fails keeps no other from the change, and the first such error is the outcome.
   Task<> reload(Ctx& ctx);
 
-  // ---- while it lives
+  // ---- while it lives. caller(), node(), runtime() and metrics() are made by the start: they
+  // throw std::logic_error before.
 
   const AppId& app_id() const override;
   Caller& caller() override;

@@ -44,6 +44,12 @@ Status good_admin(const AppConfig::Admin& admin) {
                     "\"${M3_ADMIN_TOKEN}\" beside it, or listen on 127.0.0.1");
 }
 
+Status good_tokens(const AppConfig::Rpc& rpc) {
+  if (rpc.second_token.empty() || !rpc.token.empty()) return ok;
+  return Status(Errc::invalid_argument,
+                "second_token is accepted beside token, and there is none: write token, too");
+}
+
 Status good_advertise(const std::string& text) {
   if (text.empty()) return ok;
   auto parsed = HostPort::parse(text);
@@ -54,11 +60,27 @@ Status good_advertise(const std::string& text) {
 
 }  // namespace
 
+Status AppConfig::check_access() const {
+  if (listen.empty() || !rpc.token.empty()) return ok;
+  auto address = HostPort::parse(listen);
+  if (!address.is_ok() || is_loopback(address->host)) return ok;
+  return Status(Errc::invalid_argument,
+                "\"" + listen +
+                    "\" can be reached from other machines: write token = \"${M3_TOKEN}\" under "
+                    "[rpc] (\"m3ctl token new\" makes one), or listen on 127.0.0.1");
+}
+
 void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("token", &Rpc::token)
       .doc(
           "the cluster's credential, the same in every app: \"${M3_TOKEN}\"; empty: anyone may "
           "connect")
+      .secret();
+  s.add("second_token", &Rpc::second_token)
+      .doc(
+          "accepted beside token while it is changed: first the new one here in every app, then "
+          "the "
+          "new one as token and the old one here, at last none here")
       .secret();
   s.add("default_timeout", &Rpc::default_timeout)
       .doc("of a call whose method and caller set no deadline")
@@ -106,6 +128,7 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("wait_for_route", &Rpc::wait_for_route)
       .doc("how long a call waits, within its deadline, when no instance is known; 0s: not at all")
       .range(0s, 1h);
+  s.check(good_tokens);
 }
 
 void AppConfig::Admin::describe(Schema<Admin>& s) {
@@ -215,6 +238,7 @@ RpcConfig AppConfig::rpc_config() const {
   out.core_memory = rpc.core_memory.bytes;
   out.overload_wait = rpc.overload_wait;
   out.token = rpc.token;
+  out.second_token = rpc.second_token;
   out.default_timeout = rpc.default_timeout;
   out.connect_timeout = rpc.connect_timeout;
   out.idle_close = rpc.idle_close;

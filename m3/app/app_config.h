@@ -22,6 +22,7 @@ struct AppConfig {
   /// `[rpc]`: how this app calls and is called.
   struct Rpc {
     std::string token;
+    std::string second_token;
     Duration default_timeout = std::chrono::seconds(5);
     Duration connect_timeout = std::chrono::seconds(2);
     Duration idle_close = std::chrono::minutes(10);
@@ -68,6 +69,8 @@ struct AppConfig {
   static void describe(Schema<AppConfig>& s);
 
   /// Where others find it, when it listens on `port`. invalid_argument: nobody can say.
+  /// An error: other machines reach `listen`, and nobody asks them for a token.
+  Status check_access() const;
   Result<HostPort> advertised(std::uint16_t port) const;
   /// Whether the admin port is found beside that address: one on 127.0.0.1 is not, from elsewhere.
   bool admin_is_beside(const HostPort& address) const;

@@ -7,6 +7,7 @@
 #include "m3/admin/reflection.h"
 #include "m3/app/detail/app_impl.h"
 #include "m3/obs/log.h"
+#include "m3/wire/proof.h"
 
 namespace m3 {
 namespace {
@@ -17,6 +18,10 @@ std::uint64_t nanoseconds_since_1970() {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
+
+/// 128 random bits in base64. Whoever records a handshake, or stands in for an acceptor, can try
+/// shorter ones until the proof fits.
+constexpr std::size_t kGoodToken = 22;
 
 }  // namespace
 
@@ -32,6 +37,7 @@ Status App::Impl::prepare() {
 
 Status App::Impl::make_parts() {
   generation = nanoseconds_since_1970();
+  run_id = random_id();
   Status made = make_runtime();
   if (made) made = make_admin();
   if (made) made = make_plugins();
@@ -117,9 +123,12 @@ Status App::Impl::make_node() {
   broadcasts = std::make_unique<Broadcasts>(*runtime, broker, id, generation,
                                             config.broadcast_timeout, *metrics);
 
+  if (const std::string& token = config.rpc.token; !token.empty() && token.size() < kGoodToken)
+    log::warn("rpc.token is short enough to be guessed: \"m3ctl token new\" makes a good one");
   RpcNode::Options options;
   options.id = id;
   options.generation = generation;
+  options.run_id = run_id;
   options.config = config.rpc_config();
   options.transport = embedding.transport;
   options.host = &app;
@@ -153,8 +162,7 @@ Status App::Impl::make_services() {
 }
 
 Status App::Impl::make_calls() {
-  calls =
-      std::make_unique<app_detail::Calls>(core(), config, *node, std::move(embedding.listen), &app);
+  calls = std::make_unique<app_detail::Calls>(core(), config, *node, embedding.listen, &app);
   return calls->open();
 }
 

@@ -27,6 +27,8 @@ LoadedConfig App::Impl::decode(const Document& document, ErrorList& errors) cons
   out.plugins = registry.choose(document, errors);
   auto app_config = document.root().decode<AppConfig>(errors, also_known);
   if (app_config.is_ok()) out.app = *std::move(app_config);
+  if (const Status access = out.app.check_access(); !access && !embedding.listen)
+    document.root().report(errors, access.text(), "listen");
   return out;
 }
 

@@ -455,8 +455,9 @@ void CallOp::on_link_ready() {
 
 void CallOp::on_link_failed(const Status& why) { settle_later(why); }
 
-/// Another instance is better than a connection that does not come; without one it goes on waiting.
-bool CallOp::on_link_slow() {
+/// Another instance is better than a connection that does not come, or to one that is leaving;
+/// without another one this has to do.
+bool CallOp::goes_elsewhere() {
   if (!may_choose() || attempts_ >= caller_.core_.config().max_attempts) return false;
   const Pick other = pick();
   const bool usable = other.instance && caller_.peers_.usable(*other.instance);

@@ -93,7 +93,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   void on_lost(const Status& why);
   void on_link_ready() override;
   void on_link_failed(const Status& why) override;
-  bool on_link_slow() override;
+  bool goes_elsewhere() override;
   void on_route_change();
   void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
                        Status outcome);

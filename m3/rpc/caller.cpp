@@ -176,7 +176,6 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
   std::uint64_t take() const { return generation_; }
 
  private:
-  /// Now: one that is leaving says good-bye right behind its hello.
   bool note_who() {
     const auto* connection = link_->ready();
     if (connection) generation_ = connection->peer().generation;

@@ -25,6 +25,7 @@ RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRe
       shared_(std::make_unique<RpcShared>(std::move(options.id), std::move(options.config),
                                           resolver, metrics)) {
   shared_->generation = options.generation;
+  shared_->run_id = options.run_id;
   shared_->host = options.host ? options.host : this;
   rpc_detail::route_protobuf_log();
   for (unsigned i = 0; i < runtime_.size(); ++i) {

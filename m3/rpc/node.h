@@ -34,6 +34,7 @@ class RpcNode final : public Host {
   struct Options {
     AppId id;
     std::uint64_t generation = 0;
+    std::uint64_t run_id = 0;  ///< of this start of the app
     RpcConfig config;
     /// How each core reaches others; unset: TCP.
     std::function<std::unique_ptr<Transport>(Core&)> transport;

@@ -16,6 +16,7 @@ struct RpcConfig {
   WireLimits limits;
   OutLimits out;
   std::string token;                                ///< cluster credential; empty = none asked for
+  std::string second_token;                         ///< accepted, too: while `token` is changed
   Nanos default_timeout = std::chrono::seconds(5);  ///< of a call whose method and context say none
   Nanos connect_timeout = std::chrono::seconds(2);
   Nanos ping_interval = std::chrono::milliseconds(900);  ///< while calls are under way

@@ -26,7 +26,7 @@ class RoguePeer::Connection final : public StreamHandler {
 
  private:
   Taken on_bytes(std::string_view bytes) override {
-    FrameReader reader(bytes, greeted_ ? FrameLimits() : handshake_frame_limits());
+    FrameReader reader(bytes, greeted_ ? FrameLimits() : handshake_.frame_limits());
     for (Frame frame; !closed_ && reader.next(frame);) on_frame(frame);
     return closed_ ? Taken{bytes.size(), 0, false}
                    : Taken{reader.consumed(), reader.needed(), false};

@@ -94,13 +94,6 @@ struct FrameLimits {
       : max_frame_bytes(limits.max_frame_bytes), max_metadata_bytes(limits.max_metadata_bytes) {}
 };
 
-/// What a reader enforces until the handshake is over.
-inline FrameLimits handshake_frame_limits() {
-  FrameLimits limits;
-  limits.max_frame_bytes = kHandshakeBytes;
-  return limits;
-}
-
 /// Cuts bytes into frames: views, no copy, no allocation. Lives for one pass over what was read:
 ///
 ///     FrameReader reader(bytes, limits);

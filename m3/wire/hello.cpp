@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/wire/hello.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cassert>
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "m3/wire.pb.h"
@@ -18,9 +10,6 @@
 
 namespace m3 {
 namespace {
-
-constexpr char kDialer = 'D';
-constexpr char kAcceptor = 'A';
 
 Status refused(Errc code, std::string text) { return Status(code, std::move(text)).not_executed(); }
 
@@ -30,34 +19,9 @@ bool is_plain(std::string_view text) {
 }
 bool is_plain_id(std::string_view id) { return id.size() <= kMaxHelloId && is_plain(id); }
 
-void add_id(std::string& text, std::string_view id) {
-  text.push_back(static_cast<char>(id.size() & 0xff));
-  text.push_back(static_cast<char>(id.size() >> 8 & 0xff));
-  text.append(id);
-}
-
-void add_nonce(std::string& text, const Nonce& nonce) {
-  text.append(reinterpret_cast<const char*>(nonce.data()), nonce.size());
-}
-
 std::string who(const std::string& app_id) { return app_id.empty() ? "the peer" : app_id; }
 
 }  // namespace
-
-Nonce random_nonce() {
-  Nonce nonce;
-  std::size_t done = 0;
-  while (done < nonce.size()) {
-    const ssize_t got = getrandom(nonce.data() + done, nonce.size() - done, 0);
-    if (got > 0) {
-      done += static_cast<std::size_t>(got);
-    } else if (errno != EINTR) {
-      std::perror("m3: getrandom");  // a guessable nonce would void the proof
-      std::abort();
-    }
-  }
-  return nonce;
-}
 
 std::shared_ptr<const std::string> encode_methods(const std::vector<MethodName>& methods) {
   wire::Hello hello;
@@ -69,29 +33,18 @@ std::shared_ptr<const std::string> encode_methods(const std::vector<MethodName>&
   return std::make_shared<const std::string>(hello.SerializeAsString());
 }
 
-std::array<std::uint8_t, kProofBytes> hello_proof(std::string_view token, char role,
-                                                  const Nonce& dialer, const Nonce& acceptor,
-                                                  std::string_view dialer_id,
-                                                  std::string_view acceptor_id) {
-  std::string text(1, role);
-  add_nonce(text, dialer);
-  add_nonce(text, acceptor);
-  add_id(text, dialer_id);
-  add_id(text, acceptor_id);
-  std::array<std::uint8_t, kProofBytes> proof{};
-  unsigned length = 0;
-  const unsigned char* made =
-      HMAC(EVP_sha256(), token.data(), static_cast<int>(token.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(), proof.data(), &length);
-  if (made == nullptr || length != proof.size()) {
-    std::fputs("m3: libcrypto cannot compute HMAC-SHA256\n", stderr);
-    std::abort();
+Handshake::Handshake(Role role, HelloConfig config)
+    : role_(role),
+      config_(std::move(config)),
+      bytes_left_(role == Role::dialer ? kHandshakeBytes : kStrangerBytes) {
+  const Nonce nonce = config_.nonce ? config_.nonce() : random_nonce();
+  if (role_ == Role::acceptor) {
+    intro_.acceptor = nonce;
+    return;
   }
-  return proof;
-}
-
-Handshake::Handshake(Role role, HelloConfig config) : role_(role), config_(std::move(config)) {
-  my_nonce_ = config_.nonce ? config_.nonce() : random_nonce();
+  intro_.dialer = nonce;
+  intro_.dialer_id = config_.app_id;
+  intro_.dialled = config_.dialled;
 }
 
 Handshake Handshake::dial(HelloConfig config) { return Handshake(Role::dialer, std::move(config)); }
@@ -100,20 +53,33 @@ Handshake Handshake::accept(HelloConfig config) {
   return Handshake(Role::acceptor, std::move(config));
 }
 
+FrameLimits Handshake::frame_limits() const {
+  FrameLimits limits;
+  limits.max_frame_bytes = role_ == Role::dialer && met_ ? kHandshakeBytes : kStrangerBytes;
+  return limits;
+}
+
 Handshake::Step Handshake::start() {
   if (!is_plain_id(config_.app_id)) {
     return fail(refused(Errc::internal, "this app's id cannot be sent in a hello"));
   }
   if (role_ == Role::acceptor) return {};
-  return send_hello(State::open, hello_frame(false, ""));
+  wire::Hello hello;
+  hello.set_protocol(kProtocolVersion);
+  hello.set_app_id(config_.app_id);
+  hello.set_dialled(config_.dialled);
+  hello.set_nonce(intro_.dialer.data(), intro_.dialer.size());
+  return send_hello(State::open, hello);
 }
 
 Handshake::Step Handshake::on_frame(const Frame& frame) {
   assert(state_ == State::open && "the handshake is over");
   const std::size_t size = frame_size(frame.header);
   if (size > bytes_left_) {
-    return fail(refused(Errc::invalid_argument,
-                        "the hellos are more than " + std::to_string(kHandshakeBytes) + " bytes"));
+    return fail(refused(
+        Errc::invalid_argument,
+        "the hellos are more than " +
+            std::to_string(role_ == Role::dialer ? kHandshakeBytes : kStrangerBytes) + " bytes"));
   }
   bytes_left_ -= size;
   if (frame.header.kind == FrameKind::goaway) {
@@ -137,62 +103,91 @@ Handshake::Step Handshake::on_frame(const Frame& frame) {
 }
 
 Handshake::Step Handshake::on_hello(const wire::Hello& hello) {
-  if (role_ == Role::dialer) return on_acceptor_hello(hello);
-  return met_ ? on_dialer_proof(hello) : on_dialer_hello(hello);
+  const bool first = !std::exchange(met_, true);
+  if (role_ == Role::acceptor) return first ? on_dialer_intro(hello) : on_dialer_proof(hello);
+  return first ? on_acceptor_intro(hello) : on_acceptor_proof(hello);
 }
 
-Handshake::Step Handshake::on_dialer_hello(const wire::Hello& hello) {
-  if (Status status = meet(hello); !status) return fail(std::move(status));
-  return send_hello(State::open, hello_frame(true, proof_of(kAcceptor)));
-}
-
-Handshake::Step Handshake::on_acceptor_hello(const wire::Hello& hello) {
-  if (Status status = meet(hello); !status) return fail(std::move(status));
-  if (Status status = check_proof(kAcceptor, hello.proof()); !status) {
-    return fail(std::move(status));
+/// The acceptor says nothing of itself yet: the dialer proves first.
+Handshake::Step Handshake::on_dialer_intro(const wire::Hello& hello) {
+  if (Status status = meet(hello, intro_.dialer); !status) return fail(std::move(status));
+  if (!is_plain_id(hello.app_id()) || !is_plain_id(hello.dialled())) {
+    return fail(refused(Errc::invalid_argument, "an app id in the hello is not one"));
   }
-  const std::string& expected = config_.expected_app_id;
-  if (!expected.empty() && peer_.app_id != expected) {
-    return fail(refused(Errc::unavailable, "dialled " + expected + ", but " + peer_.app_id +
+  peer_.app_id = intro_.dialer_id = hello.app_id();
+  intro_.dialled = hello.dialled();
+  wire::Hello answer;
+  answer.set_protocol(kProtocolVersion);
+  answer.set_nonce(intro_.acceptor.data(), intro_.acceptor.size());
+  return send_hello(State::open, answer);
+}
+
+Handshake::Step Handshake::on_acceptor_intro(const wire::Hello& hello) {
+  if (Status status = meet(hello, intro_.acceptor); !status) return fail(std::move(status));
+  wire::Hello proof;
+  say(proof);
+  proof.set_proof(proof_of(Prover::dialer));
+  return send_hello(State::open, proof);
+}
+
+Handshake::Step Handshake::on_dialer_proof(const wire::Hello& hello) {
+  if (Status status = check_proof(hello.proof()); !status) return fail(std::move(status));
+  if (Status status = learn(hello); !status) return fail(std::move(status));
+  if (!intro_.dialled.empty() && intro_.dialled != config_.app_id) {
+    return fail(refused(Errc::unavailable, "dialled " + intro_.dialled + ", but " + config_.app_id +
+                                               " answers: the address belongs to another app"));
+  }
+  if (config_.admit) {
+    if (Status status = config_.admit(peer_); !status) return fail(std::move(status));
+  }
+  bytes_left_ = kHandshakeBytes - kStrangerBytes;
+  wire::Hello answer;
+  say(answer);
+  answer.set_app_id(config_.app_id);
+  answer.set_proof(proof_of(Prover::acceptor));
+  if (config_.leaving && config_.leaving()) answer.set_state(wire::Hello::LEAVING);
+  return send_hello(State::done, answer, config_.methods.get());
+}
+
+Handshake::Step Handshake::on_acceptor_proof(const wire::Hello& hello) {
+  if (!is_plain_id(hello.app_id()) || hello.app_id().empty()) {
+    return fail(refused(Errc::invalid_argument, "an app id in the hello is not one"));
+  }
+  peer_.app_id = hello.app_id();
+  if (Status status = check_proof(hello.proof()); !status) return fail(std::move(status));
+  if (Status status = learn(hello); !status) return fail(std::move(status));
+  if (Status status = learn_methods(hello); !status) return fail(std::move(status));
+  peer_.leaving = hello.state() == wire::Hello::LEAVING;
+  if (!config_.dialled.empty() && peer_.app_id != config_.dialled) {
+    return fail(refused(Errc::unavailable, "dialled " + config_.dialled + ", but " + peer_.app_id +
                                                " answered: the address belongs to another app"));
   }
   if (config_.admit) {
     if (Status status = config_.admit(peer_); !status) return fail(std::move(status));
   }
-  wire::Hello last;
-  last.set_proof(proof_of(kDialer));
-  std::string frame(kFrameHeaderSize, '\0');
-  last.AppendToString(&frame);
-  FrameHeader header;
-  header.kind = FrameKind::hello;
-  write_header(frame.data(), header, 0, frame.size() - kFrameHeaderSize);
-  return send_hello(State::done, std::move(frame));
+  state_ = State::done;
+  Step step;
+  step.state = state_;
+  return step;
 }
 
-Handshake::Step Handshake::on_dialer_proof(const wire::Hello& hello) {
-  if (Status status = check_proof(kDialer, hello.proof()); !status) {
-    return fail(std::move(status));
-  }
-  if (config_.admit) {
-    if (Status status = config_.admit(peer_); !status) return fail(std::move(status));
-  }
-  return send_hello(State::done, "");
-}
-
-/// Takes in the peer's own hello.
-Status Handshake::meet(const wire::Hello& hello) {
+/// The peer's first hello.
+Status Handshake::meet(const wire::Hello& hello, Nonce& nonce) {
   if (hello.protocol() != kProtocolVersion) {
     return refused(Errc::failed_precondition,
                    "protocol version " + std::to_string(hello.protocol()) + " meets version " +
                        std::to_string(kProtocolVersion) + ": both sides must speak the same");
   }
-  if (!is_plain_id(hello.app_id()) || (role_ == Role::dialer && hello.app_id().empty())) {
-    return refused(Errc::invalid_argument, "the app id in the hello is not one");
-  }
   if (hello.nonce().size() != kNonceBytes) {
     return refused(Errc::invalid_argument, "a nonce of " + std::to_string(hello.nonce().size()) +
                                                " bytes in the hello, must be 16");
   }
+  std::copy(hello.nonce().begin(), hello.nonce().end(), nonce.begin());
+  return {};
+}
+
+/// What the peer says with its proof.
+Status Handshake::learn(const wire::Hello& hello) {
   WireLimits theirs;
   theirs.max_frame_bytes = hello.limits().max_frame();
   theirs.max_metadata_bytes = hello.limits().max_metadata();
@@ -200,83 +195,86 @@ Status Handshake::meet(const wire::Hello& hello) {
   if (Status status = check_limits(theirs); !status) {
     return std::move(std::move(status).add_context("the limits in the hello")).not_executed();
   }
-  std::copy(hello.nonce().begin(), hello.nonce().end(), peer_nonce_.begin());
-  peer_.app_id = hello.app_id();
   peer_.generation = hello.generation();
+  peer_.run_id = hello.run_id();
   peer_.features = hello.features() & config_.features;
   peer_.limits = effective_limits(config_.limits, theirs);
-  if (role_ == Role::dialer) {
-    peer_.methods.reserve(static_cast<std::size_t>(hello.methods_size()));
-    for (const wire::Method& method : hello.methods()) {
-      if (!is_plain(method.name())) {
-        return refused(Errc::invalid_argument, "a method in the hello has no printable name");
-      }
-      MethodName name;
-      name.hash = method.hash();
-      name.name = method.name();
-      peer_.methods.push_back(std::move(name));
-    }
-  }
-  met_ = true;
   return {};
 }
 
-Status Handshake::check_proof(char role, std::string_view proof) const {
+Status Handshake::learn_methods(const wire::Hello& hello) {
+  peer_.methods.reserve(static_cast<std::size_t>(hello.methods_size()));
+  for (const wire::Method& method : hello.methods()) {
+    if (!is_plain(method.name())) {
+      return refused(Errc::invalid_argument, "a method in the hello has no printable name");
+    }
+    peer_.methods.push_back({method.hash(), method.name()});
+  }
+  return {};
+}
+
+/// An acceptor takes either token, and answers with the one that the dialer has. Who does not prove
+/// itself does not learn who refuses it.
+Status Handshake::check_proof(std::string_view proof) {
+  const bool accepts = role_ == Role::acceptor;
   const std::string peer = who(peer_.app_id);
   if (config_.token.empty()) {
     if (proof.empty()) return {};
     return refused(Errc::unauthenticated,
-                   peer + " has a token configured, " + who(config_.app_id) + " has none");
+                   peer + " proves a token, and " +
+                       (accepts ? "none is configured here" : who(config_.app_id) + " has none"));
   }
   if (proof.empty()) {
-    return refused(Errc::unauthenticated,
-                   who(config_.app_id) + " asks for a token, " + peer + " has none configured");
+    return refused(Errc::unauthenticated, peer + " has no token configured, and one is asked for");
   }
-  const std::string good = proof_of(role);
-  if (proof.size() == good.size() && CRYPTO_memcmp(proof.data(), good.data(), good.size()) == 0) {
+  if (proves(proof, config_.token)) return {};
+  if (accepts && !config_.second_token.empty() && proves(proof, config_.second_token)) {
+    second_token_ = true;
     return {};
   }
-  return refused(Errc::unauthenticated,
-                 peer + " proves another token than that of " + who(config_.app_id));
+  return refused(Errc::unauthenticated, peer + " proves another token than the one asked for");
+}
+
+std::string_view Handshake::acceptor_id(Prover who) const {
+  if (who == Prover::dialer) return {};
+  return role_ == Role::acceptor ? config_.app_id : peer_.app_id;
+}
+
+bool Handshake::proves(std::string_view proof, std::string_view token) const {
+  const Prover who = role_ == Role::acceptor ? Prover::dialer : Prover::acceptor;
+  return same_proof(proof, hello_proof(token, who, intro_, acceptor_id(who)));
 }
 
 /// Empty when no token is configured.
-std::string Handshake::proof_of(char role) const {
+std::string Handshake::proof_of(Prover who) const {
   if (config_.token.empty()) return {};
-  const bool dialer = role_ == Role::dialer;
-  const auto proof = hello_proof(
-      config_.token, role, dialer ? my_nonce_ : peer_nonce_, dialer ? peer_nonce_ : my_nonce_,
-      dialer ? config_.app_id : peer_.app_id, dialer ? peer_.app_id : config_.app_id);
+  const Proof proof = hello_proof(token(), who, intro_, acceptor_id(who));
   return std::string(proof.begin(), proof.end());
 }
 
-std::string Handshake::hello_frame(bool with_methods, std::string proof) const {
-  wire::Hello hello;
-  hello.set_protocol(kProtocolVersion);
+/// What both sides say of themselves, to whom they prove.
+void Handshake::say(wire::Hello& hello) const {
   hello.set_features(config_.features);
-  hello.set_app_id(config_.app_id);
   hello.set_generation(config_.generation);
-  hello.set_nonce(my_nonce_.data(), my_nonce_.size());
-  hello.set_proof(std::move(proof));
+  hello.set_run_id(config_.run_id);
   hello.mutable_limits()->set_max_frame(config_.limits.max_frame_bytes);
   hello.mutable_limits()->set_max_metadata(config_.limits.max_metadata_bytes);
   hello.mutable_limits()->set_max_calls(config_.limits.max_calls);
+}
+
+Handshake::Step Handshake::send_hello(State then, const wire::Hello& hello,
+                                      const std::string* methods) {
   std::string frame(kFrameHeaderSize, '\0');
   hello.AppendToString(&frame);
   // Protobuf merges messages whose bytes follow each other.
-  if (with_methods && config_.methods) frame += *config_.methods;
+  if (methods) frame += *methods;
   FrameHeader header;
   header.kind = FrameKind::hello;
   write_header(frame.data(), header, 0, frame.size() - kFrameHeaderSize);
-  return frame;
-}
-
-Handshake::Step Handshake::send_hello(State then, std::string frame) {
   if (frame.size() > bytes_left_) {
-    return fail(
-        refused(Errc::internal, "this app's hello is " + std::to_string(frame.size()) +
-                                    " bytes (too many methods?), the three hellos together have " +
-                                    std::to_string(kHandshakeBytes)));
+    return fail(refused(Errc::internal, "this app's hello is " + std::to_string(frame.size()) +
+                                            " bytes (too many methods?), it may be " +
+                                            std::to_string(bytes_left_)));
   }
   bytes_left_ -= frame.size();
   state_ = then;

@@ -27,7 +27,9 @@ inline constexpr std::uint32_t kLeastMaxMetadataBytes = 512;
 inline constexpr std::uint32_t kMostMaxMetadataBytes =
     0xffff;  // its field in the header has 16 bits
 
-/// The three hellos together, both directions, headers included.
+/// The hellos up to the dialer's proof together, both directions, headers included.
+inline constexpr std::uint32_t kStrangerBytes = 4u << 10;
+/// All four of them.
 inline constexpr std::uint32_t kHandshakeBytes = 256u << 10;
 /// From the connect (dialer) or accept (acceptor) to the end of the handshake; the owner of the
 /// socket keeps this time.

@@ -30,22 +30,24 @@ def frame(kind, body=b'', metadata=b'', flags=0, method=0, deadline=0, call_id=0
                        call_id) + metadata + body
 
 
-def proof(role):
-    ids = b''.join(struct.pack('<H', len(i)) + i for i in (DIALER, ACCEPTOR))
+def proof(role, dialled=b'', acceptor=b''):
+    ids = b''.join(struct.pack('<H', len(i)) + i for i in (DIALER, dialled, acceptor))
     return hmac.new(b's3cret', role + NONCES[0] + NONCES[1] + ids, hashlib.sha256).digest()
 
 
-def hello(dials, **fields):
-    fields = {'protocol': 1, 'features': 3, 'app_id': DIALER if dials else ACCEPTOR, 'generation': 5,
-              'nonce': NONCES[0] if dials else NONCES[1], **fields}
+def intro(dials, **fields):
+    fields = {'protocol': 2, 'nonce': NONCES[0] if dials else NONCES[1], **fields}
+    if dials:
+        fields = {'app_id': DIALER, **fields}
+    return frame(HELLO, wire.Hello(**fields).SerializeToString())
+
+
+def last(dials, given, **fields):
+    fields = {'proof': given, 'features': 3, 'generation': 5, 'run_id': 6, **fields}
     if not dials:
-        fields['methods'] = [wire.Method(hash=7, name=b'/hello.Hello/Say')]
+        fields = {'app_id': ACCEPTOR, 'methods': [wire.Method(hash=7, name=b'/hello.Hello/Say')], **fields}
     limits = wire.Limits(max_frame=1 << 20, max_metadata=4096, max_calls=100)
     return frame(HELLO, wire.Hello(limits=limits, **fields).SerializeToString())
-
-
-def last(given):
-    return frame(HELLO, wire.Hello(proof=given).SerializeToString())
 
 
 def goaway(code, text):
@@ -89,12 +91,12 @@ write('wire_frame', {
     'cut': b'\xff\x01' + frame(REQUEST, b'x' * 30)[:-1],
 })
 write('wire_hello', {
-    'accept': b'\x02' + hello(True) + last(proof(b'D')),
-    'accept_open': b'\x00' + hello(True) + last(b''),
-    'accept_reflected': b'\x02' + hello(True) + last(proof(b'A')),
+    'accept': b'\x02' + intro(True, dialled=ACCEPTOR) + last(True, proof(b'D', ACCEPTOR)),
+    'accept_open': b'\x00' + intro(True) + last(True, b''),
+    'accept_reflected': b'\x02' + intro(True) + last(True, proof(b'A', b'', ACCEPTOR)),
     'accept_request': b'\x02' + frame(REQUEST),
-    'dial': b'\x07' + hello(False, proof=proof(b'A')),
-    'dial_open': b'\x01' + hello(False),
+    'dial': b'\x07' + intro(False) + last(False, proof(b'A', ACCEPTOR, ACCEPTOR)),
+    'dial_open': b'\x01' + intro(False) + last(False, b'', state=wire.Hello.LEAVING),
     'dial_refused': b'\x03' + goaway(16, b'no'),
-    'version': b'\x02' + hello(True, protocol=2),
+    'version': b'\x02' + intro(True, protocol=1),
 })

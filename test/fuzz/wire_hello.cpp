@@ -28,7 +28,7 @@ m3::HelloConfig config_of(bool dials, bool token, bool expects) {
   config.app_id = dials ? "dev.world1.client.1" : "dev.world1.hello.1";
   config.features = 3;
   if (token) config.token = "s3cret";
-  if (dials && expects) config.expected_app_id = "dev.world1.hello.1";
+  if (dials && expects) config.dialled = "dev.world1.hello.1";
   config.nonce = [dials] { return nonce_of(dials ? 0x11 : 0x22); };
   if (!dials) {
     m3::MethodName method;
@@ -41,7 +41,9 @@ m3::HelloConfig config_of(bool dials, bool token, bool expects) {
 
 /// Sent bytes are whole frames of a kind that may be sent here.
 void check_sent(std::string_view bytes, bool failed) {
-  FrameReader reader(bytes, m3::handshake_frame_limits());
+  m3::FrameLimits limits;
+  limits.max_frame_bytes = m3::kHandshakeBytes;
+  FrameReader reader(bytes, limits);
   for (Frame frame; reader.next(frame);) {
     if (failed) {
       M3_FUZZ_CHECK(frame.header.kind == m3::FrameKind::goaway);
@@ -56,20 +58,22 @@ void check_sent(std::string_view bytes, bool failed) {
   M3_FUZZ_CHECK(!reader.failed() && reader.consumed() == bytes.size());
 }
 
-/// The proof in the last frame, computed a second time from what the peer said in the first.
-bool proven(bool dials, std::string_view first, std::string_view last) {
-  m3::wire::Hello hello;
+/// The proof in the peer's second frame, computed again from what it said in the first.
+bool proven(bool dials, bool expects, std::string_view first, std::string_view last) {
+  m3::wire::Hello intro;
   m3::wire::Hello proof;
-  if (!hello.ParseFromArray(first.data(), static_cast<int>(first.size()))) return false;
+  if (!intro.ParseFromArray(first.data(), static_cast<int>(first.size()))) return false;
   if (!proof.ParseFromArray(last.data(), static_cast<int>(last.size()))) return false;
-  if (hello.nonce().size() != m3::kNonceBytes) return false;
-  m3::Nonce theirs;
-  std::copy(hello.nonce().begin(), hello.nonce().end(), theirs.begin());
-  const auto good = dials ? m3::hello_proof("s3cret", 'A', nonce_of(0x11), theirs,
-                                            "dev.world1.client.1", hello.app_id())
-                          : m3::hello_proof("s3cret", 'D', theirs, nonce_of(0x22), hello.app_id(),
-                                            "dev.world1.hello.1");
-  return proof.proof() == std::string(good.begin(), good.end());
+  if (intro.nonce().size() != m3::kNonceBytes) return false;
+  m3::Introduction both;
+  m3::Nonce& theirs = dials ? both.acceptor : both.dialer;
+  (dials ? both.dialer : both.acceptor) = nonce_of(dials ? 0x11 : 0x22);
+  std::copy(intro.nonce().begin(), intro.nonce().end(), theirs.begin());
+  both.dialer_id = dials ? "dev.world1.client.1" : intro.app_id();
+  both.dialled = !dials ? intro.dialled() : expects ? "dev.world1.hello.1" : "";
+  const auto who = dials ? m3::Prover::acceptor : m3::Prover::dialer;
+  return m3::same_proof(proof.proof(),
+                        m3::hello_proof("s3cret", who, both, dials ? proof.app_id() : ""));
 }
 
 }  // namespace
@@ -83,9 +87,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_sent(handshake.start().send, false);
 
   FrameReader reader(std::string_view(reinterpret_cast<const char*>(data) + 1, size - 1),
-                     m3::handshake_frame_limits());
+                     handshake.frame_limits());
   std::string_view first;
-  for (Frame frame; handshake.state() == Handshake::State::open && reader.next(frame);) {
+  for (Frame frame; handshake.state() == Handshake::State::open && reader.next(frame);
+       reader.set_limits(handshake.frame_limits())) {
+    M3_FUZZ_CHECK(dials || frame.body.size() < m3::kStrangerBytes);
     if (first.data() == nullptr) first = frame.body;
     const Handshake::Step step = handshake.on_frame(frame);
     const bool failed = step.state == Handshake::State::failed;
@@ -95,12 +101,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_sent(step.send, failed);
     if (step.state != Handshake::State::done) continue;
     const m3::PeerInfo& peer = handshake.peer();
-    M3_FUZZ_CHECK(!token || proven(dials, first, frame.body));
+    M3_FUZZ_CHECK(!token || proven(dials, data[0] & 4, first, frame.body));
     M3_FUZZ_CHECK(peer.limits.max_frame_bytes >= m3::kLeastMaxFrameBytes);
     M3_FUZZ_CHECK(peer.limits.max_metadata_bytes >= m3::kLeastMaxMetadataBytes);
     M3_FUZZ_CHECK(peer.limits.max_calls > 0);
     M3_FUZZ_CHECK(peer.app_id.size() <= m3::kMaxHelloId);
-    M3_FUZZ_CHECK(!(data[0] & 4) || !dials || peer.app_id == config.expected_app_id);
+    M3_FUZZ_CHECK(!(data[0] & 4) || !dials || peer.app_id == config.dialled);
   }
   return 0;
 }

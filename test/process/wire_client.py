@@ -83,10 +83,11 @@ class Frame:
 class WireClient:
     """One connection. Every wait ends after `patience` seconds, with an exception."""
 
-    def __init__(self, address, token=b'', app_id=b'', limits=None, patience=5):
+    def __init__(self, address, token=b'', app_id=b'', dialled=b'', limits=None, patience=5):
         self.address = address
         self.token = token
         self.app_id = app_id
+        self.dialled = dialled
         self.limits = limits or wire.Limits()
         self.patience = patience
         self.received = b''
@@ -105,33 +106,40 @@ class WireClient:
     def handshake(self):
         self.say_hello()
         self.prove()
+        self.meet()
         return self
 
-    def say_hello(self, protocol=1, nonce=None, **fields):
+    def say_hello(self, protocol=2, nonce=None, **fields):
         """Hello 1, and waits for hello 2."""
         self.nonce = os.urandom(16) if nonce is None else nonce
         self.born = time.monotonic()
-        hello = wire.Hello(protocol=protocol, app_id=self.app_id, generation=1, nonce=self.nonce, limits=self.limits,
-                           **fields)
-        self.send(HELLO, hello.SerializeToString())
-        frame = self.read()
-        assert frame.kind == HELLO, frame.kind
-        self.server = wire.Hello.FromString(frame.body)
-        self.methods = {method.name.decode(): method.hash for method in self.server.methods}
-        if self.token:
-            assert hmac.compare_digest(self.server.proof, self.proof(b'A')), 'the server does not know the token'
+        self.send(HELLO, wire.Hello(protocol=protocol, app_id=self.app_id, dialled=self.dialled, nonce=self.nonce,
+                                    **fields).SerializeToString())
+        self.intro = self.read_hello()
+        self.server_nonce = self.intro.nonce
 
-    def prove(self, proof=None):
+    def prove(self, proof=None, **fields):
         """Hello 3."""
         if proof is None:
-            proof = self.proof(b'D') if self.token else b''
-        self.send(HELLO, wire.Hello(proof=proof).SerializeToString())
+            proof = self.proof(b'D', b'') if self.token else b''
+        self.send(HELLO, wire.Hello(proof=proof, generation=1, limits=self.limits, **fields).SerializeToString())
 
-    def proof(self, role):
-        def counted(app_id):
-            return struct.pack('<H', len(app_id)) + app_id
-        text = role + self.nonce + self.server.nonce + counted(self.app_id) + counted(self.server.app_id)
-        return hmac.new(self.token, text, hashlib.sha256).digest()
+    def meet(self):
+        """Waits for hello 4."""
+        self.server = self.read_hello()
+        self.methods = {method.name.decode(): method.hash for method in self.server.methods}
+        if self.token:
+            good = self.proof(b'A', self.server.app_id)
+            assert hmac.compare_digest(self.server.proof, good), 'the server does not know the token'
+
+    def proof(self, role, acceptor):
+        ids = b''.join(struct.pack('<H', len(app_id)) + app_id for app_id in (self.app_id, self.dialled, acceptor))
+        return hmac.new(self.token, role + self.nonce + self.server_nonce + ids, hashlib.sha256).digest()
+
+    def read_hello(self):
+        frame = self.read()
+        assert frame.kind == HELLO, frame.kind
+        return wire.Hello.FromString(frame.body)
 
     # ---- calling
 

@@ -108,16 +108,24 @@ def many_calls_at_once_are_each_answered_once(server):
 
 
 @case
-def a_request_may_come_together_with_the_last_hello(server):
+def who_has_proven_nothing_learns_nothing(server):
     with server.client() as client:
         client.say_hello()
-        held, client.send_bytes = client.send_bytes, lambda data: parts.append(data)
-        parts = []
+        assert client.intro == wire.Hello(protocol=2, nonce=client.server_nonce), client.intro
+        client.prove(bytes(32))
+        try:
+            client.read()
+        except Goaway as goaway:
+            assert goaway.code == errc.UNAUTHENTICATED, goaway
+            assert goaway.text == 'dev.world1.python.1 proves another token than the one asked for', goaway
+
+
+@case
+def a_server_that_is_not_the_one_dialled_says_so_to_who_has_the_token(server):
+    with server.client(dialled=b'dev.world1.nobody.1') as client:
+        client.say_hello()
         client.prove()
-        number = client.start(METHOD, body_of('Bob'))
-        held(b''.join(parts))
-        client.send_bytes = held
-        assert client.answer(number).code == errc.OK
+        expect_goaway(client, errc.UNAVAILABLE, 'dialled dev.world1.nobody.1, but')
 
 
 @case
@@ -299,11 +307,15 @@ def a_request_before_the_hellos_is_refused(server):
 
 @case
 def a_hello_that_is_none_is_refused(server):
-    for fields, text in [({'nonce': b'short'}, 'nonce'), ({'limits': wire.Limits(max_frame=1)}, 'max_frame')]:
+    for fields, text in [({'nonce': b'short'}, 'nonce'), ({'dialled': b'two words'}, 'app id')]:
         with server.client() as client:
-            hello = wire.Hello(**{'protocol': 1, 'nonce': bytes(16), **fields})
+            hello = wire.Hello(**{'protocol': 2, 'nonce': bytes(16), **fields})
             client.send(HELLO, hello.SerializeToString())
             expect_goaway(client, errc.INVALID_ARGUMENT, text)
+    with server.client(limits=wire.Limits(max_frame=1)) as client:
+        client.say_hello()
+        client.prove()
+        expect_goaway(client, errc.INVALID_ARGUMENT, 'max_frame')
     with server.client() as client:
         client.send(HELLO, b'\xff')
         expect_goaway(client, errc.INVALID_ARGUMENT, 'm3.wire.Hello')
@@ -313,15 +325,15 @@ def a_hello_that_is_none_is_refused(server):
 def another_protocol_version_is_refused_naming_both(server):
     with server.client() as client:
         client.send(HELLO, wire.Hello(protocol=7, nonce=bytes(16)).SerializeToString())
-        expect_goaway(client, errc.FAILED_PRECONDITION, 'version 7 meets version 1')
+        expect_goaway(client, errc.FAILED_PRECONDITION, 'version 7 meets version 2')
 
 
 @case
 def a_wrong_proof_is_refused(server):
-    for proof in (b'', bytes(32), None):
+    for proof in (b'', bytes(32), bytes(31)):
         with server.client() as client:
             client.say_hello()
-            client.prove(client.server.proof if proof is None else proof)  # None: the server's own, sent back
+            client.prove(proof)
             expect_goaway(client, errc.UNAUTHENTICATED, 'token')
 
 
@@ -330,19 +342,19 @@ def a_request_behind_a_wrong_proof_is_not_answered(server):
     with server.client() as client:
         client.say_hello()
         client.prove(bytes(32))
-        client.start(METHOD, body_of('Joe'))
+        client.start(method_hash(METHOD), body_of('Joe'))
         expect_goaway(client, errc.UNAUTHENTICATED, 'token')
 
 
 @case
-def hellos_over_256_kib_are_refused(server):
+def hellos_over_4_kib_are_refused(server):
     with server.client() as client:
-        client.send_bytes(HEADER.pack(262145, HELLO, 0, 0, 0, 0, 0))
-        expect_goaway(client, errc.INVALID_ARGUMENT, 'the limit is 262144')
+        client.send_bytes(HEADER.pack(4097, HELLO, 0, 0, 0, 0, 0))
+        expect_goaway(client, errc.INVALID_ARGUMENT, 'the limit is 4096')
     with server.client() as client:
-        client.say_hello(methods=[wire.Method(name=b'x' * 200000)])
-        client.send(HELLO, bytes(100000))
-        expect_goaway(client, errc.INVALID_ARGUMENT, 'the hellos are more than 262144 bytes')
+        client.say_hello(methods=[wire.Method(name=b'x' * 3000)])
+        client.send(HELLO, bytes(2000))
+        expect_goaway(client, errc.INVALID_ARGUMENT, 'the hellos are more than 4096 bytes')
 
 
 @case

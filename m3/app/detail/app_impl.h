@@ -103,6 +103,7 @@ struct App::Impl {
   // ---- parts, in the order in which they are made
   std::atomic<Phase> phase{Phase::idle};
   std::uint64_t generation = 0;
+  std::uint64_t run_id = 0;
   std::unique_ptr<Runtime> own_runtime;
   Runtime* runtime = nullptr;
   std::shared_ptr<MetricRegistry> metrics;

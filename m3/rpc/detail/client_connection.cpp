@@ -16,13 +16,9 @@ namespace m3::rpc_detail {
 
 namespace {
 
-HelloConfig dialer_hello(RpcShared& shared, std::string expected) {
-  HelloConfig hello;
-  hello.app_id = shared.id.to_string();
-  hello.generation = shared.generation;
-  hello.limits = shared.config.limits;
-  hello.token = shared.config.token;
-  hello.expected_app_id = std::move(expected);
+HelloConfig dialer_hello(const RpcShared& shared, std::string dialled) {
+  HelloConfig hello = shared.hello();
+  hello.dialled = std::move(dialled);
   return hello;
 }
 
@@ -43,7 +39,11 @@ void ClientConnection::on_established() {
   last_used_ = core_.core().now();
   next_tick_ = next_ping_ = last_used_ + tick_interval();
   set_tick(tick_interval());
-  if (link_) link_->established();
+  if (!link_) return;
+  link_->established(peer_.leaving);
+  if (!peer_.leaving || !link_) return;
+  std::exchange(link_, nullptr)->retire(*this);
+  close_when_idle();
 }
 
 std::uint32_t ClientConnection::wire_deadline(Deadline deadline) const {

@@ -13,6 +13,7 @@ Connection::Connection(RpcCore& core, std::unique_ptr<Stream> stream, Handshake 
     : core_(core),
       stream_(std::move(stream)),
       out_(core.buffers().pool, core.config().out),
+      frame_limits_(handshake.frame_limits()),
       last_heard_(core.core().now()),
       handshake_(std::make_unique<Handshake>(std::move(handshake))) {
   core_.born();
@@ -114,8 +115,8 @@ StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
     const bool over = core_.core().spent();
     if (const TimePoint now = core_.core().now(); now != looked)
       on_measured((now - std::exchange(looked, now)) / std::exchange(since, 0));
-    if (over && reader.consumed() < bytes.size()) {
-      behind_ = true;
+    if (over) {
+      behind_ = reader.consumed() < bytes.size();
       return {reader.consumed(), 0, true};
     }
   }
@@ -136,7 +137,7 @@ void Connection::on_handshake_frame(const Frame& frame) {
 void Connection::apply(Handshake::Step step) {
   if (!step.send.empty()) send_raw(step.send);
   if (step.state == Handshake::State::open) {
-    if (!step.send.empty()) on_hello_sent();
+    frame_limits_ = handshake_->frame_limits();
     return;
   }
   if (step.state == Handshake::State::failed) {

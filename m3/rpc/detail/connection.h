@@ -46,7 +46,6 @@ class Connection : public CallSink, public StreamHandler {
   enum class State : std::uint8_t { handshake, established, closed };
 
   virtual void on_first_hello() {}
-  virtual void on_hello_sent() {}
   virtual void on_established() = 0;
   virtual void on_frame(const Frame& frame) = 0;
   virtual void on_lost(const Status& why) = 0;
@@ -70,7 +69,7 @@ class Connection : public CallSink, public StreamHandler {
   RpcCore& core_;
   std::unique_ptr<Stream> stream_;
   OutQueue out_;
-  FrameLimits frame_limits_ = handshake_frame_limits();
+  FrameLimits frame_limits_;
   PeerInfo peer_;
   TimePoint last_heard_;
   TimePoint arrived_;

@@ -84,7 +84,7 @@ void Link::slow() {
   for (std::size_t count = waiting_; count > 0; --count) {
     LinkWaiter* waiter = waiting_head_;
     leave(*waiter);
-    if (!waiter->on_link_slow()) add(*waiter);
+    if (!waiter->goes_elsewhere()) add(*waiter);
   }
 }
 
@@ -132,16 +132,19 @@ Task<> Link::dial(Ctx& ctx, std::shared_ptr<Link> link) {
   co_return ok;
 }
 
-void Link::established() {
+void Link::established(bool leaving) {
   dialling_ = false;
   slow_.cancel();
   backoff_.reset();
-  core_.caller().peers().reached(core_.caller().peers()[instance_->slot]);
+  if (leaving)
+    core_.caller().drained(*instance_);
+  else
+    core_.caller().peers().reached(core_.caller().peers()[instance_->slot]);
   const auto keep = shared_from_this();
   const Walk walk;
   while (LinkWaiter* waiter = waiting_head_) {
     leave(*waiter);
-    waiter->on_link_ready();
+    if (!leaving || !waiter->goes_elsewhere()) waiter->on_link_ready();
   }
 }
 

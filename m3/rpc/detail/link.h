@@ -23,8 +23,9 @@ class LinkWaiter {
   virtual void on_link_ready() = 0;
   /// Nothing was sent.
   virtual void on_link_failed(const Status& why) = 0;
-  /// It takes long. True: the waiter has found another way and waits no more.
-  virtual bool on_link_slow() { return false; }
+  /// It takes long, or the instance is leaving. True: the waiter has found another way and waits
+  /// no more.
+  virtual bool goes_elsewhere() { return false; }
 
  protected:
   ~LinkWaiter() = default;
@@ -53,7 +54,8 @@ class Link : public std::enable_shared_from_this<Link> {
 
   // ---- told by its connection
 
-  void established();
+  /// `leaving`: only those who have no other way use the connection.
+  void established(bool leaving);
   /// A fault: the instance is out until it is reached again.
   void lost(ClientConnection& connection, const Status& why);
   /// No new calls on it: it was idle for long.

@@ -33,6 +33,7 @@ class ServerConnection;
 struct RpcShared {
   AppId id;
   std::uint64_t generation = 0;
+  std::uint64_t run_id = 0;
   RpcConfig config;
   Resolver& resolver;
   MetricRegistry& metrics;
@@ -41,6 +42,17 @@ struct RpcShared {
   Interceptors server_interceptors;
   Host* host = nullptr;
 
+  /// What this app says of itself, whoever dials.
+  HelloConfig hello() const {
+    HelloConfig hello;
+    hello.app_id = id.to_string();
+    hello.generation = generation;
+    hello.run_id = run_id;
+    hello.limits = config.limits;
+    hello.token = config.token;
+    hello.second_token = config.second_token;
+    return hello;
+  }
   /// What hellos say is served here: encoded by the first connection, when all is served.
   const std::shared_ptr<const std::string>& methods() {
     std::call_once(methods_made_, [this] { methods_ = encode_methods(dispatcher.names()); });

@@ -15,13 +15,10 @@ namespace m3::rpc_detail {
 
 namespace {
 
-HelloConfig acceptor_hello(RpcShared& shared) {
-  HelloConfig hello;
-  hello.app_id = shared.id.to_string();
-  hello.generation = shared.generation;
-  hello.limits = shared.config.limits;
-  hello.token = shared.config.token;
-  hello.methods = shared.methods();
+HelloConfig acceptor_hello(RpcCore& core) {
+  HelloConfig hello = core.shared().hello();
+  hello.methods = core.shared().methods();
+  hello.leaving = [&core] { return core.leaving(); };
   return hello;
 }
 
@@ -31,7 +28,7 @@ constexpr int kSilentPings = 3;
 }  // namespace
 
 ServerConnection::ServerConnection(RpcCore& core, std::unique_ptr<Stream> stream)
-    : Connection(core, std::move(stream), Handshake::accept(acceptor_hello(core.shared()))) {
+    : Connection(core, std::move(stream), Handshake::accept(acceptor_hello(core))) {
   may_pause_ = true;
   core_.metrics().server_connections.inc();
   handshake_place_ = core_.handshakes().insert(core_.handshakes().end(), this);
@@ -48,18 +45,13 @@ void ServerConnection::refuse_place() {
   close(Status(Errc::resource_exhausted, "too many connections").not_executed(), true);
 }
 
-/// Before the dialer's first call: right behind the hello.
-void ServerConnection::on_hello_sent() {
-  if (core_.leaving()) ask_to_drain();
-}
-
 void ServerConnection::on_established() {
   core_.handshakes().erase(handshake_place_);
   has_place_ = true;
   if (!core_.take_place()) return refuse_place();  // several came at once
   caller_ = std::make_unique<const std::string>(peer_.app_id);
   set_tick(core_.config().idle_ping_interval * kSilentPings);
-  if (core_.leaving()) ask_to_drain();
+  asked_to_drain_ = core_.leaving();  // the hello said so
 }
 
 void ServerConnection::ask_to_drain() {

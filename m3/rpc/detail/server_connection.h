@@ -24,7 +24,6 @@ class ServerConnection final : public Connection {
 
  private:
   void on_first_hello() override;
-  void on_hello_sent() override;
   void on_established() override;
   void on_frame(const Frame& frame) override;
   void on_lost(const Status& why) override;

@@ -46,10 +46,10 @@ def hello_and_echo(connection):
     def frame(body):
         return struct.pack("<IBBHIIQ", 20 + len(body), 1, 0, 0, 0, 0, 0) + body
 
-    connection.sendall(frame(b"\x08\x01" + b"\x2a\x10" + bytes(16)))  # protocol 1, a nonce
-    (length,) = struct.unpack("<I", receive(connection, 4))
-    receive(connection, length)
-    connection.sendall(frame(b""))
+    for hello in (b"\x08\x02" + b"\x2a\x10" + bytes(16), b""):  # protocol 2 and a nonce; no proof
+        connection.sendall(frame(hello))
+        (length,) = struct.unpack("<I", receive(connection, 4))
+        receive(connection, length)
     body = b"\n\x40" + b"x" * 64
     connection.sendall(
         struct.pack("<IBBHIIQ", 20 + len(body), 2, 0, 0, fnv1a("/bench.Echo/Echo"), 60000, 1) + body)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/app/app.h"
 
+#include <stdexcept>
+#include <string>
+
 #include "app_fixture.h"
 #include "m3/async/scope.h"
 #include "m3/obs/recording_sink.h"
@@ -246,6 +249,45 @@ CO_TEST("app: m3::call finds its way from a hook's context") {
   CHECK(counted == 9);
   co_await caller.stop(ctx);
   co_await talk.stop(ctx);
+}
+
+TEST_CASE("app: who can be reached from other machines asks for a token") {
+  const auto refusal = [](const std::string& text) {
+    App talk("talk");
+    App::Embedding embedding;
+    embedding.id = *m3::AppId::parse("dev.w.talk.1");
+    embedding.config = text;
+    const Status started = talk.start(embedding);
+    if (started) CHECK(talk.stop().is_ok());
+    return started.to_string();
+  };
+  for (const char* where : {"0.0.0.0:0", "[::]:0", "10.1.2.3:1"}) {
+    const std::string text = refusal("listen = \"" + std::string(where) + "\"\n");
+    CHECK(contains(text, "listen: \"" + std::string(where) + "\" can be reached from other"));
+    CHECK(contains(text, "write token = \"${M3_TOKEN}\" under [rpc]"));
+  }
+  CHECK(refusal("listen = \"127.0.0.1:0\"\n") == "ok");
+  CHECK(refusal("listen = \"0.0.0.0:0\"\nadvertise = \"127.0.0.1:0\"\n[rpc]\ntoken = \"t\"\n") ==
+        "ok");
+  CHECK(
+      contains(refusal("[rpc]\nsecond_token = \"t\"\n"), "second_token is accepted beside token"));
+}
+
+TEST_CASE("app: what the start makes is not there before, and a sentence says so") {
+  App talk("talk");
+  const auto refusal = [](auto&& ask) -> std::string {
+    try {
+      ask();
+    } catch (const std::logic_error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const std::string early = "() is asked before the app starts";
+  CHECK(contains(refusal([&] { talk.metrics(); }), "app.metrics" + early));
+  CHECK(contains(refusal([&] { talk.caller(); }), "app.caller" + early));
+  CHECK(contains(refusal([&] { talk.runtime(); }), "app.runtime" + early));
+  CHECK(contains(refusal([&] { talk.node(); }), "app.node" + early));
 }
 
 TEST_CASE("app: two apps live in one process, over TCP") {

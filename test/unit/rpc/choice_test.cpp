@@ -330,6 +330,26 @@ CO_TEST("rpc: an app that lacks a method itself, or drains, asks another instanc
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: who dials an instance that is leaving calls another one, or does with it") {
+  Net net(sim);
+  auto& leaving = net.add(kOne, true);
+  net.add(kTwo, true);
+  co_await leaving.node.leave(ctx);
+  const auto req = request("x");
+  int callers = 0;
+  for (const auto& [name, route] : kRoutes)
+    for (int i = 0; i < 8; ++i) {  // each dials for itself
+      EchoClient echo(net.add("dev.w.test." + std::to_string(++callers), false).node);
+      const auto rsp = co_await echo.echo(ctx, req, route(i));
+      CHECK(rsp.answered_by() == kTwo);
+    }
+  CHECK(leaving.handler.started == 0);
+  EchoClient named(net.add("dev.w.test.0", false).node);
+  const auto rsp = co_await named.echo(ctx, req, m3::to::app(kOne));
+  CHECK(rsp.answered_by() == kOne);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a full connection sends its calls to another instance") {
   Net net(sim);
   m3::RpcConfig small;

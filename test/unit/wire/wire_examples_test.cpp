@@ -66,6 +66,7 @@ HelloConfig config_of(std::string app_id, std::uint64_t generation, std::uint8_t
   HelloConfig config;
   config.app_id = std::move(app_id);
   config.generation = generation;
+  config.run_id = 0x0123456789abcde0 + generation;
   config.token = "s3cret";
   config.nonce = [first] {
     Nonce nonce;
@@ -81,10 +82,12 @@ void add_hellos(std::map<std::string, std::string>& out) {
   say.name = "/hello.Hello/Say";
   say.hash = method_hash(say.name);
   server.methods = encode_methods({say});
-  Handshake dialer = Handshake::dial(config_of("dev.world1.client.1", 1, 0));
+  HelloConfig client = config_of("dev.world1.client.1", 1, 0);
+  client.dialled = server.app_id;
+  Handshake dialer = Handshake::dial(client);
   Handshake acceptor = Handshake::accept(server);
   const auto feed = [](Handshake& to, const std::string& bytes) {
-    FrameReader reader(bytes, handshake_frame_limits());
+    FrameReader reader(bytes, to.frame_limits());
     Frame one;
     REQUIRE(reader.next(one));
     return to.on_frame(one).send;
@@ -92,8 +95,9 @@ void add_hellos(std::map<std::string, std::string>& out) {
   out["hello-1"] = dialer.start().send;
   out["hello-2"] = feed(acceptor, out["hello-1"]);
   out["hello-3"] = feed(dialer, out["hello-2"]);
-  feed(acceptor, out["hello-3"]);
-  REQUIRE(acceptor.state() == Handshake::State::done);
+  out["hello-4"] = feed(acceptor, out["hello-3"]);
+  feed(dialer, out["hello-4"]);
+  REQUIRE(dialer.state() == Handshake::State::done);
 }
 
 std::string error_frame() {

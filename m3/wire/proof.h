@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace m3 {
+
+inline constexpr std::size_t kNonceBytes = 16;
+inline constexpr std::size_t kProofBytes = 32;
+
+using Nonce = std::array<std::uint8_t, kNonceBytes>;
+using Proof = std::array<std::uint8_t, kProofBytes>;
+
+/// From the operating system's generator.
+Nonce random_nonce();
+std::uint64_t random_id();
+
+/// What both sides of a connection said before they proved anything.
+struct Introduction {
+  Nonce dialer{};
+  Nonce acceptor{};
+  std::string dialer_id;  // empty: a tool
+  std::string dialled;    // the id that was dialled; empty: whoever answers
+};
+
+enum class Prover : char { dialer = 'D', acceptor = 'A' };
+
+/// HMAC-SHA256(token, role ‖ dialer's nonce ‖ acceptor's nonce ‖ dialer's id ‖ dialled id ‖
+/// acceptor's id), the ids with their length before them as u16. The dialer proves first and does
+/// not know who answers: `acceptor_id` is empty in its proof.
+Proof hello_proof(std::string_view token, Prover who, const Introduction& intro,
+                  std::string_view acceptor_id);
+
+/// In constant time.
+bool same_proof(std::string_view given, const Proof& good);
+
+}  // namespace m3
