@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "m3/base/duration.h"
+#include "m3/base/host_port.h"
 #include "m3/obs/prometheus.h"
 
 namespace m3 {
@@ -55,6 +56,29 @@ std::string join(const std::vector<std::string>& parts) {
   return out;
 }
 
+/// "localhost:9101" -> "localhost".
+std::string host_of(std::string_view authority) {
+  auto whole = HostPort::parse(std::string(authority));
+  if (whole.is_ok()) return whole->host;
+  if (authority.starts_with('[') && authority.ends_with(']'))
+    authority = authority.substr(1, authority.size() - 2);
+  return std::string(authority);
+}
+
+/// A page of somebody else's, open in a browser that reaches this port, may not ask for anything:
+/// neither across origins nor under a name of its own that leads here (DNS rebinding). Behind a
+/// token there is no need to know the host: no such page has the token.
+std::string_view foreign(const HttpRequest& request, bool has_token) {
+  const std::string_view host = request.headers.get("Host");
+  const std::string_view origin = request.headers.get("Origin");
+  if (!origin.empty() && origin != "http://" + std::string(host) &&
+      origin != "https://" + std::string(host))
+    return "a page of another origin may not ask here";
+  if (!has_token && !host.empty() && !is_loopback(host_of(host)))
+    return "without a token under [admin] this port answers only to localhost and 127.0.0.1";
+  return "";
+}
+
 }  // namespace
 
 AdminPages::AdminPages(AdminView view, std::string token, TimePoint started)
@@ -81,6 +105,8 @@ Status AdminPages::add(std::string path, HttpHandler handler) {
 Task<HttpResponse> AdminPages::answer(Ctx& ctx, HttpRequest request) {
   const auto found = pages_.find(request.path);
   const bool is_public = found != pages_.end() && found->second.is_public;
+  if (const auto why = foreign(request, !token_.empty()); !is_public && !why.empty())
+    co_return line(403, why);
   if (!is_public && !token_.empty() && !has_bearer_token(request, token_)) {
     HttpResponse refused = line(401, "send Authorization: Bearer, with the token of [admin]");
     refused.headers.set("WWW-Authenticate", "Bearer");

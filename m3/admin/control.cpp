@@ -23,6 +23,10 @@ class Control final : public admin::ControlService {
   Control(Runtime& runtime, Set set) : runtime_(runtime), set_(std::move(set)) {}
 
   Task<> set_state(Ctx& ctx, const SetStateReq& req, SetStateRsp& rsp) override {
+    if (!ctx.by_operator())
+      co_return Status(Errc::permission_denied,
+                       "to change the state of an app takes rpc.operator_token: give it to m3ctl "
+                       "in M3_TOKEN");
     const int wanted = req.state();
     if (wanted < admin::MEMBER_STATE_SERVING || wanted > admin::MEMBER_STATE_DRAINING)
       co_return Status(Errc::invalid_argument, "state " + std::to_string(wanted) +

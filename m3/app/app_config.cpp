@@ -22,11 +22,6 @@ bool is_any_host(const std::string& host) {
   return host.empty() || host == "0.0.0.0" || host == "::" || host == "*";
 }
 
-bool is_loopback(const std::string& host) {
-  if (host == "localhost" || host == "::1") return true;
-  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
-}
-
 Status good_header_word(const std::string& text) {
   const bool good =
       std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
@@ -45,9 +40,17 @@ Status good_admin(const AppConfig::Admin& admin) {
 }
 
 Status good_tokens(const AppConfig::Rpc& rpc) {
-  if (rpc.second_token.empty() || !rpc.token.empty()) return ok;
-  return Status(Errc::invalid_argument,
-                "second_token is accepted beside token, and there is none: write token, too");
+  for (const auto& [name, token] : {std::pair("second_token", &rpc.second_token),
+                                    std::pair("operator_token", &rpc.operator_token)}) {
+    if (token->empty()) continue;
+    if (rpc.token.empty())
+      return Status(Errc::invalid_argument, std::string(name) +
+                                                " is accepted beside token, and there is none: "
+                                                "write token, too");
+    if (*token == rpc.token)
+      return Status(Errc::invalid_argument, std::string(name) + " is the same as token");
+  }
+  return ok;
 }
 
 Status good_advertise(const std::string& text) {
@@ -81,6 +84,12 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
           "accepted beside token while it is changed: first the new one here in every app, then "
           "the "
           "new one as token and the old one here, at last none here")
+      .secret();
+  s.add("operator_token", &Rpc::operator_token)
+      .doc(
+          "the credential of people and their tools, as M3_TOKEN of m3ctl: only with it the state "
+          "of "
+          "an app is changed (drain, cordon); empty: token is enough")
       .secret();
   s.add("default_timeout", &Rpc::default_timeout)
       .doc("of a call whose method and caller set no deadline")
@@ -239,6 +248,7 @@ RpcConfig AppConfig::rpc_config() const {
   out.overload_wait = rpc.overload_wait;
   out.token = rpc.token;
   out.second_token = rpc.second_token;
+  out.operator_token = rpc.operator_token;
   out.default_timeout = rpc.default_timeout;
   out.connect_timeout = rpc.connect_timeout;
   out.idle_close = rpc.idle_close;

@@ -23,6 +23,7 @@ struct AppConfig {
   struct Rpc {
     std::string token;
     std::string second_token;
+    std::string operator_token;
     Duration default_timeout = std::chrono::seconds(5);
     Duration connect_timeout = std::chrono::seconds(2);
     Duration idle_close = std::chrono::minutes(10);

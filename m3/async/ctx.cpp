@@ -135,10 +135,6 @@ std::string_view Ctx::meta(std::string_view key) const {
   return value ? std::string_view(*value) : std::string_view();
 }
 
-std::string_view Ctx::caller() const {
-  return incoming() && !incoming()->source_app.empty() ? std::string_view(incoming()->source_app)
-                                                       : facts_.caller;
-}
 std::string_view Ctx::lane() const {
   return incoming() ? std::string_view(incoming()->lane) : std::string_view();
 }

@@ -70,7 +70,9 @@ class Ctx {
     Host* host = nullptr;                ///< the app; m3::call finds its way through it
     const char* name = "";               ///< static text
     const Metadata* incoming = nullptr;  ///< stays as it is while a context refers to it
-    std::string_view caller;             ///< when `incoming` does not name one
+    std::string_view caller;             ///< as it has proven
+    bool by_operator = false;            ///< the caller has proven the operator's token, too
+    std::uint8_t depth = 0;              ///< of calls inside this process that led here
   };
 
   /// A root. `host` is the app it runs in (m3::call finds its way through it); may be null.
@@ -100,8 +102,12 @@ class Ctx {
 
   /// The request's metadata; "" when absent. Keys are case-insensitive.
   std::string_view meta(std::string_view key) const;
-  /// The caller's app id; "" when there is none (a Scope's own work, an anonymous tool).
-  std::string_view caller() const;
+  /// The caller's app id, as its connection has proven it; "" when there is none (a Scope's own
+  /// work, an anonymous tool).
+  std::string_view caller() const noexcept { return facts_.caller; }
+  /// Whether the caller may change the state of this app: it has proven rpc.operator_token, or none
+  /// is configured.
+  bool by_operator() const noexcept { return facts_.by_operator; }
   std::string_view lane() const;
   /// W3C traceparent of the request; "" when absent.
   std::string_view traceparent() const;
@@ -134,8 +140,12 @@ class Ctx {
 
   /// For those who run calls.
   void set_incoming(const Metadata* metadata) noexcept { facts_.incoming = metadata; }
-  /// Who calls when the metadata does not say; stays valid as long as the context.
-  void set_caller(std::string_view app_id) noexcept { facts_.caller = app_id; }
+  /// `app_id` stays valid as long as the context.
+  void set_caller(std::string_view app_id, bool by_operator = false) noexcept {
+    facts_.caller = app_id;
+    facts_.by_operator = by_operator;
+  }
+  void set_depth(std::uint8_t depth) noexcept { facts_.depth = depth; }
   void set_last_reply(const Metadata* metadata);
   void add(async_detail::CancelNode& node);
   /// An operation has ended, and its coroutine is in the ready queue; then it is resumed.

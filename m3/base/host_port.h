@@ -18,4 +18,7 @@ struct HostPort {
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 
+/// Only this machine is reached there: localhost, 127.x.x.x, ::1.
+bool is_loopback(std::string_view host) noexcept;
+
 }  // namespace m3

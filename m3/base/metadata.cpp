@@ -62,12 +62,11 @@ Status MetadataStatus::to_status() const {
 }
 
 bool Metadata::empty() const noexcept {
-  return source_app.empty() && route == RouteMode::none && route_key.empty() && actor_id.empty() &&
-         traceparent.empty() && lane.empty() && call_chain.empty() && !status && entries.empty();
+  return route == RouteMode::none && route_key.empty() && actor_id.empty() && traceparent.empty() &&
+         lane.empty() && call_chain.empty() && !status && entries.empty();
 }
 
 void Metadata::clear() noexcept {
-  source_app.clear();
   route = RouteMode::none;
   route_key.clear();
   actor_id.clear();

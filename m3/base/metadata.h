@@ -35,7 +35,6 @@ struct MetadataStatus {
 struct Metadata {
   using Entry = std::pair<std::string, std::string>;
 
-  std::string source_app;
   RouteMode route = RouteMode::none;
   std::string route_key;
   std::string actor_id;

@@ -21,6 +21,8 @@ using rpc_detail::Serves;
 namespace {
 /// A budget that is saved up for longer would let a storm through.
 constexpr double kMostRetries = 100;
+/// Calls inside a process begin on the stack of the call that makes them.
+constexpr std::uint8_t kMostNested = 64;
 }  // namespace
 
 namespace rpc_detail {
@@ -380,6 +382,15 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
     return Sent::lacks;
   }
   ++attempts_;
+  if (ctx().facts().depth >= kMostNested) {
+    error() = Status(Errc::failed_precondition, "calls inside this process go round in a circle: " +
+                                                    std::string(method_.full_name) +
+                                                    " is asked for by itself, or by calls "
+                                                    "that it has made, " +
+                                                    std::to_string(kMostNested) + " deep")
+                  .not_executed();
+    return Sent::ended;
+  }
   if (caller_.core_.draining()) {
     error() = Status(Errc::unavailable, "draining").not_executed();
     return Sent::refused;
@@ -391,7 +402,7 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
   local_ = sink;
   const std::optional<Metadata> metadata = request_metadata();
   caller_.core_.dispatch_local(*sink, *entry, request_, metadata ? &*metadata : nullptr, deadline_,
-                               0);
+                               0, ctx().facts().depth);
   if (sink->gave_up()) return Sent::waiting;  // the cancellation has ended the call
   if (method_.notify || !local_) {
     local_ = nullptr;

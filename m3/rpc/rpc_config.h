@@ -15,8 +15,9 @@ namespace m3 {
 struct RpcConfig {
   WireLimits limits;
   OutLimits out;
-  std::string token;                                ///< cluster credential; empty = none asked for
-  std::string second_token;                         ///< accepted, too: while `token` is changed
+  std::string token;           ///< cluster credential; empty = none asked for
+  std::string second_token;    ///< accepted, too: while `token` is changed
+  std::string operator_token;  ///< who proves it may change the app's state; empty: everybody may
   Nanos default_timeout = std::chrono::seconds(5);  ///< of a call whose method and context say none
   Nanos connect_timeout = std::chrono::seconds(2);
   Nanos ping_interval = std::chrono::milliseconds(900);  ///< while calls are under way

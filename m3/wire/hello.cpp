@@ -140,6 +140,7 @@ Handshake::Step Handshake::on_dialer_proof(const wire::Hello& hello) {
   if (config_.admit) {
     if (Status status = config_.admit(peer_); !status) return fail(std::move(status));
   }
+  peer_.is_operator = config_.operator_token.empty() || token_ == &HelloConfig::operator_token;
   bytes_left_ = kHandshakeBytes - kStrangerBytes;
   wire::Hello answer;
   say(answer);
@@ -213,8 +214,8 @@ Status Handshake::learn_methods(const wire::Hello& hello) {
   return {};
 }
 
-/// An acceptor takes either token, and answers with the one that the dialer has. Who does not prove
-/// itself does not learn who refuses it.
+/// An acceptor takes each of its tokens, and answers with the one that the dialer has. Who does not
+/// prove itself does not learn who refuses it.
 Status Handshake::check_proof(std::string_view proof) {
   const bool accepts = role_ == Role::acceptor;
   const std::string peer = who(peer_.app_id);
@@ -228,8 +229,10 @@ Status Handshake::check_proof(std::string_view proof) {
     return refused(Errc::unauthenticated, peer + " has no token configured, and one is asked for");
   }
   if (proves(proof, config_.token)) return {};
-  if (accepts && !config_.second_token.empty() && proves(proof, config_.second_token)) {
-    second_token_ = true;
+  for (auto other : {&HelloConfig::second_token, &HelloConfig::operator_token}) {
+    const std::string& token = config_.*other;
+    if (!accepts || token.empty() || !proves(proof, token)) continue;
+    token_ = other;
     return {};
   }
   return refused(Errc::unauthenticated, peer + " proves another token than the one asked for");
@@ -248,7 +251,7 @@ bool Handshake::proves(std::string_view proof, std::string_view token) const {
 /// Empty when no token is configured.
 std::string Handshake::proof_of(Prover who) const {
   if (config_.token.empty()) return {};
-  const Proof proof = hello_proof(token(), who, intro_, acceptor_id(who));
+  const Proof proof = hello_proof(config_.*token_, who, intro_, acceptor_id(who));
   return std::string(proof.begin(), proof.end());
 }
 

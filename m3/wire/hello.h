@@ -39,6 +39,7 @@ struct PeerInfo {
   std::uint64_t features = 0;       // those that both sides have
   WireLimits limits;                // effective_limits() of both sides
   std::vector<MethodName> methods;  // the acceptor's, as its dialer sees them; else empty
+  bool is_operator = false;         // the dialer: HelloConfig::operator_token
   bool leaving = false;             // the acceptor: it still answers, but others are better
 };
 
@@ -51,6 +52,8 @@ struct HelloConfig {
   WireLimits limits;
   std::string token;         // empty: none is asked for
   std::string second_token;  // accepted, too; empty: none
+  /// Acceptor: accepted, too; who proves it is an operator. Empty: everyone who is let in is one.
+  std::string operator_token;
   /// Acceptor: encode_methods(), the same bytes for every dialer; null: it serves none.
   std::shared_ptr<const std::string> methods;
   std::string dialled;  // dialer: whom it dials; empty: whoever answers
@@ -108,7 +111,6 @@ class Handshake {
   Status learn_methods(const wire::Hello& hello);
   Status check_proof(std::string_view proof);
   bool proves(std::string_view proof, std::string_view token) const;
-  const std::string& token() const { return second_token_ ? config_.second_token : config_.token; }
   std::string proof_of(Prover who) const;
   std::string_view acceptor_id(Prover who) const;
   void say(wire::Hello& hello) const;
@@ -121,7 +123,7 @@ class Handshake {
   bool met_ = false;  // the peer's first hello is in
   std::size_t bytes_left_;
   Introduction intro_;
-  bool second_token_ = false;  // the dialer has proven that one
+  std::string HelloConfig::* token_ = &HelloConfig::token;  // the one that the dialer proves
   PeerInfo peer_;
 };
 

@@ -13,9 +13,8 @@ constexpr std::uint32_t varint_tag(std::uint32_t field) { return field << 3; }
 constexpr std::uint32_t bytes_tag(std::uint32_t field) { return field << 3 | 2; }
 
 // The fields of wire.proto. All tags are one byte.
-constexpr std::uint32_t kSourceApp = bytes_tag(1), kRoute = varint_tag(2), kRouteKey = bytes_tag(3),
-                        kActorId = bytes_tag(4), kStatus = bytes_tag(5),
-                        kTraceparent = bytes_tag(6), kLane = bytes_tag(7),
+constexpr std::uint32_t kRoute = varint_tag(2), kRouteKey = bytes_tag(3), kActorId = bytes_tag(4),
+                        kStatus = bytes_tag(5), kTraceparent = bytes_tag(6), kLane = bytes_tag(7),
                         kCallChain = bytes_tag(8), kEntry = bytes_tag(9);
 constexpr std::uint32_t kCode = varint_tag(1), kAppCode = varint_tag(2),
                         kRetryAfter = varint_tag(3), kText = bytes_tag(4), kOwner = bytes_tag(5);
@@ -240,7 +239,6 @@ bool good_key(std::string_view key) {
 class Filler {
  public:
   explicit Filler(Metadata& out) : out_(out) {
-    out.source_app.clear();
     out.route = RouteMode::none;
     out.route_key.clear();
     out.actor_id.clear();
@@ -269,8 +267,6 @@ class Filler {
 
   const char* field(Reader& in, std::uint32_t tag) {
     switch (tag) {
-      case kSourceApp:
-        return check(in.bytes(out_.source_app));
       case kRoute:
         return route(in);
       case kRouteKey:
@@ -325,8 +321,7 @@ class Filler {
 }  // namespace
 
 std::size_t encoded_metadata_size(const Metadata& metadata) noexcept {
-  std::size_t size = optional_size(metadata.source_app) +
-                     optional_size(static_cast<std::uint64_t>(metadata.route)) +
+  std::size_t size = optional_size(static_cast<std::uint64_t>(metadata.route)) +
                      optional_size(metadata.route_key) + optional_size(metadata.actor_id) +
                      optional_size(metadata.traceparent) + optional_size(metadata.lane);
   if (metadata.status) size += bytes_size(inner_size(*metadata.status));
@@ -336,7 +331,6 @@ std::size_t encoded_metadata_size(const Metadata& metadata) noexcept {
 }
 
 char* encode_metadata(const Metadata& metadata, char* to) noexcept {
-  to = put_optional(to, kSourceApp, metadata.source_app);
   to = put_optional(to, kRoute, static_cast<std::uint64_t>(metadata.route));
   to = put_optional(to, kRouteKey, metadata.route_key);
   to = put_optional(to, kActorId, metadata.actor_id);

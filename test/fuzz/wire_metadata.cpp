@@ -28,7 +28,6 @@ bool within_limits(const m3::wire::Metadata& message) {
 
 Metadata values_of(const m3::wire::Metadata& message) {
   Metadata out;
-  out.source_app = message.source_app();
   out.route = m3::route_mode_from_number(static_cast<std::uint32_t>(message.route()));
   out.route_key = message.route_key();
   out.actor_id = message.actor_id();

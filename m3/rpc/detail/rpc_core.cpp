@@ -132,9 +132,9 @@ ServerCall& RpcCore::take(CallSink& sink, const Dispatcher::Entry& entry, Deadli
 
 void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
                        std::string_view metadata, std::string_view body, Deadline deadline,
-                       std::string_view peer) {
+                       const ProvenPeer& peer) {
   ServerCall& call = take(sink, entry, deadline, header.call_id);
-  call.ctx.set_caller(peer);
+  call.ctx.set_caller(peer.app_id, peer.is_operator);
   call.request_bytes = static_cast<std::uint32_t>(body.size());
   call.admitted = has_admissions();
   Status bad;
@@ -184,9 +184,10 @@ void RpcCore::tell_admissions(ServerCall& call, const Status& outcome) {
 
 void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
                              const google::protobuf::MessageLite& request, const Metadata* metadata,
-                             Deadline deadline, std::uint64_t id) {
+                             Deadline deadline, std::uint64_t id, std::uint8_t depth) {
   ServerCall& call = take(sink, entry, deadline, id);
-  call.ctx.set_caller(shared_.id.to_string());
+  call.ctx.set_caller(shared_.id.to_string(), shared_.all_are_operators());
+  call.ctx.set_depth(depth + 1);
   call.request().Clear();
   call.request().CheckTypeAndMergeFrom(request);
   call.request_bytes = static_cast<std::uint32_t>(request.ByteSizeLong());
@@ -239,7 +240,8 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
   }
   auto* sink = new Nowhere(peer);
   const Ref<CallSink> keep(sink);
-  dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline, sink->peer());
+  dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline,
+           {sink->peer(), shared_.all_are_operators()});
   return ok;
 }
 

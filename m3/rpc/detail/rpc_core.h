@@ -29,6 +29,12 @@ namespace m3::rpc_detail {
 class Connection;
 class ServerConnection;
 
+/// Who calls, as its connection has proven it.
+struct ProvenPeer {
+  std::string_view app_id;  // outlives the handler
+  bool is_operator = false;
+};
+
 /// What every core of one app shares; read-only once the app listens.
 struct RpcShared {
   AppId id;
@@ -51,6 +57,7 @@ struct RpcShared {
     hello.limits = config.limits;
     hello.token = config.token;
     hello.second_token = config.second_token;
+    hello.operator_token = config.operator_token;
     return hello;
   }
   /// What hellos say is served here: encoded by the first connection, when all is served.
@@ -58,6 +65,9 @@ struct RpcShared {
     std::call_once(methods_made_, [this] { methods_ = encode_methods(dispatcher.names()); });
     return methods_;
   }
+
+  /// Without a credential of its own everybody who was let in is an operator.
+  bool all_are_operators() const noexcept { return config.operator_token.empty(); }
 
   RpcShared(AppId app, RpcConfig settings, Resolver& peers, MetricRegistry& registry)
       : id(std::move(app)),
@@ -129,11 +139,12 @@ class RpcCore {
   /// A request or notify that was cut out of a connection. The views end with the call.
   void dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
                 std::string_view metadata, std::string_view body, Deadline deadline,
-                std::string_view peer);
-  /// A call inside this process: the request is copied, nothing is encoded.
+                const ProvenPeer& peer);
+  /// A call inside this process, made by a call that `depth` others have led to: the request is
+  /// copied, nothing is encoded.
   void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
                       const google::protobuf::MessageLite& request, const Metadata* metadata,
-                      Deadline deadline, std::uint64_t id);
+                      Deadline deadline, std::uint64_t id, std::uint8_t depth);
   /// Before the app listens.
   void add(std::unique_ptr<Admission> admission) { admissions_.push_back(std::move(admission)); }
   bool has_admissions() const noexcept { return !admissions_.empty(); }

@@ -139,7 +139,8 @@ void ServerConnection::on_call(const Frame& frame) {
   }
   const Deadline deadline(core_.core().now() + std::chrono::milliseconds(left));
   last_called_ = entry;
-  core_.dispatch(*this, *entry, header, frame.metadata, frame.body, deadline, *caller_);
+  core_.dispatch(*this, *entry, header, frame.metadata, frame.body, deadline,
+                 {*caller_, peer_.is_operator});
 }
 
 /// While calls come faster than they are answered, each is near its deadline when its turn comes.

@@ -72,6 +72,35 @@ CO_TEST("admin pages: ready is 503 with one line that says why not") {
   CHECK(live.status == 200);
 }
 
+CO_TEST("admin pages: a page of somebody else's cannot ask through a browser") {
+  Shown open(sim.runtime());
+  Shown guarded(sim.runtime(), "secret");
+  const auto asked = [&](Shown& shown, std::string host, std::string origin) -> Task<int> {
+    HttpRequest request("GET", "/");
+    request.headers.set("Authorization", "Bearer secret");
+    request.headers.set("Host", host);
+    if (!origin.empty()) request.headers.set("Origin", origin);
+    const HttpResponse response = co_await shown.pages.answer(ctx, std::move(request));
+    co_return int{response.status};
+  };
+  for (const char* host : {"127.0.0.1:9101", "localhost:9101", "localhost", "[::1]:9101", "[::1]"})
+    CHECK(co_await asked(open, host, "") == 200);
+  for (const char* host : {"rebound.example.com:9101", "10.0.0.1", "127.0.0.1.example.com"}) {
+    CHECK(co_await asked(open, host, "") == 403);
+    CHECK(co_await asked(guarded, host, "") == 200);  // its name may be anything
+  }
+  for (const char* origin : {"http://example.com", "null", "http://localhost:1"}) {
+    CHECK(co_await asked(open, "localhost:9101", origin) == 403);
+    CHECK(co_await asked(guarded, "localhost:9101", origin) == 403);
+  }
+  CHECK(co_await asked(open, "localhost:9101", "http://localhost:9101") == 200);
+  CHECK(co_await asked(guarded, "ops.example.com", "https://ops.example.com") == 200);
+  HttpRequest health("GET", "/health/ready");
+  health.headers.set("Host", "rebound.example.com");
+  const HttpResponse ready = co_await open.pages.answer(ctx, std::move(health));
+  CHECK(ready.status == 200);
+}
+
 CO_TEST("admin pages: a token opens all but the health pages, and hides what is there") {
   Shown shown(sim.runtime(), "secret");
   for (const char* path : {"/", "/metrics", "/nothing"}) {

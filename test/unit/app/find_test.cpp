@@ -159,6 +159,32 @@ CO_TEST("app: the second of one id refuses to start, and says where the first is
   co_await one.app.stop(ctx);
 }
 
+CO_TEST("app: only an operator changes the state of an app that asks for one") {
+  using namespace m3::admin;  // NOLINT(google-build-using-namespace): the states
+  Town town(sim);
+  const std::string peers = "[router.static]\npeers = [\"dev.w.talk.1@sim:1\"]\n";
+  const auto tokens = [&](const std::string& own, const std::string& more) {
+    return "[rpc]\ntoken = \"" + own + "\"\n" + more + peers;
+  };
+  const std::string operators = "operator_token = \"of-the-people-who-run-it\"\n";
+  TalkApp one;
+  App friendly("caller"), person("caller");
+  co_await one.app.start(
+      ctx, town.embedding("dev.w.talk.1", at(1, tokens("of-all-the-apps-in-it", operators))));
+  co_await friendly.start(
+      ctx, town.embedding("dev.w.caller.1", tokens("of-all-the-apps-in-it", operators)));
+  co_await person.start(ctx,
+                        town.embedding("dev.w.caller.2", tokens("of-the-people-who-run-it", "")));
+  CHECK((co_await ask_many(ctx, friendly, 3)).size() == 1);
+  auto refused =
+      co_await as_result(set_state(ctx, friendly, "dev.w.talk.1", MEMBER_STATE_DRAINING));
+  CHECK(refused.status() == Errc::permission_denied);
+  CHECK(contains(refused.status().text(), "rpc.operator_token"));
+  CHECK(co_await set_state(ctx, person, "dev.w.talk.1", MEMBER_STATE_DRAINING) ==
+        MEMBER_STATE_SERVING);
+  for (App* app : {&friendly, &person, &one.app}) co_await app->stop(ctx);
+}
+
 CO_TEST("app: a drained one gets no new calls until it is called back") {
   using namespace m3::admin;  // NOLINT(google-build-using-namespace): the states
   for (const bool shared : {true, false}) {

@@ -52,7 +52,6 @@ std::string last_words_of(Body body) {
 
 CO_TEST("scope: work that outlives a call has a context of its own, not the call's") {
   m3::Metadata request;
-  request.source_app = "dev.w.player.1";
   m3::Scope scope(ctx.core());
   Names seen;
   auto work = [&](Ctx& own) -> Task<> {
@@ -63,6 +62,7 @@ CO_TEST("scope: work that outlives a call has a context of its own, not the call
   {
     Ctx call(ctx.core(), m3::Deadline(ctx.core().now() + 10ms));
     call.set_incoming(&request);
+    call.set_caller("dev.w.player.1", true);
     scope.spawn("background", work);
   }
   co_await scope.drain(ctx);

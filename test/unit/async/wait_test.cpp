@@ -367,7 +367,6 @@ TEST_CASE("run_on: a deadline here ends the work there") {
 TEST_CASE("run_on: the other side has the call's facts") {
   m3::testing::SimRuntime two(2);
   m3::Metadata request;
-  request.source_app = "dev.w.player.1";
   request.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   request.lane = "blue";
   REQUIRE(request.set("color", "red").is_ok());
@@ -377,6 +376,7 @@ TEST_CASE("run_on: the other side has the call's facts") {
     Ctx call(ctx.core(), m3::Deadline(ctx.core().now() + 1s), host);
     call.set_name("/echo.Echo/Say");
     call.set_incoming(&request);
+    call.set_caller("dev.w.player.1", true);
     Ctx child(call, m3::Deadline::never());
     co_await m3::run_on(child, two.core(1), [&](Ctx& there) -> Task<> {
       CHECK(there.core().index() == 1);

@@ -58,7 +58,6 @@ TEST_CASE("base: metadata is empty only when every field is, and after clear") {
     CHECK(meta.empty());
     CHECK(meta == Metadata());
   };
-  filled([](Metadata& m) { m.source_app = "a"; });
   filled([](Metadata& m) { m.route = m3::RouteMode::hash; });
   filled([](Metadata& m) { m.route_key = "k"; });
   filled([](Metadata& m) { m.actor_id = "7"; });

@@ -372,6 +372,38 @@ CO_TEST("rpc: a call to the app itself goes straight to its handler") {
   co_await net.stop(ctx);
 }
 
+namespace {
+
+/// Asks itself before it answers.
+class Circle final : public OtherService {
+ public:
+  Task<Nothing> ech(Ctx& ctx, const AbsentReq& req) override {
+    ++started;
+    co_await OtherClient(*node).ech(ctx, req);
+    co_return Nothing();
+  }
+  m3::RpcNode* node = nullptr;
+  int started = 0;
+};
+
+}  // namespace
+
+CO_TEST("rpc: calls that go round inside a process end with an error, not with the stack") {
+  Net net(sim);
+  Circle circle;
+  auto& app = net.add("dev.w.other.1", false);
+  circle.node = &app.node;
+  CHECK(app.node.serve(circle).is_ok());
+  CHECK(net.resolver.add(app_id("dev.w.other.1"), app.address).is_ok());
+  AbsentReq req;
+  auto result = co_await as_result(OtherClient(app.node).ech(ctx, req));
+  CHECK(result.code() == Errc::failed_precondition);
+  CHECK(
+      m3::testing::contains(result.status().text(), "/rpc_test.Other/Ech is asked for by itself"));
+  CHECK(circle.started == 64);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: m3::call finds method and app by the request's type") {
   Net net(sim);
   net.add("dev.w.echo.1", true);

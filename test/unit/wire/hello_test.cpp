@@ -223,6 +223,21 @@ TEST_CASE("wire: another token is refused on both sides") {
   CHECK(meeting.acceptor_status.code() == Errc::unauthenticated);
 }
 
+TEST_CASE("wire: an acceptor tells operators from apps by what they prove") {
+  HelloConfig acceptor = acceptor_config();
+  Meeting all(dialer_config(), acceptor);
+  CHECK(all.acceptor.peer().is_operator);  // there is only one token
+  acceptor.operator_token = "0perator";
+  Meeting app(dialer_config(), acceptor);
+  REQUIRE(app.acceptor.state() == State::done);
+  CHECK_FALSE(app.acceptor.peer().is_operator);
+  HelloConfig person = dialer_config();
+  person.token = "0perator";
+  Meeting trusted(person, acceptor);
+  REQUIRE(trusted.dialer.state() == State::done);
+  CHECK(trusted.acceptor.peer().is_operator);
+}
+
 TEST_CASE("wire: a token on one side only is refused, and the reason says whose is missing") {
   HelloConfig without = dialer_config();
   without.token.clear();

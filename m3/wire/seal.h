@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <string_view>
+
+#include "m3/wire/proof.h"
+
+struct evp_mac_ctx_st;
+
+namespace m3 {
+
+/// What who knows a token writes on messages that others carry: HMAC-SHA256 with a key of its own,
+/// HMAC-SHA256(token, purpose), so that nothing that one purpose signs is good for another.
+/// Not for several threads at once.
+class Seal {
+ public:
+  Seal(std::string_view token, std::string_view purpose);
+  Seal(Seal&&) noexcept;
+  Seal& operator=(Seal&&) noexcept;
+  ~Seal();
+
+  /// Over the parts, one behind the other: where one ends has to be in what they say.
+  Proof over(std::initializer_list<std::string_view> parts);
+
+ private:
+  struct Free {
+    void operator()(evp_mac_ctx_st* context) const noexcept;
+  };
+  std::unique_ptr<evp_mac_ctx_st, Free> context_;
+};
+
+}  // namespace m3
