@@ -10,6 +10,11 @@
 #include "m3/rpc/node.h"
 
 namespace m3 {
+
+using mesh_detail::broadcast_topic;
+using mesh_detail::BroadcastMessage;
+using mesh_detail::multicast_topic;
+
 namespace {
 
 /// Of one topic. More of them than that are forgotten, and counted anew.
@@ -206,7 +211,7 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
     bad_.inc();
     log::warn_limited("topic {}: {}", topic, why);
   };
-  auto message = read_broadcast(payload);
+  auto message = mesh_detail::read_broadcast(payload);
   if (!message.is_ok()) return bad(message.status().to_string());
   received_.add(message->count);
   Topic& heard = heard_of(topic);
@@ -222,7 +227,7 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
 void Broadcasts::handle(RpcNode& node, std::string_view frames, std::string_view publisher,
                         Deadline deadline) {
   while (!frames.empty()) {
-    Status status = node.deliver(take_frame(frames), deadline, publisher);
+    Status status = node.deliver(mesh_detail::take_frame(frames), deadline, publisher);
     if (status) continue;
     bad_.inc();
     log::warn_limited("a broadcast of {}: {}", publisher, status.to_string());

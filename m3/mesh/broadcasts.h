@@ -81,7 +81,7 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   /// Null: the publisher's name is no app id.
   Heard* heard_of(Topic& topic, std::string_view publisher, bool& first);
   /// Counts gaps; false: it was heard before.
-  bool is_new(Heard& heard, bool first, const BroadcastMessage& message);
+  bool is_new(Heard& heard, bool first, const mesh_detail::BroadcastMessage& message);
   void handle(RpcNode& node, std::string_view frames, std::string_view publisher,
               Deadline deadline);
 
@@ -91,7 +91,7 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   const Nanos timeout_;
   RpcNode* node_ = nullptr;  // while started
   std::set<std::string, std::less<>> joined_;
-  std::optional<Publisher> publisher_;  // where there is a broker
+  std::optional<mesh_detail::Publisher> publisher_;  // where there is a broker
   ByName<Topic> heard_;
   ByName<Topic>::value_type* last_heard_ = nullptr;
   Counter received_;

@@ -10,6 +10,12 @@
 #include "m3/rpc/node.h"
 
 namespace m3 {
+
+using mesh_detail::Membership;
+using mesh_detail::Roster;
+using mesh_detail::SlotPool;
+using mesh_detail::Snapshot;
+
 namespace {
 
 /// Of more instances than that the work is a helper thread's: about 0.3 ms.

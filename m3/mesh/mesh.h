@@ -56,7 +56,7 @@ class Mesh final : public Resolver, Router::Watcher {
   std::span<const Instance* const> eligible(Core& core, const ServiceId& service) override;
 
   /// What this core knows of a service; null before the first answer. Begins a watch.
-  std::shared_ptr<const Snapshot> snapshot(Core& core, const ServiceId& service);
+  std::shared_ptr<const mesh_detail::Snapshot> snapshot(Core& core, const ServiceId& service);
   /// Asks at the member's address who is there: its generation. On core 0; ends within
   /// probe_timeout.
   Task<std::uint64_t> generation_at(Ctx& ctx, Member member);
@@ -68,7 +68,7 @@ class Mesh final : public Resolver, Router::Watcher {
   /// A service, as one core sees it.
   struct View {
     ServiceId service;
-    std::shared_ptr<const Snapshot> snapshot;
+    std::shared_ptr<const mesh_detail::Snapshot> snapshot;
     RouteWaiters waiters;
     TimePoint asked{};
     bool wants_hash = false;
@@ -90,14 +90,15 @@ class Mesh final : public Resolver, Router::Watcher {
   };
   /// A service, as core 0 watches it.
   struct Watched {
-    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots, bool may_forget,
-            unsigned max_sick_percent)
-        : roster(std::make_shared<Roster>(service, slots, may_forget, max_sick_percent)) {}
-    std::shared_ptr<Roster> roster;  // while `busy` a helper thread's
-    Roster::News news;
+    Watched(const ServiceId& service, const std::shared_ptr<mesh_detail::SlotPool>& slots,
+            bool may_forget, unsigned max_sick_percent)
+        : roster(std::make_shared<mesh_detail::Roster>(service, slots, may_forget,
+                                                       max_sick_percent)) {}
+    std::shared_ptr<mesh_detail::Roster> roster;  // while `busy` a helper thread's
+    mesh_detail::Roster::News news;
     std::size_t size = 0;
-    std::shared_ptr<const Snapshot> shown;
-    std::vector<Membership::Doubt> doubtful;
+    std::shared_ptr<const mesh_detail::Snapshot> shown;
+    std::vector<mesh_detail::Membership::Doubt> doubtful;
     std::unordered_set<const Instance*> asked;  // those of them that are being asked
     Channel<int> doubts{1};                     // something of the two has changed
     bool wants_hash = false;
@@ -117,9 +118,10 @@ class Mesh final : public Resolver, Router::Watcher {
   void watch(const ServiceId& service, bool hash);
   void advance(const ServiceId& service, Watched& watched);
   Task<> advance_elsewhere(Ctx& ctx, ServiceId service);
-  void show(const ServiceId& service, Watched& watched, Roster::Edition edition);
-  void send(std::shared_ptr<const Snapshot> snapshot, Instances gone);
-  void install(Core& core, std::shared_ptr<const Snapshot> snapshot, const Instances& gone);
+  void show(const ServiceId& service, Watched& watched, mesh_detail::Roster::Edition edition);
+  void send(std::shared_ptr<const mesh_detail::Snapshot> snapshot, Instances gone);
+  void install(Core& core, std::shared_ptr<const mesh_detail::Snapshot> snapshot,
+               const Instances& gone);
   void probe_doubtful(const ServiceId& service, Watched& watched);
   Task<> probe(Ctx& ctx, ServiceId service);
   Task<> probe(Ctx& ctx, ServiceId service, Instances some);
@@ -129,7 +131,7 @@ class Mesh final : public Resolver, Router::Watcher {
   Router& router_;
   const MeshConfig config_;
   RpcNode* node_ = nullptr;
-  std::shared_ptr<SlotPool> slots_;
+  std::shared_ptr<mesh_detail::SlotPool> slots_;
   std::vector<CoreViews> views_;  // by core
   std::unordered_map<ServiceId, std::unique_ptr<Watched>> watched_;
   std::vector<std::pair<ServiceId, bool>> early_;  // asked before start(); with hash slots or not

@@ -10,14 +10,15 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  const auto message = m3::read_broadcast(bytes);
+  const auto message = m3::mesh_detail::read_broadcast(bytes);
   if (!message.is_ok()) return 0;
   M3_FUZZ_CHECK(message->sequence > 0);
   std::string again;
-  m3::begin_broadcast(again, message->publisher, message->generation, message->sequence);
+  m3::mesh_detail::begin_broadcast(again, message->publisher, message->generation,
+                                   message->sequence);
   M3_FUZZ_CHECK(message->count > 0);
   std::string_view frames = message->frames;
-  for (std::uint64_t i = 0; i < message->count; ++i) again += m3::take_frame(frames);
+  for (std::uint64_t i = 0; i < message->count; ++i) again += m3::mesh_detail::take_frame(frames);
   M3_FUZZ_CHECK(frames.empty() && again == bytes);
   return 0;
 }

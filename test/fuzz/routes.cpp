@@ -22,7 +22,7 @@ constexpr std::size_t kMostIds = 8;
 void check_line(std::string_view line) {
   if (const auto mode = m3::route_mode_from_name(line))
     M3_FUZZ_CHECK(m3::route_mode_name(*mode) == line);
-  const auto topic = m3::multicast_topic(*m3::WorldId::parse("dev.w"), line);
+  const auto topic = m3::mesh_detail::multicast_topic(*m3::WorldId::parse("dev.w"), line);
   M3_FUZZ_CHECK(topic.is_ok() ? m3::is_topic(*topic)
                               : topic.status() == m3::Errc::invalid_argument);
 }
@@ -38,21 +38,22 @@ void check_order(const std::vector<m3::AppId>& ids) {
 }
 
 void check_owner(const std::vector<m3::AppId>& ids, std::string_view key) {
-  std::vector<m3::HashSlots::Id> hashed;
-  for (const auto& id : ids) hashed.push_back(m3::HashSlots::Id::of(id));
-  m3::HashSlots slots;
+  std::vector<m3::mesh_detail::HashSlots::Id> hashed;
+  for (const auto& id : ids) hashed.push_back(m3::mesh_detail::HashSlots::Id::of(id));
+  m3::mesh_detail::HashSlots slots;
   slots.set(hashed);
-  const std::uint16_t slot = m3::hash_slot(key);
+  const std::uint16_t slot = m3::mesh_detail::hash_slot(key);
   const m3::AppId* best = nullptr;
   std::uint64_t best_score = 0;
   for (const auto& id : ids) {
-    const std::uint64_t score = m3::slot_score(m3::hash_of_id(id.to_string()), slot);
+    const std::uint64_t score =
+        m3::mesh_detail::slot_score(m3::mesh_detail::hash_of_id(id.to_string()), slot);
     if (best && (score < best_score || (score == best_score && *best < id))) continue;
     best = &id;
     best_score = score;
   }
   const auto owner = slots.owners()[slot];
-  M3_FUZZ_CHECK(best ? slots.id_at(owner) == *best : owner == m3::HashSlots::kNobody);
+  M3_FUZZ_CHECK(best ? slots.id_at(owner) == *best : owner == m3::mesh_detail::HashSlots::kNobody);
 }
 
 }  // namespace

@@ -16,13 +16,13 @@ int main() {
     if (!id.is_ok()) return std::cerr << id.status().to_string() << "\n", 2;
     ids.push_back(*std::move(id));
   }
-  std::vector<m3::HashSlots::Id> hashed;
+  std::vector<m3::mesh_detail::HashSlots::Id> hashed;
   hashed.reserve(ids.size());
-  for (const m3::AppId& id : ids) hashed.push_back(m3::HashSlots::Id::of(id));
-  m3::HashSlots slots;
+  for (const m3::AppId& id : ids) hashed.push_back(m3::mesh_detail::HashSlots::Id::of(id));
+  m3::mesh_detail::HashSlots slots;
   slots.set(hashed);
   for (std::string key; std::getline(std::cin, key);) {
-    const std::uint16_t slot = m3::hash_slot(key);
+    const std::uint16_t slot = m3::mesh_detail::hash_slot(key);
     std::cout << slot << " " << slots.id_at(slots.owners()[slot]).to_string() << "\n";
   }
 }

@@ -7,7 +7,7 @@
 #include "m3/plugin/broker.h"
 #include "m3/wire/frame.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 namespace {
 
 constexpr std::string_view kMagic = "m3b1";
@@ -80,4 +80,4 @@ Result<std::string> multicast_topic(const WorldId& world, std::string_view name)
   return "m3.topic." + world.to_string() + "." + std::string(name);
 }
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

@@ -8,7 +8,7 @@
 #include "m3/base/app_id.h"
 #include "m3/base/result.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 
 /// What a broker carries for m3: who published, and one or more notify frames, of which the first
 /// is the how manieth of that publisher to that topic. docs/reference/wire.md has the bytes.
@@ -37,4 +37,4 @@ std::string broadcast_topic(const ServiceId& service);
 /// ... and of a game's own topic in a world. invalid_argument: the name is none.
 Result<std::string> multicast_topic(const WorldId& world, std::string_view name);
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

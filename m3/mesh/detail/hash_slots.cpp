@@ -3,7 +3,7 @@
 
 #include <utility>
 
-namespace m3 {
+namespace m3::mesh_detail {
 namespace {
 
 /// FNV-1a, 64 bits, then the finalizer of MurmurHash3.
@@ -118,4 +118,4 @@ std::vector<HashSlots::Position> HashSlots::set(const std::vector<Id>& ids) {
   return positions;
 }
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

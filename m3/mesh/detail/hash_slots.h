@@ -10,7 +10,7 @@
 
 #include "m3/base/app_id.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 
 /// Hash routing: a key falls into one of 65,536 slots, and each slot belongs to the instance with
 /// the highest score for it (rendezvous hashing: Thaler and Ravishankar, "Using name-based mappings
@@ -73,4 +73,4 @@ class HashSlots {
   std::vector<std::uint64_t> best_;
 };
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

@@ -5,7 +5,7 @@
 
 #include "m3/mesh/detail/hash_slots.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 namespace {
 
 /// Of some instances, how many a list lacks.
@@ -208,4 +208,4 @@ std::vector<Membership::Doubt> Membership::doubtful() const {
   return out;
 }
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

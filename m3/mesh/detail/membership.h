@@ -16,7 +16,7 @@
 #include "m3/plugin/router.h"
 #include "m3/rpc/peers.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 
 /// Small numbers, given back when their instance is gone from every core. Thread-safe.
 class SlotPool {
@@ -115,4 +115,4 @@ class Membership {
   std::vector<std::shared_ptr<const Instance>> gone_;
 };
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

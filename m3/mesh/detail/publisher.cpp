@@ -7,7 +7,7 @@
 #include "m3/mesh/detail/broadcast_codec.h"
 #include "m3/obs/log.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 namespace {
 
 /// More messages than that, and larger ones, are not kept for their memory.
@@ -103,4 +103,4 @@ void Publisher::flush() {
   if (waiting_.size() > kMessagesKept) waiting_.resize(kMessagesKept);
 }
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

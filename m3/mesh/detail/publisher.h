@@ -15,7 +15,7 @@
 #include "m3/obs/metric.h"
 #include "m3/plugin/broker.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 
 /// What an app publishes. The notifies that one turn gives to one topic leave as one message of the
 /// broker when the turn ends, or when kGathered bytes are there: the broker and its receivers do
@@ -76,4 +76,4 @@ class Publisher {
   Counter unsent_;
 };
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/detail/roster.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 namespace {
 
 /// More scores than this are not computed beside other work: about 5 ms.
@@ -58,4 +58,4 @@ Roster::Edition Roster::build_table() {
   return edition(std::move(snapshot));
 }
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

@@ -10,7 +10,7 @@
 #include "m3/mesh/detail/membership.h"
 #include "m3/mesh/detail/snapshot.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 
 /// Who belongs to one service, and the snapshots made of that: all the work that grows with the
 /// number of instances. Pure; used by one thread at a time: core 0 while the service is small, a
@@ -58,4 +58,4 @@ class Roster {
   bool table_due_ = false;
 };
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <bit>
 
-namespace m3 {
+namespace m3::mesh_detail {
 namespace {
 
 /// `draw` scaled to 0 … n-1, without a division (Lemire, 2019; the bias is below 2^-32).
@@ -139,4 +139,4 @@ const Instance* Snapshot::named(std::uint64_t hash, std::string_view id) const {
   return nullptr;
 }
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

@@ -11,7 +11,7 @@
 #include "m3/mesh/detail/membership.h"
 #include "m3/rpc/resolver.h"
 
-namespace m3 {
+namespace m3::mesh_detail {
 
 /// Whom the hash slots belong to, with the instances of one snapshot.
 struct HashOwners {
@@ -79,4 +79,4 @@ class Snapshot {
   std::shared_ptr<const HashOwners> hash_;
 };
 
-}  // namespace m3
+}  // namespace m3::mesh_detail

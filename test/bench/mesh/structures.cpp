@@ -167,7 +167,7 @@ void measure_picks(JsonLine& line, int instances, int picks) {
   MeshNode node(kCores);
   Watched cores(node);
   cores.begin();
-  const auto all = [&](const m3::Snapshot& s) {
+  const auto all = [&](const m3::mesh_detail::Snapshot& s) {
     return s.entries().size() == static_cast<std::size_t>(instances);
   };
   cores.measure([&] { node.router().tell(members(instances)); }, all);
@@ -206,7 +206,7 @@ void measure_changes(JsonLine& line, int instances, int changes) {
   auto less = whole;
   less.pop_back();
   const auto sized = [](std::size_t size) {
-    return [size](const m3::Snapshot& s) { return s.entries().size() == size; };
+    return [size](const m3::mesh_detail::Snapshot& s) { return s.entries().size() == size; };
   };
   auto list = whole;
   const auto first =
@@ -216,7 +216,7 @@ void measure_changes(JsonLine& line, int instances, int changes) {
         (void)node.mesh().pick({node.service(), m3::RouteMode::hash, "key", m3::kNoSlot,
                                 node.node().caller().peers()});
       },
-      [](const m3::Snapshot& s) { return s.has_hash(); });
+      [](const m3::mesh_detail::Snapshot& s) { return s.has_hash(); });
   line.number("first_list_ms", first.ms).number("first_list_core0_ms", first.core0_ms);
   line.number("first_list_others_ms", first.others_ms);
   line.number("first_table_ms", table.ms).number("first_table_core0_ms", table.core0_ms);
@@ -239,28 +239,28 @@ void measure_changes(JsonLine& line, int instances, int changes) {
 
 /// How a million keys fall on the instances, and how many move when one goes.
 void measure_balance(JsonLine& line, int instances, int keys) {
-  m3::Membership membership(std::make_shared<m3::SlotPool>());
+  m3::mesh_detail::Membership membership(std::make_shared<m3::mesh_detail::SlotPool>());
   auto list = members(instances);
   membership.on_list(list, {});
   const auto service = *m3::ServiceId::parse("bench.world1.echo");
-  const m3::Snapshot before(service, membership.entries());
+  const m3::mesh_detail::Snapshot before(service, membership.entries());
   const std::string gone = list[static_cast<std::size_t>(instances) / 2].id.to_string();
   std::erase_if(list, [&](const m3::Member& m) { return m.id.to_string() == gone; });
-  m3::Membership fewer(std::make_shared<m3::SlotPool>());
+  m3::mesh_detail::Membership fewer(std::make_shared<m3::mesh_detail::SlotPool>());
   fewer.on_list(list, {});
-  const m3::Snapshot after(service, fewer.entries());
+  const m3::mesh_detail::Snapshot after(service, fewer.entries());
   // By slot first: a key's owner is its slot's.
-  std::vector<std::size_t> in_slot(m3::kHashSlots);
-  std::vector<std::string> key_of(m3::kHashSlots);
+  std::vector<std::size_t> in_slot(m3::mesh_detail::kHashSlots);
+  std::vector<std::string> key_of(m3::mesh_detail::kHashSlots);
   for (int i = 0; i < keys; ++i) {
     std::string key = std::to_string(i);
-    const std::uint16_t slot = m3::hash_slot(key);
+    const std::uint16_t slot = m3::mesh_detail::hash_slot(key);
     ++in_slot[slot];
     key_of[slot] = std::move(key);
   }
   std::unordered_map<std::string, std::size_t> load;
   std::size_t moved = 0;
-  for (std::size_t slot = 0; slot < m3::kHashSlots; ++slot) {
+  for (std::size_t slot = 0; slot < m3::mesh_detail::kHashSlots; ++slot) {
     if (in_slot[slot] == 0) continue;
     const std::string was = before.owner(key_of[slot])->id.to_string();
     load[was] += in_slot[slot];

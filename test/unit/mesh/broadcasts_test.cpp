@@ -260,11 +260,11 @@ CO_TEST("broadcasts: foreign bytes in a topic are counted and dropped") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1");
   co_await one.start(ctx);
-  const std::string topic = m3::broadcast_topic(one.app_id().service_id());
+  const std::string topic = m3::mesh_detail::broadcast_topic(one.app_id().service_id());
   one.line().hear(topic, "");
   one.line().hear(topic, "hello there, this is nothing of m3's at all");
   std::string message;
-  m3::begin_broadcast(message, "dev.w.role.2", 1, 1);
+  m3::mesh_detail::begin_broadcast(message, "dev.w.role.2", 1, 1);
   one.line().hear(topic, message + "not a frame, but long enough to look like one");
   CHECK(one.heard.empty());
   CHECK(one.count("m3_broadcasts_bad_total") == 3);

@@ -93,7 +93,8 @@ TEST_CASE("mesh: lists go on when the helper threads had too much to do") {
     list.back().address = {"127.0.0.1", 1};
   }
   real.tell(list);
-  REQUIRE(real.both_see([](const m3::Snapshot& s) { return s.entries().size() == kMany; }));
+  REQUIRE(real.both_see(
+      [](const m3::mesh_detail::Snapshot& s) { return s.entries().size() == kMany; }));
 
   // The one helper is held, and the one place to wait is taken.
   std::mutex held;
@@ -113,7 +114,8 @@ TEST_CASE("mesh: lists go on when the helper threads had too much to do") {
   list.back().address = {"127.0.0.1", 1};
   real.tell(list);  // while the first waits
   hold.unlock();
-  CHECK(real.both_see([](const m3::Snapshot& s) { return s.entries().size() == kMany + 2; }));
+  CHECK(real.both_see(
+      [](const m3::mesh_detail::Snapshot& s) { return s.entries().size() == kMany + 2; }));
   while (ended < taken) std::this_thread::yield();
 }
 
@@ -131,12 +133,13 @@ TEST_CASE(
     list.back().address = {"127.0.0.1", 1};  // where nobody listens
   }
   real.tell(list);
-  REQUIRE(real.both_see([](const m3::Snapshot& s) { return s.entries().size() == kMany; }));
+  REQUIRE(real.both_see(
+      [](const m3::mesh_detail::Snapshot& s) { return s.entries().size() == kMany; }));
   real.on(1, [&](Ctx&) {
     (void)real.mesh.pick(
         {kRole, m3::RouteMode::hash, "Ann", m3::kNoSlot, real.node.caller().peers()});
   });
-  REQUIRE(real.both_see([](const m3::Snapshot& s) { return s.has_hash(); }));
+  REQUIRE(real.both_see([](const m3::mesh_detail::Snapshot& s) { return s.has_hash(); }));
 
   // News that come while others are being worked on: the last list counts.
   m3::Member replaced = member(7, 2);
@@ -146,22 +149,23 @@ TEST_CASE(
     list.resize(size);
     real.tell(list);
   }
-  REQUIRE(real.both_see([](const m3::Snapshot& s) { return s.entries().size() == kMany - 3; }));
-  m3::HashSlots slots;
-  std::vector<m3::HashSlots::Id> ids;
-  for (const m3::Member& one : list) ids.push_back(m3::HashSlots::Id::of(one.id));
+  REQUIRE(real.both_see(
+      [](const m3::mesh_detail::Snapshot& s) { return s.entries().size() == kMany - 3; }));
+  m3::mesh_detail::HashSlots slots;
+  std::vector<m3::mesh_detail::HashSlots::Id> ids;
+  for (const m3::Member& one : list) ids.push_back(m3::mesh_detail::HashSlots::Id::of(one.id));
   slots.set(ids);
-  CHECK(real.both_see([&](const m3::Snapshot& s) {
+  CHECK(real.both_see([&](const m3::mesh_detail::Snapshot& s) {
     int wrong = s.named("dev.w.role.2000") || !s.named("dev.w.role.1997") ||
                 s.named("dev.w.role.7")->address != replaced.address;
     for (int key = 0; key < 300; ++key) {
       const std::string text = std::to_string(key);
-      wrong += s.owner(text)->id != slots.id_at(slots.owners()[m3::hash_slot(text)]);
+      wrong += s.owner(text)->id != slots.id_at(slots.owners()[m3::mesh_detail::hash_slot(text)]);
     }
     return wrong == 0;
   }));
 
   // Dropped altogether: not believed, and nobody answers when they are asked.
   real.tell({});
-  CHECK(real.both_see([](const m3::Snapshot& s) { return s.empty(); }));
+  CHECK(real.both_see([](const m3::mesh_detail::Snapshot& s) { return s.empty(); }));
 }

@@ -4,14 +4,14 @@
 #include "mesh_fixture.h"
 
 using m3::Member;
-using m3::Membership;
+using m3::mesh_detail::Membership;
 using mesh_test::member;
 using namespace std::chrono_literals;
 
 namespace {
 
 struct Judge {
-  Membership membership{std::make_shared<m3::SlotPool>()};
+  Membership membership{std::make_shared<m3::mesh_detail::SlotPool>()};
   std::string now() const {
     std::string out;
     for (const auto& [id, entry] : membership.entries())
@@ -140,7 +140,7 @@ TEST_CASE("membership: a list that lacks all of the one before is doubted, whom 
 }
 
 TEST_CASE("membership: a list that is somebody's word is believed whatever it lacks") {
-  Judge judge{Membership(std::make_shared<m3::SlotPool>(), false), {}};
+  Judge judge{Membership(std::make_shared<m3::mesh_detail::SlotPool>(), false), {}};
   judge.list({1, 2, 3});
   CHECK(judge.list({1}));
   CHECK(judge.now() == "1 ");

@@ -7,10 +7,10 @@
 
 #include "mesh_fixture.h"
 
-using m3::Membership;
 using m3::MemberState;
 using m3::Peers;
-using m3::Snapshot;
+using m3::mesh_detail::Membership;
+using m3::mesh_detail::Snapshot;
 using mesh_test::id_of;
 using mesh_test::member;
 
@@ -19,7 +19,7 @@ namespace {
 /// A service with these members, as one core sees it.
 struct Seen {
   explicit Seen(const std::vector<m3::Member>& members)
-      : membership(std::make_shared<m3::SlotPool>()), peers(sim.core()) {
+      : membership(std::make_shared<m3::mesh_detail::SlotPool>()), peers(sim.core()) {
     (void)membership.on_list(members, m3::TimePoint());
     snapshot.emplace(members.front().id.service_id(), membership.entries());
   }
@@ -95,16 +95,16 @@ TEST_CASE("snapshot: Single is the lowest id that can be reached, numbers compar
 
 TEST_CASE("snapshot: Hash is the same with and without its table, and goes on in rank") {
   Seen seen({member(1), member(2), member(3), member(4)});
-  m3::HashSlots slots;
-  std::vector<m3::HashSlots::Id> ids;
+  m3::mesh_detail::HashSlots slots;
+  std::vector<m3::mesh_detail::HashSlots::Id> ids;
   for (const m3::Instance* instance : seen.snapshot->eligible())
-    ids.push_back(m3::HashSlots::Id::of(instance->id));
+    ids.push_back(m3::mesh_detail::HashSlots::Id::of(instance->id));
   slots.set(ids);
-  auto owners = std::make_shared<m3::HashOwners>();
+  auto owners = std::make_shared<m3::mesh_detail::HashOwners>();
   owners->owners = slots.owners();
   for (std::size_t i = 0; i < slots.positions(); ++i)
-    owners->by_position.push_back(
-        seen.snapshot->named(slots.id_at(static_cast<m3::HashSlots::Position>(i)).to_string()));
+    owners->by_position.push_back(seen.snapshot->named(
+        slots.id_at(static_cast<m3::mesh_detail::HashSlots::Position>(i)).to_string()));
   for (int i = 0; i < 1000; ++i) {
     const std::string key = std::to_string(i);
     seen.snapshot->set_hash(nullptr);
