@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "m3/async/runtime.h"
+#include "m3/mesh/detail/snapshot.h"
 #include "m3/mesh/mesh.h"
 #include "m3/rpc/node.h"
 #include "mesh/listed_router.h"

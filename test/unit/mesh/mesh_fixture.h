@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "m3/async/scope.h"
 #include "m3/async/timer.h"
+#include "m3/mesh/detail/snapshot.h"
 #include "m3/mesh/mesh.h"
 #include "m3/net/loopback.h"
 #include "m3/plugin/router.h"

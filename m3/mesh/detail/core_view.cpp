@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/detail/core_view.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "m3/mesh/detail/watches.h"
+
+namespace m3::mesh_detail {
+
+// ---- the services that this core calls
+
+CoreView::View& CoreView::view(const ServiceId& service) {
+  const auto at = reinterpret_cast<std::uintptr_t>(service.to_string().data());
+  Recent& last = recent_[((at >> 4) ^ (at >> 12)) % recent_.size()];
+  if (last.at != at || last.view->service != service) last = {at, &look_up(service)};
+  return *last.view;
+}
+
+CoreView::View& CoreView::look_up(const ServiceId& service) {
+  auto& found = by_service_[service.to_string()];
+  if (found) return *found;
+  found = std::make_unique<View>();
+  found->service = service;
+  found->asked = core_.now();
+  watches_.want(service, false);
+  return *found;
+}
+
+/// Among those known on this core; null: not, or its service was never called.
+const Instance* CoreView::named(std::string_view id) const {
+  const auto found = by_service_.find(id.substr(0, std::min(id.rfind('.'), id.size())));
+  if (found == by_service_.end() || !found->second->snapshot) return nullptr;
+  return found->second->snapshot->named(id);
+}
+
+std::shared_ptr<const Snapshot> CoreView::install(std::shared_ptr<const Snapshot> snapshot) {
+  View& seen = view(snapshot->service());
+  auto before = std::exchange(seen.snapshot, std::move(snapshot));
+  seen.waiters.tell();
+  return before;
+}
+
+// ---- picks
+
+Pick CoreView::pick(const RouteQuery& query) {
+  View* seen = nullptr;
+  if (query.mode == RouteMode::p2p) {
+    if (const Instance* instance = named(query.key)) return {instance, {}, {}, nullptr};
+    auto id = AppId::parse(query.key);
+    if (!id.is_ok()) return {nullptr, std::move(id).status(), {}, nullptr};
+    seen = &view(id->service_id());
+  } else {
+    seen = &view(query.service);
+  }
+  if (!seen->snapshot) return nothing_known(*seen);
+  if (const Instance* instance = choose(*seen, query)) return {instance, {}, {}, nullptr};
+  return nobody(*seen, query);
+}
+
+const Instance* CoreView::choose(View& view, const RouteQuery& query) {
+  const Snapshot& now = *view.snapshot;
+  switch (query.mode) {
+    case RouteMode::p2p:
+      return now.named(query.key);
+    case RouteMode::hash:
+    case RouteMode::actor:
+      if (!now.has_hash() && !std::exchange(view.wants_hash, true))
+        watches_.want(view.service, true);
+      return query.mode == RouteMode::actor ? now.owner(query.key)
+                                            : now.hash(query.key, query.choice());
+    case RouteMode::single:
+      return now.single(query.choice());
+    default:
+      return now.random(query.choice());
+  }
+}
+
+Pick CoreView::nothing_known(View& view) const {
+  const Nanos left = config_.first_answer - (core_.now() - view.asked);
+  return {nullptr,
+          Status(Errc::unavailable, "nothing is known of " + view.service.to_string() +
+                                        " yet: the router has not answered")
+              .not_executed(),
+          std::max(left, config_.wait_for_route), &view.waiters};
+}
+
+Pick CoreView::nobody(View& view, const RouteQuery& query) const {
+  const bool by_name = query.mode == RouteMode::p2p;
+  const std::string who =
+      by_name ? "the app " + std::string(query.key) : view.service.to_string();
+  const std::string why =
+      view.snapshot->empty() || by_name
+          ? "no instance of " + who + " is known"
+          : "every instance of " + who + " is leaving or cordoned, or sick and silent";
+  return {nullptr, Status(Errc::unavailable, why).not_executed(), config_.wait_for_route,
+          &view.waiters};
+}
+
+std::vector<std::shared_ptr<const Instance>> CoreView::all(const ServiceId& service) {
+  std::vector<std::shared_ptr<const Instance>> out;
+  const View& seen = view(service);
+  if (!seen.snapshot) return out;
+  out.reserve(seen.snapshot->entries().size());
+  for (const Snapshot::Entry& entry : seen.snapshot->entries()) out.push_back(entry.instance);
+  return out;
+}
+
+std::span<const Instance* const> CoreView::eligible(const ServiceId& service) const {
+  const auto found = by_service_.find(service.to_string());
+  if (found == by_service_.end() || !found->second->snapshot) return {};
+  return found->second->snapshot->eligible();
+}
+
+std::shared_ptr<const Snapshot> CoreView::snapshot(const ServiceId& service) {
+  return view(service).snapshot;
+}
+
+}  // namespace m3::mesh_detail

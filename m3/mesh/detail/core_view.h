@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "m3/async/core.h"
+#include "m3/mesh/detail/snapshot.h"
+#include "m3/mesh/mesh_config.h"
+#include "m3/rpc/resolver.h"
+
+namespace m3::mesh_detail {
+
+class Watches;
+
+/// The mesh as one core sees it: the snapshots that core 0 has sent here, and the calls that wait
+/// for one. Core-local; owned by the Mesh. It asks `watches`, which outlives it, for what it lacks.
+class CoreView {
+ public:
+  CoreView(Core& core, const MeshConfig& config, Watches& watches)
+      : core_(core), config_(config), watches_(watches) {}
+  CoreView(const CoreView&) = delete;
+  CoreView& operator=(const CoreView&) = delete;
+
+  Core& core() const noexcept { return core_; }
+  /// As Resolver's and Mesh's.
+  Pick pick(const RouteQuery& query);
+  std::vector<std::shared_ptr<const Instance>> all(const ServiceId& service);
+  std::span<const Instance* const> eligible(const ServiceId& service) const;
+  std::shared_ptr<const Snapshot> snapshot(const ServiceId& service);
+
+  /// From core 0. Returns what stood there before.
+  std::shared_ptr<const Snapshot> install(std::shared_ptr<const Snapshot> snapshot);
+
+ private:
+  struct View {
+    ServiceId service;
+    std::shared_ptr<const Snapshot> snapshot;
+    RouteWaiters waiters;
+    TimePoint asked{};
+    bool wants_hash = false;
+  };
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  // A caller's id stands where it stood: looked up once, compared afterwards.
+  struct Recent {
+    std::uintptr_t at = 0;
+    View* view = nullptr;
+  };
+
+  View& view(const ServiceId& service);
+  View& look_up(const ServiceId& service);
+  const Instance* named(std::string_view id) const;
+  const Instance* choose(View& view, const RouteQuery& query);
+  Pick nothing_known(View& view) const;
+  Pick nobody(View& view, const RouteQuery& query) const;
+
+  Core& core_;
+  const MeshConfig config_;
+  Watches& watches_;
+  std::unordered_map<std::string, std::unique_ptr<View>, TextHash, std::equal_to<>> by_service_;
+  std::array<Recent, 16> recent_;
+};
+
+}  // namespace m3::mesh_detail

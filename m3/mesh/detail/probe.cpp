@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/detail/probe.h"
+
+#include "m3/async/timer.h"
+#include "m3/rpc/node.h"
+
+namespace m3::mesh_detail {
+namespace {
+
+/// How long a probed instance has to say that it is leaving.
+constexpr Nanos kSayGoodbye = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Task<bool> Probe::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
+  Caller& caller = node_->caller();
+  const TimePoint asked = ctx.core().now();
+  Ctx soon(ctx, Deadline(ctx.core().read_clock() + timeout_));
+  auto generation = co_await as_result(caller.reach(soon, instance));
+  if (!generation.is_ok()) co_return false;
+  if (instance->generation && *generation != instance->generation) co_return false;
+  // A connection that was there already proves nothing.
+  caller.ping(*instance);
+  do {
+    auto slept = co_await as_result(sleep(soon, kSayGoodbye));
+    if (!slept.is_ok() || caller.peers().is_out(*instance)) co_return false;
+  } while (!caller.heard_since(*instance, asked));
+  co_return true;
+}
+
+Task<std::uint64_t> Probe::generation_at(Ctx& ctx, Member member) {
+  const auto instance = make_instance(member, slots_);
+  Caller& caller = node_->caller();
+  Ctx soon(ctx, Deadline(ctx.core().read_clock() + timeout_));
+  auto generation = co_await as_result(caller.reach(soon, instance));
+  caller.forget(*instance);
+  co_return generation;
+}
+
+}  // namespace m3::mesh_detail

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "m3/async/ctx.h"
+#include "m3/async/task.h"
+#include "m3/mesh/detail/membership.h"
+
+namespace m3 {
+class RpcNode;
+}
+
+namespace m3::mesh_detail {
+
+/// Asks instances themselves, at their addresses, whether they are there. Core 0; owned by Watches.
+class Probe {
+ public:
+  /// `timeout`: of one question.
+  Probe(Nanos timeout, std::shared_ptr<SlotPool> slots)
+      : timeout_(timeout), slots_(std::move(slots)) {}
+
+  /// It asks over the node's connections; the node outlives all questions.
+  void start(RpcNode& node) { node_ = &node; }
+
+  /// False: nobody answers, or another start of the id, or it is leaving.
+  Task<bool> answers(Ctx& ctx, std::shared_ptr<const Instance> instance);
+  /// As Mesh's.
+  Task<std::uint64_t> generation_at(Ctx& ctx, Member member);
+
+ private:
+  const Nanos timeout_;
+  std::shared_ptr<SlotPool> slots_;
+  RpcNode* node_ = nullptr;
+};
+
+}  // namespace m3::mesh_detail

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/mesh/detail/watches.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "m3/async/timer.h"
+#include "m3/async/when.h"
+#include "m3/obs/log.h"
+#include "m3/rpc/node.h"
+
+namespace m3::mesh_detail {
+namespace {
+
+/// Of more instances than that the work is a helper thread's: about 0.3 ms.
+constexpr std::size_t kInstancesInline = 512;
+/// Until helper threads that had too much to do are asked again.
+constexpr Nanos kHelperPause = std::chrono::milliseconds(100);
+constexpr std::size_t kProbesAtOnce = 256;  // of one service
+
+}  // namespace
+
+/// From a core to core 0: this service is called here.
+struct Watches::Wish final : async_detail::Runnable {
+  Wish(Watches& owner, ServiceId wanted, bool by_hash)
+      : Runnable(&Wish::fire), watches(owner), service(std::move(wanted)), hash(by_hash) {}
+  static void fire(Runnable& work) {
+    std::unique_ptr<Wish> self(static_cast<Wish*>(&work));
+    self->watches.watch(self->service, self->hash);
+  }
+  Watches& watches;
+  ServiceId service;
+  bool hash;
+};
+
+/// From core 0 to a core: the service's instances have changed.
+struct Watches::Install final : async_detail::Runnable {
+  Install(Watches& owner, CoreView& to, std::shared_ptr<const Snapshot> made,
+          std::shared_ptr<const Instances> left)
+      : Runnable(&Install::fire),
+        watches(owner),
+        view(to),
+        snapshot(std::move(made)),
+        gone(std::move(left)) {}
+  static void fire(Runnable& work) {
+    std::unique_ptr<Install> self(static_cast<Install*>(&work));
+    self->watches.install(self->view, std::move(self->snapshot), *self->gone);
+  }
+  Watches& watches;
+  CoreView& view;
+  std::shared_ptr<const Snapshot> snapshot;
+  std::shared_ptr<const Instances> gone;
+};
+
+Watches::Watches(Runtime& runtime, Router& router, const MeshConfig& config,
+                 MetricRegistry& metrics)
+    : runtime_(runtime),
+      router_(router),
+      config_(config),
+      slots_(std::make_shared<SlotPool>()),
+      probe_(config_.probe_timeout, slots_),
+      lists_(metrics.counter("m3_mesh_lists_total", "Lists of instances that the router gave")),
+      unreachable_(
+          metrics.counter("m3_mesh_router_unreachable_total", "Times the router had no answer")),
+      doubted_(metrics.counter(
+          "m3_mesh_lists_doubted_total",
+          "Lists that lacked instances or called them sick, so that those were asked")),
+      changes_(metrics.counter("m3_mesh_changes_total", "Changes of a service's instances")),
+      sick_ignored_(metrics.counter("m3_mesh_sick_ignored_total",
+                                    "Changes with so many sick instances that these went on to "
+                                    "get calls")),
+      scope_(runtime.core(0)) {}
+
+Watches::~Watches() = default;
+
+void Watches::start(RpcNode& node, std::vector<CoreView*> views) {
+  node_ = &node;
+  views_ = std::move(views);
+  probe_.start(node);
+  for (const auto& [service, hash] : std::exchange(early_, {})) watch(service, hash);
+}
+
+Task<> Watches::stop(Ctx& ctx) {
+  if (std::exchange(stopped_, true)) co_return ok;
+  for (const auto& [service, watched] : watched_) router_.unwatch(service);
+  co_await scope_.close(ctx);
+  // Messages between the cores that refer to this are gone when these have come back.
+  for (int round = 0; round < 2; ++round) {
+    for (unsigned i = 0; i < runtime_.size(); ++i) {
+      co_await run_on(ctx, runtime_.core(i), [](Ctx&) -> Task<> { co_return ok; });
+    }
+  }
+  co_return ok;
+}
+
+// ---- what the cores want
+
+void Watches::want(const ServiceId& service, bool hash) {
+  runtime_.core(0).post(*new Wish(*this, service, hash));
+}
+
+void Watches::watch(const ServiceId& service, bool hash) {
+  if (stopped_) return;
+  if (!node_) {
+    early_.emplace_back(service, hash);
+    return;
+  }
+  auto& watched = watched_[service];
+  const bool fresh = !watched;
+  if (fresh)
+    watched =
+        std::make_unique<Watched>(service, slots_, router_.may_forget(), config_.max_sick_percent);
+  if (hash && !std::exchange(watched->wants_hash, true)) {
+    watched->news.hash = true;
+    advance(service, *watched);
+  }
+  if (fresh) return router_.watch(service, *this);
+  // Another core begins to call it.
+  if (!hash && watched->shown) send(watched->shown, {});
+}
+
+// ---- what the router says
+
+void Watches::on_members(const ServiceId& service, std::vector<Member> members) {
+  lists_.inc();
+  if (!router_status_.is_ok()) log::info_limited("the router answers again");
+  router_status_ = ok;
+  const auto found = watched_.find(service);
+  if (found == watched_.end()) return;
+  Watched& watched = *found->second;
+  watched.size = std::max(watched.size, members.size());
+  watched.news.list = std::move(members);
+  advance(service, watched);
+}
+
+void Watches::on_unreachable(const ServiceId&, const Status& why) {
+  unreachable_.inc();
+  if (router_status_.is_ok())
+    log::warn_limited("the router does not answer, what it said last stands: {}", why.to_string());
+  router_status_ = why;
+}
+
+/// The news become what every core sees.
+void Watches::advance(const ServiceId& service, Watched& watched) {
+  watched.news.at = runtime_.core(0).now();
+  if (watched.busy || stopped_) return;
+  auto work = [this, service](Ctx& ctx) { return advance_elsewhere(ctx, service); };
+  if (watched.size <= kInstancesInline) {
+    Roster::Edition edition = watched.roster->take(std::exchange(watched.news, {}));
+    const bool table_due = watched.roster->table_due();
+    watched.busy = table_due;  // before anybody hears of it
+    if (table_due) scope_.spawn("hash slots", work);
+    return show(service, watched, std::move(edition));
+  }
+  watched.busy = true;
+  scope_.spawn("instances", work);
+}
+
+/// On a helper thread, until there are no more news.
+Task<> Watches::advance_elsewhere(Ctx& ctx, ServiceId service) {
+  Watched& watched = *watched_.at(service);
+  while (!watched.news.empty() || watched.roster->table_due()) {
+    // A cancelled wait leaves the work behind: what it uses is its own.
+    auto news = std::make_shared<Roster::News>(std::exchange(watched.news, {}));
+    auto work = [roster = watched.roster, news] {
+      return news->empty() ? roster->build_table() : roster->take(std::move(*news));
+    };
+    auto edition = co_await as_result(run_blocking(ctx, runtime_, work));
+    if (edition.is_ok()) {
+      show(service, watched, *std::move(edition));
+      continue;
+    }
+    // The helpers have too much to do: it is theirs later. Newer news wait meanwhile.
+    if (ctx.cancelled()) co_return std::move(edition).status();
+    log::warn_limited("{}: its list waits for a helper thread: {}", service.to_string(),
+                      edition.status().text());
+    co_await sleep(ctx, kHelperPause);
+    if (!watched.news.list) watched.news.list = std::move(news->list);
+    watched.news.probes.insert(watched.news.probes.begin(), news->probes.begin(),
+                               news->probes.end());
+    watched.news.hash |= news->hash;
+    watched.news.at = runtime_.core(0).now();
+  }
+  watched.busy = false;
+  co_return ok;
+}
+
+void Watches::show(const ServiceId& service, Watched& watched, Roster::Edition edition) {
+  watched.size = edition.size;
+  if (watched.news.list) watched.size = std::max(watched.size, watched.news.list->size());
+  watched.doubtful = std::move(edition.doubtful);
+  if (edition.snapshot) {
+    changes_.inc();
+    if (edition.snapshot->ignores_sick()) {
+      sick_ignored_.inc();
+      log::warn_limited(
+          "{}: {} of {} instances are said to be sick: too many to be believed, they go on to get "
+          "calls",
+          service.to_string(), edition.snapshot->sick(), edition.snapshot->entries().size());
+    }
+    watched.shown = edition.snapshot;
+    send(std::move(edition.snapshot), std::move(edition.gone));
+  }
+  probe_doubtful(service, watched);
+}
+
+// ---- what the cores are sent
+
+void Watches::send(std::shared_ptr<const Snapshot> snapshot, Instances gone) {
+  const auto shared = std::make_shared<const Instances>(std::move(gone));
+  for (CoreView* view : views_)
+    if (view->core().index() != 0)
+      view->core().post(*new Install(*this, *view, snapshot, shared));
+  install(*views_.front(), std::move(snapshot), *shared);
+}
+
+/// On the view's core.
+void Watches::install(CoreView& view, std::shared_ptr<const Snapshot> snapshot,
+                      const Instances& gone) {
+  auto before = view.install(std::move(snapshot));
+  for (const auto& instance : gone) node_->caller().forget(*instance);
+  // Whoever lets go of a large one last takes it apart: not a core.
+  if (before && before->entries().size() > kInstancesInline)
+    (void)runtime_.submit_blocking([old = std::move(before)] {});
+}
+
+// ---- probes
+
+void Watches::probe_doubtful(const ServiceId& service, Watched& watched) {
+  (void)watched.doubts.try_send(0).is_ok();  // full: it will look
+  if (watched.probing || stopped_ || watched.doubtful.empty()) return;
+  doubted_.inc();
+  watched.probing = true;
+  scope_.spawn("probe", [this, service](Ctx& ctx) { return probe(ctx, service); });
+}
+
+/// Has those asked that the registry dropped, until it lists them again or they are gone.
+Task<> Watches::probe(Ctx& ctx, ServiceId service) {
+  Watched& watched = *watched_.at(service);
+  log::info_limited("{}: {} instances are missing from the list, or sick; asking them",
+                    service.to_string(), watched.doubtful.size());
+  while (!watched.doubtful.empty()) {
+    const TimePoint now = ctx.core().now();
+    TimePoint next = TimePoint::max();
+    Instances due;
+    for (auto& [instance, ask_at] : watched.doubtful) {
+      if (watched.asked.contains(instance.get())) continue;
+      if (ask_at <= now && watched.asked.size() < kProbesAtOnce) {
+        watched.asked.insert(instance.get());
+        due.push_back(instance);
+        ask_at = now + Membership::kAskAgain;  // until its answer is judged
+      }
+      if (ask_at > now) next = std::min(next, ask_at);
+    }
+    if (!due.empty())
+      scope_.spawn("probe", [this, service, some = std::move(due)](Ctx& own) mutable {
+        return probe(own, service, std::move(some));
+      });
+    Ctx until(ctx, Deadline(next));
+    auto told = co_await as_result(watched.doubts.receive(until));
+    if (!told.is_ok() && ctx.cancelled()) co_return std::move(told).status();
+  }
+  watched.probing = false;
+  co_return ok;
+}
+
+Task<> Watches::probe(Ctx& ctx, ServiceId service, Instances some) {
+  Watched& watched = *watched_.at(service);
+  std::vector<Task<bool>> asked;
+  asked.reserve(some.size());
+  for (const auto& instance : some) asked.push_back(probe_.answers(ctx, instance));
+  const std::vector<bool> there = co_await when_all(ctx.core(), std::move(asked));
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    watched.asked.erase(some[i].get());
+    watched.news.probes.emplace_back(std::move(some[i]), there[i]);
+  }
+  advance(service, watched);
+  (void)watched.doubts.try_send(0).is_ok();
+  co_return ok;
+}
+
+}  // namespace m3::mesh_detail

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "m3/async/channel.h"
+#include "m3/async/runtime.h"
+#include "m3/async/scope.h"
+#include "m3/mesh/detail/core_view.h"
+#include "m3/mesh/detail/probe.h"
+#include "m3/mesh/detail/roster.h"
+#include "m3/mesh/mesh_config.h"
+#include "m3/obs/metric.h"
+#include "m3/plugin/router.h"
+
+namespace m3 {
+class RpcNode;
+}
+
+namespace m3::mesh_detail {
+
+/// The mesh on core 0: watches the router for each service that a core wants, has its lists judged,
+/// probes the instances in doubt, and sends each core what became of it. Owned by the Mesh.
+class Watches final : Router::Watcher {
+ public:
+  Watches(Runtime& runtime, Router& router, const MeshConfig& config, MetricRegistry& metrics);
+  Watches(const Watches&) = delete;
+  Watches& operator=(const Watches&) = delete;
+  ~Watches();
+
+  /// As Mesh's. `views`: by core.
+  void start(RpcNode& node, std::vector<CoreView*> views);
+  Task<> stop(Ctx& ctx);
+
+  /// A core calls this service; with `hash`, by a key. Called on any core.
+  void want(const ServiceId& service, bool hash);
+
+  /// As Mesh's.
+  Task<std::uint64_t> generation_at(Ctx& ctx, Member member) {
+    return probe_.generation_at(ctx, std::move(member));
+  }
+  const Status& router_status() const noexcept { return router_status_; }
+
+ private:
+  using Instances = std::vector<std::shared_ptr<const Instance>>;
+  struct Watched {
+    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots, bool may_forget,
+            unsigned max_sick_percent)
+        : roster(std::make_shared<Roster>(service, slots, may_forget, max_sick_percent)) {}
+    std::shared_ptr<Roster> roster;  // while `busy` a helper thread's
+    Roster::News news;
+    std::size_t size = 0;
+    std::shared_ptr<const Snapshot> shown;
+    std::vector<Membership::Doubt> doubtful;
+    std::unordered_set<const Instance*> asked;  // those of them that are being asked
+    Channel<int> doubts{1};                     // something of the two has changed
+    bool wants_hash = false;
+    bool busy = false;
+    bool probing = false;
+  };
+  struct Wish;
+  struct Install;
+
+  void on_members(const ServiceId& service, std::vector<Member> members) override;
+  void on_unreachable(const ServiceId& service, const Status& why) override;
+
+  void watch(const ServiceId& service, bool hash);
+  void advance(const ServiceId& service, Watched& watched);
+  Task<> advance_elsewhere(Ctx& ctx, ServiceId service);
+  void show(const ServiceId& service, Watched& watched, Roster::Edition edition);
+  void send(std::shared_ptr<const Snapshot> snapshot, Instances gone);
+  void install(CoreView& view, std::shared_ptr<const Snapshot> snapshot, const Instances& gone);
+  void probe_doubtful(const ServiceId& service, Watched& watched);
+  Task<> probe(Ctx& ctx, ServiceId service);
+  Task<> probe(Ctx& ctx, ServiceId service, Instances some);
+
+  Runtime& runtime_;
+  Router& router_;
+  const MeshConfig config_;
+  RpcNode* node_ = nullptr;
+  std::vector<CoreView*> views_;
+  std::shared_ptr<SlotPool> slots_;
+  Probe probe_;
+  std::unordered_map<ServiceId, std::unique_ptr<Watched>> watched_;
+  std::vector<std::pair<ServiceId, bool>> early_;  // wanted before start(); with hash slots or not
+  bool stopped_ = false;
+  Status router_status_;
+  Counter lists_;
+  Counter unreachable_;
+  Counter doubted_;
+  Counter changes_;
+  Counter sick_ignored_;
+  Scope scope_;
+};
+
+}  // namespace m3::mesh_detail
