@@ -170,6 +170,7 @@ void App::Impl::make_announcement() {
   Member self;
   self.id = id;
   self.generation = generation;
+  self.run = run_id;
   self.version = version;
   self.lane = config.lane;
   self.placement = services->placement();

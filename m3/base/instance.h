@@ -14,7 +14,6 @@ struct Instance : std::enable_shared_from_this<Instance> {
   AppId id;  ///< empty: whoever answers at the address (tools)
   HostPort address;
   std::uint64_t generation = 0;  ///< 0 = not known
-  std::uint32_t weight = 100;
   /// Small, and another instance's only after this one is gone: an index for callers.
   std::uint32_t slot = 0;
 };

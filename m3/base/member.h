@@ -25,6 +25,7 @@ Result<MemberState> member_state_from_name(std::string_view name);
 struct Member {
   AppId id;
   std::uint64_t generation = 0;  ///< nanoseconds since 1970 when it started; 0 = not known
+  std::uint64_t run = 0;  ///< random, another one at each start, never ordered; 0 = not known
   HostPort address;
   std::uint16_t admin_port = 0;  ///< 0 = none
   std::uint32_t weight = 100;    ///< its share of random calls beside the others'; 0 = none
@@ -36,5 +37,11 @@ struct Member {
 
   friend bool operator==(const Member&, const Member&) = default;
 };
+
+/// Are they one start of one app? Of the numbers those decide that both have.
+inline bool same_start(const Member& a, const Member& b) noexcept {
+  return a.id == b.id && a.generation == b.generation &&
+         (a.run == b.run || a.run == 0 || b.run == 0);
+}
 
 }  // namespace m3

@@ -51,6 +51,7 @@ class RouteWaiters {
   void add(RouteWaiter& waiter) noexcept;
   /// Nothing, when it does not wait.
   static void remove(RouteWaiter& waiter) noexcept;
+  bool empty() const noexcept { return head_ == nullptr; }
   /// Tells all who wait now.
   void tell();
 

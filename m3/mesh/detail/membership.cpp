@@ -43,7 +43,6 @@ std::shared_ptr<const Instance> make_instance(const Member& member,
   instance->id = member.id;
   instance->address = member.address;
   instance->generation = member.generation;
-  instance->weight = member.weight;
   instance->slot = slots->take();
   return {instance.release(), [slots](const Instance* gone) {
             slots->give(gone->slot);
@@ -53,7 +52,7 @@ std::shared_ptr<const Instance> make_instance(const Member& member,
 
 void Membership::set_instance(MeshEntry& entry, const Member& member) {
   if (entry.instance) gone_.push_back(std::move(entry.instance));
-  if (entry.member.generation != member.generation) {
+  if (!same_start(entry.member, member)) {
     entry.silent = false;
     entry.ask_at = {};
   }
@@ -156,8 +155,8 @@ bool Membership::take(Member member, Known* known) {
     set_rival(entry, std::nullopt);
     if (entry.member == member) return false;
   }
-  if (fresh || entry.member.generation != member.generation ||
-      entry.member.address != member.address || entry.member.weight != member.weight)
+  // What callers keep for an instance, its connection too, survives any other change.
+  if (fresh || !same_start(entry.member, member) || entry.member.address != member.address)
     set_instance(entry, member);
   set_member(entry, std::move(member));
   return true;

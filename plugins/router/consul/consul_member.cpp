@@ -67,6 +67,7 @@ ConsulRegistration consul_registration(const Member& member, const ConsulCheckTi
   out.host = member.address.host;
   out.port = member.address.port;
   out.meta = {{"generation", std::to_string(member.generation)},
+              {"run", std::to_string(member.run)},
               {"weight", std::to_string(member.weight)},
               {"state", std::string(member_state_name(member.state))},
               {"admin_port", std::to_string(member.admin_port)},
@@ -102,6 +103,8 @@ Result<Member> consul_member(const ConsulService& service) {
   if (!generation.is_ok()) return std::move(generation).status();
   if (*generation == 0)
     return Status(Errc::invalid_argument, "it has no generation: no instance of m3 announced it");
+  auto run = number_of<std::uint64_t>(service, "run", 0);
+  if (!run.is_ok()) return std::move(run).status();
   auto weight = number_of<std::uint32_t>(service, "weight", out.weight);
   if (!weight.is_ok()) return std::move(weight).status();
   auto admin = number_of<std::uint16_t>(service, "admin_port", 0);
@@ -109,6 +112,7 @@ Result<Member> consul_member(const ConsulService& service) {
   auto state = member_state_from_name(value_of(service, "state"));
   if (!state.is_ok()) return std::move(state).status().add_context("state");
   out.generation = *generation;
+  out.run = *run;
   out.weight = *weight;
   out.admin_port = *admin;
   out.state = *state;

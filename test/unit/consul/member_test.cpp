@@ -17,6 +17,7 @@ Member whole() {
   Member out;
   out.id = *AppId::parse("dev.world_1.Role.12");
   out.generation = 1795787602046631333;
+  out.run = 0xfedcba9876543210;
   out.address = {"10.0.0.1", 4711};
   out.admin_port = 4712;
   out.weight = 7;

@@ -171,7 +171,7 @@ TEST_CASE("membership: the newest generation of an id counts, and a probe of the
   CHECK(judge.now() == "1? ");
 }
 
-TEST_CASE("membership: a state or weight that changes keeps the instance where it can") {
+TEST_CASE("membership: only another address or another start makes another instance") {
   Judge judge;
   judge.list({1, 2});
   const m3::Instance* before = &judge.at(1);
@@ -180,8 +180,21 @@ TEST_CASE("membership: a state or weight that changes keeps the instance where i
   CHECK(judge.list({cordoned, member(2)}));
   CHECK(&judge.at(1) == before);
   cordoned.weight = 50;
+  cordoned.version = "2";
+  cordoned.healthy = false;
   CHECK(judge.list({cordoned, member(2)}));
-  CHECK(judge.at(1).weight == 50);
+  CHECK(&judge.at(1) == before);
+  CHECK(judge.membership.entries().at(cordoned.id).member == cordoned);
+  cordoned.run = 7;  // it had not said it before
+  CHECK(judge.list({cordoned, member(2)}));
+  CHECK(&judge.at(1) == before);
+  cordoned.run = 8;
+  CHECK(judge.list({cordoned, member(2)}));
+  CHECK(&judge.at(1) != before);
+  before = &judge.at(1);
+  cordoned.address.port = 4712;
+  CHECK(judge.list({cordoned, member(2)}));
+  CHECK(&judge.at(1) != before);
 }
 
 TEST_CASE(

@@ -75,6 +75,7 @@ class Wires {
     struct Choosing final : m3::Transport {
       Choosing(m3::Core& from, Wires& all) : core(from), wires(all) {}
       m3::Task<std::unique_ptr<m3::Stream>> connect(m3::Ctx& ctx, m3::HostPort address) override {
+        ++wires.dials;
         m3::LoopbackTransport through(core, wires.to(address));
         co_return co_await through.connect(ctx, std::move(address));
       }
@@ -83,6 +84,8 @@ class Wires {
     };
     return std::make_unique<Choosing>(core, *this);
   }
+
+  int dials = 0;
 
  private:
   std::map<std::string, m3::LoopbackNet> nets_;

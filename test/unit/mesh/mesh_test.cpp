@@ -414,6 +414,34 @@ CO_TEST("mesh: cordoned and draining ones get calls only by name") {
   co_await two.die(ctx);
 }
 
+CO_TEST("mesh: a weight or a state that changes keeps the connections") {
+  Wires wires;
+  Server one(sim, wires, member(1)), two(sim, wires, member(2));
+  Caller caller(sim, wires);
+  auto changed = member(1);
+  co_await know(ctx, caller, {changed, member(2)});
+  const auto ask_both = [&]() -> Task<> {
+    for (int ins : {1, 2}) {
+      const std::string id = member(ins).id.to_string();
+      CHECK(co_await caller.ask(ctx, m3::to::app(id)) == id);
+    }
+    co_return m3::ok;
+  };
+  co_await ask_both();
+  CHECK(wires.dials == 2);
+  for (const std::uint32_t weight : {50u, 0u, 100u}) {
+    changed.weight = weight;
+    changed.state = weight == 0 ? m3::MemberState::cordoned : m3::MemberState::serving;
+    caller.router.tell(kRole, {changed, member(2)});
+    co_await ask_both();
+    CHECK(wires.dials == 2);
+    CHECK(one.node().connections() == 1);
+  }
+  co_await caller.stop(ctx);
+  co_await one.die(ctx);
+  co_await two.die(ctx);
+}
+
 CO_TEST("mesh: all callers agree on Single and Hash, and late starters too") {
   Wires wires;
   Server two(sim, wires, member(2)), nine(sim, wires, member(9)), ten(sim, wires, member(10));
