@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "check.h"
+#include "plugins/router/consul/consul_list.h"
 #include "plugins/router/consul/consul_member.h"
 
 namespace {
@@ -36,6 +38,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     M3_FUZZ_CHECK(list->services.size() + list->skipped.size() <= size / 2 + 1);
     for (const m3::ConsulService& service : list->services) look_at(service);
   }
+  // Read again, and again as a change of itself: the same.
+  m3::ConsulList list(*m3::ServiceId::parse("dev.w.hello"));
+  const auto first = list.read(std::string(bytes));
+  M3_FUZZ_CHECK(first.is_ok() == m3::parse_consul_health(bytes).is_ok());
+  const auto again = list.read(std::string(bytes));
+  M3_FUZZ_CHECK(again.is_ok() == first.is_ok());
+  if (first.is_ok()) M3_FUZZ_CHECK(again->members == first->members && !again->changed);
   if (auto service = m3::parse_consul_service(bytes); service.is_ok()) look_at(*service);
   if (auto names = m3::parse_consul_names(bytes); names.is_ok())
     M3_FUZZ_CHECK(names->size() <= size);

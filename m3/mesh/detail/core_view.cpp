@@ -87,8 +87,7 @@ Pick CoreView::nothing_known(View& view) const {
 
 Pick CoreView::nobody(View& view, const RouteQuery& query) const {
   const bool by_name = query.mode == RouteMode::p2p;
-  const std::string who =
-      by_name ? "the app " + std::string(query.key) : view.service.to_string();
+  const std::string who = by_name ? "the app " + std::string(query.key) : view.service.to_string();
   const std::string why =
       view.snapshot->empty() || by_name
           ? "no instance of " + who + " is known"

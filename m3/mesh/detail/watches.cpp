@@ -209,8 +209,7 @@ void Watches::show(const ServiceId& service, Watched& watched, Roster::Edition e
 void Watches::send(std::shared_ptr<const Snapshot> snapshot, Instances gone) {
   const auto shared = std::make_shared<const Instances>(std::move(gone));
   for (CoreView* view : views_)
-    if (view->core().index() != 0)
-      view->core().post(*new Install(*this, *view, snapshot, shared));
+    if (view->core().index() != 0) view->core().post(*new Install(*this, *view, snapshot, shared));
   install(*views_.front(), std::move(snapshot), *shared);
 }
 

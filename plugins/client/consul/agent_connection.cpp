@@ -55,7 +55,7 @@ struct AgentConnection::Impl {
 
   Task<> open(Ctx& ctx, Connector& connector);
   Task<> send(Ctx& ctx, const std::string& bytes);
-  Task<AgentAnswer> receive(Ctx& ctx, std::size_t most_bytes);
+  Task<AgentAnswer> receive(Ctx& ctx, std::size_t expected_bytes, std::size_t most_bytes);
   Status close(Status why) {
     boost::system::error_code ignored;
     socket.close(ignored);
@@ -92,11 +92,14 @@ Task<> AgentConnection::Impl::send(Ctx& ctx, const std::string& bytes) {
   co_return ok;
 }
 
-Task<AgentAnswer> AgentConnection::Impl::receive(Ctx& ctx, std::size_t most_bytes) {
+Task<AgentAnswer> AgentConnection::Impl::receive(Ctx& ctx, std::size_t expected_bytes,
+                                                 std::size_t most_bytes) {
   Parser parser;
   parser.eager(true);
   parser.body_limit(most_bytes);
   parser.header_limit(kMostHeaderBytes);
+  // Else megabytes are copied whenever the body has outgrown its room.
+  parser.get().body().reserve(expected_bytes + expected_bytes / 8);
   while (!parser.is_done()) {
     boost::system::error_code error;
     if (buffer.size() > 0) {
@@ -146,7 +149,7 @@ Task<AgentAnswer> AgentConnection::exchange(Ctx& ctx, const AgentRequest& reques
   const std::string bytes = bytes_of(request, impl_->name);
   Status sent = (co_await as_result(impl_->send(ctx, bytes))).status();
   if (!sent) co_return impl_->failed(std::move(sent), ctx);
-  auto received = co_await as_result(impl_->receive(ctx, most_bytes));
+  auto received = co_await as_result(impl_->receive(ctx, request.expected_bytes, most_bytes));
   if (received.is_ok()) co_return received;
   Status status = std::move(received).status();
   const bool ours = status == Errc::resource_exhausted || status == Errc::data_loss;

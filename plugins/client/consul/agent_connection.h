@@ -20,6 +20,7 @@ struct AgentRequest {
   std::string target = "/";  ///< path and query, encoded already
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  std::size_t expected_bytes = 0;  ///< of the answer's body, about
 };
 
 struct AgentAnswer {

@@ -200,6 +200,7 @@ AgentRequest ConsulClient::http_of(const ConsulRequest& request) const {
   if (!options_.token.empty()) out.headers.emplace_back("X-Consul-Token", options_.token);
   if (!request.body.empty()) out.headers.emplace_back("Content-Type", "application/json");
   out.body = request.body;
+  out.expected_bytes = std::min(request.expected_bytes, options_.max_response);
   return out;
 }
 

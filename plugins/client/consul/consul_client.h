@@ -37,6 +37,8 @@ struct ConsulRequest {
   /// once.
   std::uint64_t index = 0;
   Nanos wait{0};
+  /// About so long is the answer: so much room is made at once.
+  std::size_t expected_bytes = 0;
   /// Sent again when a connection broke before the answer; false: it might take effect twice.
   bool repeatable = true;
 };

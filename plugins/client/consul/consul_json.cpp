@@ -124,22 +124,109 @@ std::string text_of(Duration duration) {
   return std::to_string(ms.count()) + "ms";
 }
 
+constexpr std::string_view kBlanks = " \t\r\n";
+
+/// Where the string that begins at `at` ends.
+std::size_t end_of_string(std::string_view text, std::size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\';
+  return at;
+}
+
+/// Of the value that `text` begins with, if it is JSON.
+std::size_t size_of_value(std::string_view text) {
+  std::size_t depth = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    switch (text[at]) {
+      case '"':
+        at = end_of_string(text, at);
+        break;
+      case '{':
+      case '[':
+        ++depth;
+        break;
+      case '}':
+      case ']':
+        if (depth == 0) return at;
+        if (--depth == 0) return at + 1;
+        break;
+      case ',':
+        if (depth == 0) return at;
+        break;
+      default:
+        break;
+    }
+  }
+  return text.size();
+}
+
 }  // namespace
 
-Result<ConsulServices> parse_consul_health(std::string_view text) {
-  const json whole = json::parse(text, nullptr, false);
-  if (whole.is_discarded()) return no_json();
-  if (whole.is_null()) return ConsulServices();
-  if (!whole.is_array()) return Status(Errc::data_loss, "Consul's answer is no list of services");
-  ConsulServices out;
-  for (std::size_t i = 0; i < whole.size(); ++i) {
-    ConsulService service;
-    const std::string wrong = read_health_entry(whole[i], service);
-    if (wrong.empty())
-      out.services.push_back(std::move(service));
-    else
-      out.skipped.push_back(title_of(service, i) + ": " + wrong);
+// ---- lists
+
+ConsulEntries::ConsulEntries(std::string_view text) : rest_(text) {}
+
+void ConsulEntries::skip_blanks() noexcept {
+  rest_.remove_prefix(std::min(rest_.find_first_not_of(kBlanks), rest_.size()));
+}
+
+bool ConsulEntries::fail() {
+  rest_ = {};
+  status_ = Status(Errc::data_loss, "Consul's answer is no list of services");
+  return false;
+}
+
+bool ConsulEntries::next() {
+  skip_blanks();
+  if (first_ && rest_.starts_with("null")) {
+    rest_.remove_prefix(4);
+  } else if (!rest_.empty() && rest_.front() == (first_ ? '[' : ',')) {
+    rest_.remove_prefix(1);
+    skip_blanks();
+    if (rest_.empty()) return fail();
+    if (!first_ || rest_.front() != ']') return true;
+    rest_.remove_prefix(1);
+  } else if (!first_ && !rest_.empty() && rest_.front() == ']') {
+    rest_.remove_prefix(1);
+  } else {
+    return fail();
   }
+  skip_blanks();
+  return rest_.empty() ? false : fail();
+}
+
+bool ConsulEntries::is_next(std::string_view entry) const noexcept {
+  return rest_.starts_with(entry);
+}
+
+std::string_view ConsulEntries::take(std::size_t size) {
+  const std::string_view out = rest_.substr(0, size);
+  rest_.remove_prefix(out.size());
+  first_ = false;
+  return out;
+}
+
+std::string_view ConsulEntries::take() { return take(size_of_value(rest_)); }
+
+Result<ConsulEntry> parse_consul_entry(std::string_view text) {
+  const json entry = json::parse(text, nullptr, false);
+  if (entry.is_discarded()) return no_json();
+  ConsulEntry out;
+  out.wrong = read_health_entry(entry, out.service);
+  return out;
+}
+
+Result<ConsulServices> parse_consul_health(std::string_view text) {
+  ConsulServices out;
+  ConsulEntries entries(text);
+  for (std::size_t i = 0; entries.next(); ++i) {
+    auto entry = parse_consul_entry(entries.take());
+    if (!entry.is_ok()) return std::move(entry).status();
+    if (entry->wrong.empty())
+      out.services.push_back(std::move(entry->service));
+    else
+      out.skipped.push_back(title_of(entry->service, i) + ": " + entry->wrong);
+  }
+  if (!entries.status().is_ok()) return entries.status();
   return out;
 }
 

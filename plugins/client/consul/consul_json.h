@@ -9,6 +9,7 @@
 
 #include "m3/base/duration.h"
 #include "m3/base/result.h"
+#include "m3/base/status.h"
 
 namespace m3 {
 
@@ -34,6 +35,36 @@ struct ConsulServices {
   std::vector<ConsulService> services;
   std::vector<std::string> skipped;
 };
+
+/// The entries of a list one after the other, as they stand there, found without decoding them.
+class ConsulEntries {
+ public:
+  /// `json`: /v1/health/service/NAME's, and outlives this.
+  explicit ConsulEntries(std::string_view json);
+  /// Where the next entry begins. False: there is none.
+  bool next();
+  /// Does the next entry read so?
+  bool is_next(std::string_view entry) const noexcept;
+  /// Takes it: with its size, if that is known, else the end is looked for.
+  std::string_view take(std::size_t size);
+  std::string_view take();
+  /// data_loss: it is not a list; known when next() is false.
+  const Status& status() const noexcept { return status_; }
+
+ private:
+  void skip_blanks() noexcept;
+  bool fail();
+
+  std::string_view rest_;
+  bool first_ = true;
+  Status status_;
+};
+/// One entry. `wrong` says why it is left out; empty: it is not. data_loss: it is not JSON.
+struct ConsulEntry {
+  ConsulService service;
+  std::string wrong;
+};
+Result<ConsulEntry> parse_consul_entry(std::string_view json);
 
 /// Of /v1/health/service/NAME. data_loss: no JSON, or no list; a bad entry is only left out.
 Result<ConsulServices> parse_consul_health(std::string_view json);

@@ -194,7 +194,10 @@ Task<> ConsulAnnouncer::put(Ctx& ctx, std::optional<std::size_t> agent, const Me
 }
 
 Task<ConsulResponse> ConsulAnnouncer::list(Ctx& ctx, const Member& self, std::uint64_t index) {
-  ConsulRequest request("GET", "/v1/health/service/" + consul_name(self.id.service_id()));
+  // Not the thousands beside it.
+  const std::string filter = "Service.ID == \"" + self.id.to_string() + "\"";
+  ConsulRequest request("GET", "/v1/health/service/" + consul_name(self.id.service_id()) +
+                                   "?filter=" + consul_escape(filter));
   request.index = index;
   request.wait = kListWait;
   return client_.send(ctx, std::move(request));

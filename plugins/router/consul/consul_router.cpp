@@ -19,6 +19,10 @@ using namespace std::chrono_literals;
 constexpr Nanos kBetweenAnswers = 200ms;
 /// When there are more watches than may wait at the same time, each waits only so long.
 constexpr Nanos kShortWait = 1s;
+/// Longer answers are read by a helper thread; these take about 0.2 ms.
+constexpr std::size_t kReadHere = 16u << 10;
+/// Until helper threads that had too much to do are asked again.
+constexpr Nanos kHelperPause = 100ms;
 constexpr BackoffConfig kBackoff{.least = 100ms, .first = 200ms, .most = 3000ms};
 
 Status good_addresses(const std::vector<std::string>& addresses) {
@@ -94,7 +98,8 @@ struct ConsulRouter::Watch {
 };
 
 ConsulRouter::ConsulRouter(Env& env, const Config& config)
-    : core_(env.runtime().core(0)),
+    : runtime_(env.runtime()),
+      core_(env.runtime().core(0)),
       id_(env.app_id()),
       wait_(config.wait),
       client_(core_, "router.consul", options_of(config)),
@@ -114,7 +119,8 @@ ConsulRouter::~ConsulRouter() { assert(watches_.empty() && "a ConsulRouter died 
 /// What the app will need later is tried here: an agent, its servers, and the token. Called again
 /// while they are only away.
 Task<> ConsulRouter::start(Ctx& ctx) {
-  Status status = (co_await as_result(ask(ctx, id_.service_id(), 0))).status();
+  Status status =
+      (co_await as_result(ask(ctx, std::make_shared<ConsulList>(id_.service_id()), 0))).status();
   if (status == Errc::resource_exhausted) status = Status(Errc::unavailable, status.text());
   if (!status) co_return std::move(status).add_context("router.consul");
   co_await announcer_.start(ctx);
@@ -156,20 +162,17 @@ Task<> ConsulRouter::follow(Ctx& ctx, std::shared_ptr<Watch> watch) {
   Backoff backoff(kBackoff);
   std::uint64_t index = 0;
   bool heard = false;
-  std::vector<Member> last;
+  const auto list = std::make_shared<ConsulList>(watch->service);
   for (;;) {
-    auto answer = co_await as_result(wait_for_change(ctx, watch->service, index));
+    auto answer = co_await as_result(wait_for_change(ctx, list, index));
     if (!watch->watcher) co_return ok;
     Nanos pause = kBetweenAnswers;
     if (answer.is_ok()) {
       backoff.reset();
       answers_.inc();
       index = next_consul_index(index, answer->index);
-      if (!heard || answer->members != last) {
-        heard = true;
-        last = answer->members;
+      if (!std::exchange(heard, true) || answer->changed)
         watch->watcher->on_members(watch->service, std::move(answer->members));
-      }
     } else {
       index = 0;
       heard = false;
@@ -181,48 +184,40 @@ Task<> ConsulRouter::follow(Ctx& ctx, std::shared_ptr<Watch> watch) {
   }
 }
 
-Task<ConsulRouter::List> ConsulRouter::wait_for_change(Ctx& ctx, ServiceId service,
-                                                       std::uint64_t index) {
+Task<ConsulRouter::Answer> ConsulRouter::wait_for_change(Ctx& ctx, std::shared_ptr<ConsulList> list,
+                                                         std::uint64_t index) {
   const Semaphore::Hold slot = co_await slots_.enter(ctx);
-  co_return co_await ask(ctx, std::move(service), index);
+  co_return co_await ask(ctx, std::move(list), index);
 }
 
-Task<ConsulRouter::List> ConsulRouter::ask(Ctx& ctx, ServiceId service, std::uint64_t index) {
-  ConsulRequest request("GET", "/v1/health/service/" + consul_name(service));
+Task<ConsulRouter::Answer> ConsulRouter::ask(Ctx& ctx, std::shared_ptr<ConsulList> list,
+                                             std::uint64_t index) {
+  const std::string name = consul_name(list->service());
+  ConsulRequest request("GET", "/v1/health/service/" + name);
   request.index = index;
   request.wait = watches_.size() > max_watches_ ? std::min(wait_, kShortWait) : wait_;
-  const ConsulResponse answer = co_await client_.send(ctx, std::move(request));
-  auto parsed = parse_consul_health(answer.body);
-  if (!parsed.is_ok()) co_return std::move(parsed).status();
-  List out = read(service, *parsed);
+  request.expected_bytes = list->bytes();
+  ConsulResponse answer = co_await client_.send(ctx, std::move(request));
+  Answer out;
+  static_cast<ConsulList::Read&>(out) = co_await read(ctx, std::move(list), std::move(answer.body));
   out.index = answer.index;
+  for (const std::string& why : out.skipped) skip(name, why);
   co_return out;
 }
 
-ConsulRouter::List ConsulRouter::read(const ServiceId& service, const ConsulServices& answer) {
-  const std::string name = consul_name(service);
-  List out;
-  for (const std::string& why : answer.skipped) skip(name, why);
-  for (const ConsulService& one : answer.services) {
-    auto member = consul_member(one);
-    if (!member.is_ok()) {
-      skip(name, "\"" + one.id.substr(0, 100) + "\": " + member.status().text());
-      continue;
-    }
-    if (member->id.service_id() != service) continue;  // another one whose name reads the same
-    const bool healthy = one.health != ConsulService::Health::critical || one.maintenance;
-    // Two agents may have it, and one of them an old check.
-    const auto twice = std::find_if(out.members.begin(), out.members.end(), [&](Member& known) {
-      member->healthy = known.healthy;
-      return known == *member;
-    });
-    member->healthy = healthy;
-    if (twice == out.members.end())
-      out.members.push_back(*std::move(member));
-    else
-      twice->healthy |= healthy;
+/// A long answer is a helper thread's work: of 5,000 instances it has 8 MB.
+Task<ConsulList::Read> ConsulRouter::read(Ctx& ctx, std::shared_ptr<ConsulList> list,
+                                          std::string body) {
+  if (body.size() <= kReadHere) co_return list->read(std::move(body));
+  // A cancelled wait leaves the work behind: what it uses is its own.
+  const auto text = std::make_shared<std::string>(std::move(body));
+  for (;;) {
+    auto done = co_await as_result(
+        run_blocking(ctx, runtime_, [list, text] { return list->read(std::move(*text)); }));
+    if (done.status() != Errc::resource_exhausted) co_return done;
+    log::warn_limited("router.consul: a list waits for a helper thread: {}", done.status().text());
+    co_await sleep(ctx, kHelperPause);
   }
-  return out;
 }
 
 void ConsulRouter::skip(const std::string& service, const std::string& why) {
@@ -238,8 +233,8 @@ Task<std::vector<Member>> ConsulRouter::members(Ctx& ctx, ServiceId service) {
   if (service.empty()) {
     co_return co_await all(ctx);
   }
-  List list = co_await ask(ctx, std::move(service), 0);
-  co_return std::move(list.members);
+  Answer answer = co_await ask(ctx, std::make_shared<ConsulList>(std::move(service)), 0);
+  co_return std::move(answer.members);
 }
 
 /// The names tell where to look, the ids there which services these are.

@@ -18,6 +18,7 @@
 #include "m3/plugin/router.h"
 #include "plugins/client/consul/consul_client.h"
 #include "plugins/router/consul/consul_announcer.h"
+#include "plugins/router/consul/consul_list.h"
 
 namespace m3 {
 
@@ -54,18 +55,18 @@ class ConsulRouter final : public Router {
 
  private:
   struct Watch;
-  struct List {
-    std::vector<Member> members;
+  struct Answer : ConsulList::Read {
     std::uint64_t index = 0;
   };
 
   Task<> follow(Ctx& ctx, std::shared_ptr<Watch> watch);
-  Task<List> ask(Ctx& ctx, ServiceId service, std::uint64_t index);
-  Task<List> wait_for_change(Ctx& ctx, ServiceId service, std::uint64_t index);
-  List read(const ServiceId& service, const ConsulServices& answer);
+  Task<Answer> ask(Ctx& ctx, std::shared_ptr<ConsulList> list, std::uint64_t index);
+  Task<Answer> wait_for_change(Ctx& ctx, std::shared_ptr<ConsulList> list, std::uint64_t index);
+  Task<ConsulList::Read> read(Ctx& ctx, std::shared_ptr<ConsulList> list, std::string body);
   void skip(const std::string& service, const std::string& why);
   Task<std::vector<Member>> all(Ctx& ctx);
 
+  Runtime& runtime_;
   Core& core_;
   const AppId id_;
   const Nanos wait_;

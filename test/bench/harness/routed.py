@@ -63,7 +63,11 @@ def call_figures(results):
 def run_structures(directory, quick):
     command = [os.path.join(directory, "m3_structures")] + (["--quick"] if quick else [])
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300)
-    return json.loads(done.stdout)
+    found = json.loads(done.stdout)
+    command[0] = os.path.join(directory, "m3_consul_changes")
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300)
+    found.update({f"consul_{key}": value for key, value in json.loads(done.stdout).items()})
+    return found
 
 
 def structure_figures(found):
@@ -80,6 +84,9 @@ def structure_figures(found):
             ("change_core0_ms", "one of 5,000 changes: CPU of core 0, no turn is longer", 1),
             ("change_others_ms", "one of 5,000 changes: CPU of another core", 1),
             ("change_cpu_ms", "one of 5,000 changes: CPU of the process", None),
+            ("consul_change_ms", "one of 5,000 changes, over Consul's answer of 8 MB, until every core knows", 50),
+            ("consul_longest_hold_ms", "one of 5,000 changes, over Consul's answer: longest turn of core 0", 1),
+            ("consul_first_list_ms", "a first list of 5,000, over Consul's answer, until every core knows", None),
             ("first_list_ms", "a first list of 5,000, until every core knows", None),
             ("first_list_core0_ms", "a first list of 5,000: CPU of core 0, no turn is longer", 1),
             ("first_table_ms", "a first hash table of 5,000, on a helper thread", None),
