@@ -6,6 +6,7 @@
 
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
+#include "plugins/router/consul/consul_retry.h"
 
 namespace m3 {
 namespace {
@@ -16,15 +17,14 @@ using namespace std::chrono_literals;
 constexpr Nanos kLookAtMost = 3s;
 constexpr Nanos kTidyEvery = 10s;
 constexpr Nanos kListWait = 1s;
-constexpr BackoffConfig kBackoff{.least = 50ms, .first = 200ms, .most = 2000ms};
 
 Reconciler::Options options() {
   Reconciler::Options out;
   out.name = "router.consul";
   out.answer_limit = Nanos::max();  // each request has a limit of its own
-  out.reconnect = kBackoff;
+  out.reconnect = kConsulBackoff;
   out.wishes.lasting = true;
-  out.wishes.failed = kBackoff;
+  out.wishes.failed = kConsulBackoff;
   return out;
 }
 
@@ -109,7 +109,7 @@ Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
 /// Until it is seen, as long as Consul is only away. `first`: of this process. Consul gives its
 /// check the state of the one before, which may have been found dead: then it begins anew.
 Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
-  Backoff backoff(kBackoff);
+  Backoff backoff(kConsulBackoff);
   for (bool told = false;;) {
     Status status = (co_await as_result(settle(ctx, self))).status();
     if (status) {
@@ -154,8 +154,7 @@ Task<> ConsulAnnouncer::send(Ctx& ctx, std::vector<Reconciler::Order> orders) {
     else if (said_)
       status = (co_await as_result(remove(ctx, *said_))).status();
     if (ctx.cancelled()) co_return status;
-    if (status == Errc::resource_exhausted) status = Status(Errc::unavailable, status.text());
-    reconciler_.answered(order.number, status);
+    reconciler_.answered(order.number, consul_away(std::move(status)));
   }
   co_return ok;
 }

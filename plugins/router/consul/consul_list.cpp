@@ -88,8 +88,7 @@ Status ConsulList::decode(Entry& entry) const {
     return ok;
   }
   entry.member = *std::move(member);
-  entry.member.healthy =
-      service.health != ConsulService::Health::critical || service.maintenance;
+  entry.member.healthy = service.health != ConsulService::Health::critical || service.maintenance;
   entry.foreign = entry.member.id.service_id() != service_;
   return ok;
 }

@@ -2,23 +2,16 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
-#include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
-#include "m3/async/scope.h"
-#include "m3/async/semaphore.h"
 #include "m3/base/byte_size.h"
 #include "m3/base/duration.h"
 #include "m3/config/schema.h"
-#include "m3/obs/log_limit.h"
-#include "m3/obs/metric.h"
 #include "m3/plugin/router.h"
 #include "plugins/client/consul/consul_client.h"
 #include "plugins/router/consul/consul_announcer.h"
-#include "plugins/router/consul/consul_list.h"
+#include "plugins/router/consul/consul_watches.h"
 
 namespace m3 {
 
@@ -54,31 +47,13 @@ class ConsulRouter final : public Router {
   Task<std::vector<Member>> members(Ctx& ctx, ServiceId service) override;
 
  private:
-  struct Watch;
-  struct Answer : ConsulList::Read {
-    std::uint64_t index = 0;
-  };
-
-  Task<> follow(Ctx& ctx, std::shared_ptr<Watch> watch);
-  Task<Answer> ask(Ctx& ctx, std::shared_ptr<ConsulList> list, std::uint64_t index);
-  Task<Answer> wait_for_change(Ctx& ctx, std::shared_ptr<ConsulList> list, std::uint64_t index);
-  Task<ConsulList::Read> read(Ctx& ctx, std::shared_ptr<ConsulList> list, std::string body);
-  void skip(const std::string& service, const std::string& why);
   Task<std::vector<Member>> all(Ctx& ctx);
 
-  Runtime& runtime_;
   Core& core_;
   const AppId id_;
-  const Nanos wait_;
   ConsulClient client_;
   ConsulAnnouncer announcer_;
-  std::unordered_map<ServiceId, std::shared_ptr<Watch>> watches_;
-  const std::size_t max_watches_;
-  Semaphore slots_;  // one for each blocking query that may wait at the same time
-  LogLimit skipped_log_;
-  Counter skipped_;
-  Counter answers_;
-  Scope scope_;
+  ConsulWatches watches_;
 };
 
 }  // namespace m3

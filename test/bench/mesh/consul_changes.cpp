@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What one change among many instances costs an app that watches them through Consul: until every
-// core has it, CPU of core 0, and for how long it holds core 0. The agent is one of ours, on threads
-// of its own: it answers as Consul does.
+// core has it, CPU of core 0, and for how long it holds core 0. The agent is one of ours, on
+// threads of its own: it answers as Consul does.
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>

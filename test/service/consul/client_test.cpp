@@ -142,12 +142,17 @@ TEST_CASE("consul router: an index that goes backwards starts over") {
   std::mutex mutex;
   Lines asked;
   std::atomic<int> index{100};
+  const std::string one =
+      R"([{"Node": {}, "Service": {"ID": "dev.w.hello.1", "Address": "127.0.0.1",
+      "Port": 1, "Meta": {"generation": "1", "state": "serving"}}}])";
   FakeAgent agent([&](const std::string& request) {
+    if (request.starts_with("GET /v1/catalog/services"))
+      return FakeAgent::answer(200, R"({"m3-dev-w-hello": []})");
     if (request.starts_with("GET /v1/health/service/m3-dev-w-hello")) {
       const std::lock_guard lock(mutex);
       asked.push_back(request.substr(0, request.find(" HTTP/")));
     }
-    return FakeAgent::answer(200, "[]", "X-Consul-Index: " + std::to_string(index) + "\r\n");
+    return FakeAgent::answer(200, one, "X-Consul-Index: " + std::to_string(index) + "\r\n");
   });
   App hearer("dev.w.caller.1", {agent.address().to_string()});
   REQUIRE(hearer.started.is_ok());

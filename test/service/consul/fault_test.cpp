@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "consul_fixture.h"
@@ -34,6 +35,13 @@ RealService::Options with_acl(bool locked = true) {
         "-hcl=acl { enabled = true default_policy = \"deny\" tokens { master = "
         "\"3a7e1c52-0000-4000-8000-master000001\" } }"};
   return out;
+}
+/// Registers an instance by hand, without a check.
+void add_service(Api& api, const std::string& func, int ins) {
+  api.put("/v1/agent/service/register", R"({"Name": "m3-dev-w-)" + func + R"(", "ID": "dev.w.)" +
+                                            func + "." + std::to_string(ins) +
+                                            R"(", "Address": "127.0.0.1", "Port": 80,
+              "Meta": {"generation": "1", "state": "serving"}})");
 }
 const std::string kMaster = "3a7e1c52-0000-4000-8000-master000001";
 
@@ -246,16 +254,88 @@ TEST_CASE(
 
 TEST_CASE("consul: 200 watched services cost as many connections as are allowed, and all hear") {
   const auto consul = start_consul();
+  Api api(consul->address());
+  for (int i = 0; i < 200; ++i) add_service(api, "s" + std::to_string(i), 2);
   auto hearer = app("dev.w.caller.1", *consul, "max_watches = 20\n");
   Ear ear;
   for (int i = 0; i < 200; ++i) hearer->watch("dev.w.s" + std::to_string(i), ear);
+  const auto began = Clock::now();
   CHECK(eventually([&] { return ear.services() == 200; }));
+  CHECK(Clock::now() - began < mark(2s));
   auto teller = app("dev.w.s150.1", *consul);
   REQUIRE(teller->announce(teller->self(4711)).is_ok());
-  CHECK(eventually([&] { return ear.ids("dev.w.s150") == Lines{"dev.w.s150.1"}; }));
+  const Lines both{"dev.w.s150.1", "dev.w.s150.2"};
+  CHECK(eventually([&] { return ear.ids("dev.w.s150") == both; }));
   CHECK(ear.unreachable() == 0);
-  // 20 that wait, and those of the two apps that look after themselves.
-  CHECK(connections_to(consul->address().port) <= 24);
+  // 20 that wait, and those of the test and of the two apps that look after themselves.
+  CHECK(connections_to(consul->address().port) <= 25);
+}
+
+TEST_CASE("consul: one watch more than may wait at once is answered at once, and has its turns") {
+  std::mutex mutex;
+  std::map<std::string, int> waits;  // for a change, by service
+  FakeAgent agent([&](const std::string& request) -> std::string {
+    const std::size_t name = request.find("m3-dev-w-s");
+    if (request.starts_with("GET /v1/catalog/services"))
+      return FakeAgent::answer(200, R"({"m3-dev-w-s0": [], "m3-dev-w-s1": [], "m3-dev-w-s2": []})");
+    if (name == std::string::npos || request.find("?index=") == std::string::npos)
+      return FakeAgent::answer(200, "[{}]", "X-Consul-Index: 7\r\n");
+    const std::lock_guard lock(mutex);
+    ++waits[request.substr(name + 9, 2)];
+    return "";  // nothing changes
+  });
+  const auto waited = [&](const std::string& service) {
+    const std::lock_guard lock(mutex);
+    return waits[service];
+  };
+  App hearer("dev.w.caller.1", {agent.address().to_string()}, "max_watches = 2\nwait = \"10m\"\n");
+  REQUIRE(hearer.started.is_ok());
+  Ear ear;
+  hearer.watch("dev.w.s0", ear);
+  hearer.watch("dev.w.s1", ear);
+  CHECK(eventually([&] { return waited("s0") == 1 && waited("s1") == 1; }));
+  const auto began = Clock::now();
+  hearer.watch("dev.w.s2", ear);
+  CHECK(eventually([&] { return ear.services() == 3; }));
+  CHECK(Clock::now() - began < mark(500ms));
+  CHECK(eventually([&] { return waited("s2") > 0 && waited("s0") > 1 && waited("s1") > 1; }));
+  CHECK(Clock::now() - began < mark(5s));
+  CHECK(ear.unreachable() == 0);
+}
+
+TEST_CASE("consul: services that nobody has registered cost it one query, however many they are") {
+  RealService::Options talkative;
+  talkative.args = {"-log-level=debug"};
+  const auto consul = start_consul(talkative);
+  const auto queries = [&] {
+    const std::string all = consul->output();
+    std::size_t out = 0;
+    for (const char* path : {"url=/v1/health/service/", "url=/v1/catalog/services"})
+      for (std::size_t at = all.find(path); at != all.npos; at = all.find(path, at + 1)) ++out;
+    return out;
+  };
+  Api api(consul->address());
+  add_service(api, "hello", 1);
+  auto hearer = app("dev.w.caller.1", *consul, "wait = \"1s\"\n");
+  Ear ear, living;
+  hearer->watch(kService, living);
+  CHECK(eventually([&] { return living.ids(kService) == Lines{"dev.w.hello.1"}; }));
+  const std::size_t before = queries();
+  const auto began = Clock::now();
+  for (int i = 0; i < 1200; ++i) hearer->watch("dev.w.nonsense" + std::to_string(i), ear);
+  CHECK(eventually([&] { return ear.services() == 1200; }));
+  CHECK(Clock::now() - began < mark(2s));
+  CHECK(ear.lists() == 1200);
+  // A living one hears of its changes meanwhile, and a new one of its first instance.
+  add_service(api, "hello", 2);
+  add_service(api, "nonsense7", 1);
+  CHECK(eventually([&] { return living.members(kService).size() == 2; }));
+  CHECK(eventually([&] { return ear.ids("dev.w.nonsense7") == Lines{"dev.w.nonsense7.1"}; }));
+  api.put("/v1/agent/service/deregister/dev.w.nonsense7.1");
+  CHECK(eventually([&] { return ear.ids("dev.w.nonsense7").empty(); }));
+  const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
+  INFO(queries() - before << " queries in " << seconds << " s");
+  CHECK(static_cast<double>(queries() - before) < 10 + 5 * seconds);
 }
 
 TEST_CASE("consul: an agent that has only errors of its own is waited for by a start") {

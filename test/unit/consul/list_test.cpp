@@ -112,7 +112,8 @@ TEST_CASE("consul list: after any history of answers it says what a first readin
             if (at < entries.size()) entries[at] = text;
             break;
           case 2:
-            if (at < entries.size()) entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(at));
+            if (at < entries.size())
+              entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(at));
             break;
           default:
             if (at < entries.size()) std::swap(entries[at], entries.back());
