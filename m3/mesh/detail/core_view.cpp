@@ -13,32 +13,74 @@ namespace m3::mesh_detail {
 CoreView::View& CoreView::view(const ServiceId& service) {
   const auto at = reinterpret_cast<std::uintptr_t>(service.to_string().data());
   Recent& last = recent_[((at >> 4) ^ (at >> 12)) % recent_.size()];
-  if (last.at != at || last.view->service != service) last = {at, &look_up(service)};
+  if (last.at != at || last.view->service != service) {
+    View& found = look_up(service);  // may clear recent_
+    last = {at, &found};
+  }
+  last.view->used = core_.now();
   return *last.view;
 }
 
 CoreView::View& CoreView::look_up(const ServiceId& service) {
-  auto& found = by_service_[service.to_string()];
-  if (found) return *found;
-  found = std::make_unique<View>();
-  found->service = service;
-  found->asked = core_.now();
-  watches_.want(service, false);
-  return *found;
+  const auto known = by_service_.find(service.to_string());
+  if (known != by_service_.end()) return *known->second;
+  if (by_service_.size() >= room_) make_room();
+  auto& made = by_service_[service.to_string()] = std::make_unique<View>();
+  made->service = service;
+  made->asked = core_.now();
+  watches_.want(core_, service, false);
+  return *made;
 }
 
 /// Among those known on this core; null: not, or its service was never called.
-const Instance* CoreView::named(std::string_view id) const {
+const Instance* CoreView::named(std::string_view id) {
   const auto found = by_service_.find(id.substr(0, std::min(id.rfind('.'), id.size())));
   if (found == by_service_.end() || !found->second->snapshot) return nullptr;
+  found->second->used = core_.now();
   return found->second->snapshot->named(id);
 }
 
 std::shared_ptr<const Snapshot> CoreView::install(std::shared_ptr<const Snapshot> snapshot) {
-  View& seen = view(snapshot->service());
+  const auto found = by_service_.find(snapshot->service().to_string());
+  if (found == by_service_.end()) return snapshot;
+  View& seen = *found->second;
   auto before = std::exchange(seen.snapshot, std::move(snapshot));
   seen.waiters.tell();
   return before;
+}
+
+// ---- those that it no longer calls
+
+template <class Unused>
+void CoreView::drop_if(Unused unused) {
+  recent_.fill({});
+  for (auto at = by_service_.begin(); at != by_service_.end();) {
+    View& one = *at->second;
+    if (!one.waiters.empty() || !unused(one)) {
+      ++at;
+      continue;
+    }
+    watches_.leave(core_, one.service, std::move(one.snapshot));
+    at = by_service_.erase(at);
+  }
+}
+
+void CoreView::sweep() {
+  const TimePoint now = core_.now();
+  drop_if([&](const View& one) { return one.used + (one.is_empty() ? kKeepEmpty : kKeep) < now; });
+}
+
+/// Half of the empty ones go, or there are too few of them: then all may stay for now.
+void CoreView::make_room() {
+  std::vector<TimePoint> used;
+  for (const auto& [name, one] : by_service_)
+    if (one->is_empty()) used.push_back(one->used);
+  room_ = by_service_.size() - used.size() + kMostEmpty;
+  if (used.size() < kMostEmpty) return;
+  const auto middle = used.begin() + static_cast<std::ptrdiff_t>(used.size() / 2);
+  std::nth_element(used.begin(), middle, used.end());
+  std::size_t most = used.size() / 2;
+  drop_if([&](const View& one) { return one.is_empty() && one.used <= *middle && most-- > 0; });
 }
 
 // ---- picks
@@ -66,7 +108,7 @@ const Instance* CoreView::choose(View& view, const RouteQuery& query) {
     case RouteMode::hash:
     case RouteMode::actor:
       if (!now.has_hash() && !std::exchange(view.wants_hash, true))
-        watches_.want(view.service, true);
+        watches_.want(core_, view.service, true);
       return query.mode == RouteMode::actor ? now.owner(query.key)
                                             : now.hash(query.key, query.choice());
     case RouteMode::single:

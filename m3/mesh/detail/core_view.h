@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,8 +25,17 @@ class Watches;
 /// for one. Core-local; owned by the Mesh. It asks `watches`, which outlives it, for what it lacks.
 class CoreView {
  public:
+  /// A service that was not called for that long is no longer watched: as long as an idle
+  /// connection to one of its instances is kept.
+  static constexpr Nanos kKeep = std::chrono::minutes(10);
+  /// ... and one without instances, which may be a typing error or a made-up id. So long it is
+  /// remembered that there is nobody.
+  static constexpr Nanos kKeepEmpty = std::chrono::seconds(10);
+  /// Of those without instances; the ones that were not called for longest go first.
+  static constexpr std::size_t kMostEmpty = 1000;
+
   CoreView(Core& core, const MeshConfig& config, Watches& watches)
-      : core_(core), config_(config), watches_(watches) {}
+      : core_(core), config_(config), watches_(watches), room_(kMostEmpty) {}
   CoreView(const CoreView&) = delete;
   CoreView& operator=(const CoreView&) = delete;
 
@@ -36,8 +46,11 @@ class CoreView {
   std::span<const Instance* const> eligible(const ServiceId& service) const;
   std::shared_ptr<const Snapshot> snapshot(const ServiceId& service);
 
-  /// From core 0. Returns what stood there before.
+  /// From core 0. Returns what nobody needs any more: the snapshot that stood there before, or this
+  /// one, when the service is no longer called here.
   std::shared_ptr<const Snapshot> install(std::shared_ptr<const Snapshot> snapshot);
+  /// Lets go of the services that were not called for a while, and tells core 0.
+  void sweep();
 
  private:
   struct View {
@@ -45,7 +58,9 @@ class CoreView {
     std::shared_ptr<const Snapshot> snapshot;
     RouteWaiters waiters;
     TimePoint asked{};
+    TimePoint used{};
     bool wants_hash = false;
+    bool is_empty() const noexcept { return !snapshot || snapshot->empty(); }
   };
   struct TextHash {
     using is_transparent = void;
@@ -61,7 +76,10 @@ class CoreView {
 
   View& view(const ServiceId& service);
   View& look_up(const ServiceId& service);
-  const Instance* named(std::string_view id) const;
+  const Instance* named(std::string_view id);
+  void make_room();
+  template <class Unused>
+  void drop_if(Unused unused);
   const Instance* choose(View& view, const RouteQuery& query);
   Pick nothing_known(View& view) const;
   Pick nobody(View& view, const RouteQuery& query) const;
@@ -70,6 +88,7 @@ class CoreView {
   const MeshConfig config_;
   Watches& watches_;
   std::unordered_map<std::string, std::unique_ptr<View>, TextHash, std::equal_to<>> by_service_;
+  std::size_t room_;  // for services, before make_room()
   std::array<Recent, 16> recent_;
 };
 

@@ -16,24 +16,42 @@ namespace {
 constexpr std::size_t kInstancesInline = 512;
 /// Until helper threads that had too much to do are asked again.
 constexpr Nanos kHelperPause = std::chrono::milliseconds(100);
+/// How often cores look which services they no longer call.
+constexpr Nanos kSweepEvery = std::chrono::seconds(5);
 constexpr std::size_t kProbesAtOnce = 256;  // of one service
 
 }  // namespace
 
-/// From a core to core 0: this service is called here.
+/// From a core to core 0: this service is called here, or no longer.
 struct Watches::Wish final : async_detail::Runnable {
-  Wish(Watches& owner, ServiceId wanted, bool by_hash)
-      : Runnable(&Wish::fire), watches(owner), service(std::move(wanted)), hash(by_hash) {}
+  enum class Kind : std::uint8_t { call, call_by_hash, leave };
+  Wish(Watches& owner, unsigned from, ServiceId about, Kind what)
+      : Runnable(&Wish::fire), watches(owner), core(from), service(std::move(about)), kind(what) {}
   static void fire(Runnable& work) {
     std::unique_ptr<Wish> self(static_cast<Wish*>(&work));
-    self->watches.watch(self->service, self->hash);
+    if (self->kind == Kind::leave)
+      self->watches.unwatch(self->core, self->service);
+    else
+      self->watches.watch(self->core, self->service, self->kind == Kind::call_by_hash);
   }
   Watches& watches;
-  ServiceId service;
-  bool hash;
+  const unsigned core;
+  const ServiceId service;
+  const Kind kind;
 };
 
-/// From core 0 to a core: the service's instances have changed.
+/// From core 0 to a core: look what is no longer used.
+struct Watches::Sweep final : async_detail::Runnable {
+  explicit Sweep(CoreView& to) : Runnable(&Sweep::fire), view(to) {}
+  static void fire(Runnable& work) {
+    std::unique_ptr<Sweep> self(static_cast<Sweep*>(&work));
+    self->view.sweep();
+  }
+  CoreView& view;
+};
+
+/// From core 0 to a core: the service's instances have changed. Without a snapshot: those that are
+/// gone, only.
 struct Watches::Install final : async_detail::Runnable {
   Install(Watches& owner, CoreView& to, std::shared_ptr<const Snapshot> made,
           std::shared_ptr<const Instances> left)
@@ -77,12 +95,14 @@ void Watches::start(RpcNode& node, std::vector<CoreView*> views) {
   node_ = &node;
   views_ = std::move(views);
   probe_.start(node);
-  for (const auto& [service, hash] : std::exchange(early_, {})) watch(service, hash);
+  for (const auto& [service, watched] : watched_) router_.watch(service, *this);
+  scope_.spawn("unused watches", [this](Ctx& ctx) { return sweep(ctx); });
 }
 
 Task<> Watches::stop(Ctx& ctx) {
   if (std::exchange(stopped_, true)) co_return ok;
-  for (const auto& [service, watched] : watched_) router_.unwatch(service);
+  if (node_)
+    for (const auto& [service, watched] : watched_) router_.unwatch(service);
   co_await scope_.close(ctx);
   // Messages between the cores that refer to this are gone when these have come back.
   for (int round = 0; round < 2; ++round) {
@@ -95,28 +115,64 @@ Task<> Watches::stop(Ctx& ctx) {
 
 // ---- what the cores want
 
-void Watches::want(const ServiceId& service, bool hash) {
-  runtime_.core(0).post(*new Wish(*this, service, hash));
+void Watches::want(Core& core, const ServiceId& service, bool hash) {
+  const auto kind = hash ? Wish::Kind::call_by_hash : Wish::Kind::call;
+  runtime_.core(0).post(*new Wish(*this, core.index(), service, kind));
 }
 
-void Watches::watch(const ServiceId& service, bool hash) {
+void Watches::leave(Core& core, const ServiceId& service, std::shared_ptr<const Snapshot> last) {
+  take_apart(std::move(last));
+  runtime_.core(0).post(*new Wish(*this, core.index(), service, Wish::Kind::leave));
+}
+
+void Watches::watch(unsigned core, const ServiceId& service, bool hash) {
   if (stopped_) return;
-  if (!node_) {
-    early_.emplace_back(service, hash);
-    return;
-  }
-  auto& watched = watched_[service];
+  Shared& watched = watched_[service];
   const bool fresh = !watched;
   if (fresh)
-    watched =
-        std::make_unique<Watched>(service, slots_, router_.may_forget(), config_.max_sick_percent);
-  if (hash && !std::exchange(watched->wants_hash, true)) {
-    watched->news.hash = true;
-    advance(service, *watched);
+    watched = std::make_shared<Watched>(service, slots_, router_.may_forget(),
+                                        config_.max_sick_percent, runtime_.size());
+  const bool newly = !watched->wanted[core];
+  watched->wanted[core] = true;
+  const Shared keep = watched;
+  if (hash && !std::exchange(keep->wants_hash, true)) {
+    keep->news.hash = true;
+    advance(keep);
   }
-  if (fresh) return router_.watch(service, *this);
-  // Another core begins to call it.
-  if (!hash && watched->shown) send(watched->shown, {});
+  if (fresh && node_) return router_.watch(service, *this);
+  if (newly && keep->shown) send_to(*views_[core], keep->shown, nullptr);
+}
+
+void Watches::unwatch(unsigned core, const ServiceId& service) {
+  const auto found = watched_.find(service);
+  if (found == watched_.end()) return;
+  Watched& watched = *found->second;
+  watched.wanted[core] = false;
+  if (std::find(watched.wanted.begin(), watched.wanted.end(), true) == watched.wanted.end())
+    give_up(found->second);
+}
+
+/// Nobody calls it any more. Callers end what they have for its instances.
+void Watches::give_up(const Shared& unused) {
+  const Shared watched = unused;
+  watched_.erase(watched->service);
+  if (node_ && !stopped_) router_.unwatch(watched->service);
+  watched->given_up = true;
+  watched->doubtful.clear();
+  (void)watched->doubts.try_send(0).is_ok();
+  if (!watched->shown) return;
+  Instances gone;
+  for (const Snapshot::Entry& entry : watched->shown->entries()) gone.push_back(entry.instance);
+  watched->wanted.assign(watched->wanted.size(), false);
+  send(*watched, std::move(gone));
+  take_apart(std::move(watched->shown));
+}
+
+Task<> Watches::sweep(Ctx& ctx) {
+  for (;;) {
+    co_await sleep(ctx, kSweepEvery);
+    for (CoreView* view : views_) view->core().post(*new Sweep(*view));
+  }
 }
 
 // ---- what the router says
@@ -127,10 +183,10 @@ void Watches::on_members(const ServiceId& service, std::vector<Member> members) 
   router_status_ = ok;
   const auto found = watched_.find(service);
   if (found == watched_.end()) return;
-  Watched& watched = *found->second;
-  watched.size = std::max(watched.size, members.size());
-  watched.news.list = std::move(members);
-  advance(service, watched);
+  const Shared watched = found->second;
+  watched->size = std::max(watched->size, members.size());
+  watched->news.list = std::move(members);
+  advance(watched);
 }
 
 void Watches::on_unreachable(const ServiceId&, const Status& why) {
@@ -141,24 +197,24 @@ void Watches::on_unreachable(const ServiceId&, const Status& why) {
 }
 
 /// The news become what every core sees.
-void Watches::advance(const ServiceId& service, Watched& watched) {
-  watched.news.at = runtime_.core(0).now();
-  if (watched.busy || stopped_) return;
-  auto work = [this, service](Ctx& ctx) { return advance_elsewhere(ctx, service); };
-  if (watched.size <= kInstancesInline) {
-    Roster::Edition edition = watched.roster->take(std::exchange(watched.news, {}));
-    const bool table_due = watched.roster->table_due();
-    watched.busy = table_due;  // before anybody hears of it
+void Watches::advance(const Shared& watched) {
+  watched->news.at = runtime_.core(0).now();
+  if (watched->busy || watched->given_up || stopped_) return;
+  auto work = [this, watched](Ctx& ctx) { return advance_elsewhere(ctx, watched); };
+  if (watched->size <= kInstancesInline) {
+    Roster::Edition edition = watched->roster->take(std::exchange(watched->news, {}));
+    const bool table_due = watched->roster->table_due();
+    watched->busy = table_due;  // before anybody hears of it
     if (table_due) scope_.spawn("hash slots", work);
-    return show(service, watched, std::move(edition));
+    return show(watched, std::move(edition));
   }
-  watched.busy = true;
+  watched->busy = true;
   scope_.spawn("instances", work);
 }
 
 /// On a helper thread, until there are no more news.
-Task<> Watches::advance_elsewhere(Ctx& ctx, ServiceId service) {
-  Watched& watched = *watched_.at(service);
+Task<> Watches::advance_elsewhere(Ctx& ctx, Shared of) {
+  Watched& watched = *of;
   while (!watched.news.empty() || watched.roster->table_due()) {
     // A cancelled wait leaves the work behind: what it uses is its own.
     auto news = std::make_shared<Roster::News>(std::exchange(watched.news, {}));
@@ -166,13 +222,14 @@ Task<> Watches::advance_elsewhere(Ctx& ctx, ServiceId service) {
       return news->empty() ? roster->build_table() : roster->take(std::move(*news));
     };
     auto edition = co_await as_result(run_blocking(ctx, runtime_, work));
+    if (watched.given_up) co_return ok;
     if (edition.is_ok()) {
-      show(service, watched, *std::move(edition));
+      show(of, *std::move(edition));
       continue;
     }
     // The helpers have too much to do: it is theirs later. Newer news wait meanwhile.
     if (ctx.cancelled()) co_return std::move(edition).status();
-    log::warn_limited("{}: its list waits for a helper thread: {}", service.to_string(),
+    log::warn_limited("{}: its list waits for a helper thread: {}", watched.service.to_string(),
                       edition.status().text());
     co_await sleep(ctx, kHelperPause);
     if (!watched.news.list) watched.news.list = std::move(news->list);
@@ -185,7 +242,8 @@ Task<> Watches::advance_elsewhere(Ctx& ctx, ServiceId service) {
   co_return ok;
 }
 
-void Watches::show(const ServiceId& service, Watched& watched, Roster::Edition edition) {
+void Watches::show(const Shared& of, Roster::Edition edition) {
+  Watched& watched = *of;
   watched.size = edition.size;
   if (watched.news.list) watched.size = std::max(watched.size, watched.news.list->size());
   watched.doubtful = std::move(edition.doubtful);
@@ -196,48 +254,61 @@ void Watches::show(const ServiceId& service, Watched& watched, Roster::Edition e
       log::warn_limited(
           "{}: {} of {} instances are said to be sick: too many to be believed, they go on to get "
           "calls",
-          service.to_string(), edition.snapshot->sick(), edition.snapshot->entries().size());
+          watched.service.to_string(), edition.snapshot->sick(),
+          edition.snapshot->entries().size());
     }
-    watched.shown = edition.snapshot;
-    send(std::move(edition.snapshot), std::move(edition.gone));
+    watched.shown = std::move(edition.snapshot);
+    send(watched, std::move(edition.gone));
   }
-  probe_doubtful(service, watched);
+  probe_doubtful(of);
 }
 
 // ---- what the cores are sent
 
-void Watches::send(std::shared_ptr<const Snapshot> snapshot, Instances gone) {
-  const auto shared = std::make_shared<const Instances>(std::move(gone));
-  for (CoreView* view : views_)
-    if (view->core().index() != 0) view->core().post(*new Install(*this, *view, snapshot, shared));
-  install(*views_.front(), std::move(snapshot), *shared);
+/// Those that are gone concern every core: it may still have connections to them.
+void Watches::send(const Watched& watched, Instances gone) {
+  const auto shared = gone.empty() ? nullptr : std::make_shared<const Instances>(std::move(gone));
+  for (CoreView* view : views_) {
+    const bool wanted = watched.wanted[view->core().index()];
+    if (wanted || shared) send_to(*view, wanted ? watched.shown : nullptr, shared);
+  }
+}
+
+void Watches::send_to(CoreView& view, std::shared_ptr<const Snapshot> snapshot,
+                      std::shared_ptr<const Instances> gone) {
+  if (!gone) gone = std::make_shared<const Instances>();
+  if (view.core().index() == 0) return install(view, std::move(snapshot), *gone);
+  view.core().post(*new Install(*this, view, std::move(snapshot), std::move(gone)));
 }
 
 /// On the view's core.
 void Watches::install(CoreView& view, std::shared_ptr<const Snapshot> snapshot,
                       const Instances& gone) {
-  auto before = view.install(std::move(snapshot));
+  if (snapshot) take_apart(view.install(std::move(snapshot)));
   for (const auto& instance : gone) node_->caller().forget(*instance);
-  // Whoever lets go of a large one last takes it apart: not a core.
-  if (before && before->entries().size() > kInstancesInline)
-    (void)runtime_.submit_blocking([old = std::move(before)] {});
+}
+
+/// Whoever lets go of a large one last takes it apart: not a core.
+void Watches::take_apart(std::shared_ptr<const Snapshot> snapshot) {
+  if (snapshot && snapshot->entries().size() > kInstancesInline)
+    (void)runtime_.submit_blocking([old = std::move(snapshot)] {});
 }
 
 // ---- probes
 
-void Watches::probe_doubtful(const ServiceId& service, Watched& watched) {
-  (void)watched.doubts.try_send(0).is_ok();  // full: it will look
-  if (watched.probing || stopped_ || watched.doubtful.empty()) return;
+void Watches::probe_doubtful(const Shared& watched) {
+  (void)watched->doubts.try_send(0).is_ok();  // full: it will look
+  if (watched->probing || stopped_ || watched->doubtful.empty()) return;
   doubted_.inc();
-  watched.probing = true;
-  scope_.spawn("probe", [this, service](Ctx& ctx) { return probe(ctx, service); });
+  watched->probing = true;
+  scope_.spawn("probe", [this, watched](Ctx& ctx) { return probe(ctx, watched); });
 }
 
 /// Has those asked that the registry dropped, until it lists them again or they are gone.
-Task<> Watches::probe(Ctx& ctx, ServiceId service) {
-  Watched& watched = *watched_.at(service);
+Task<> Watches::probe(Ctx& ctx, Shared of) {
+  Watched& watched = *of;
   log::info_limited("{}: {} instances are missing from the list, or sick; asking them",
-                    service.to_string(), watched.doubtful.size());
+                    watched.service.to_string(), watched.doubtful.size());
   while (!watched.doubtful.empty()) {
     const TimePoint now = ctx.core().now();
     TimePoint next = TimePoint::max();
@@ -252,8 +323,8 @@ Task<> Watches::probe(Ctx& ctx, ServiceId service) {
       if (ask_at > now) next = std::min(next, ask_at);
     }
     if (!due.empty())
-      scope_.spawn("probe", [this, service, some = std::move(due)](Ctx& own) mutable {
-        return probe(own, service, std::move(some));
+      scope_.spawn("probe", [this, of, some = std::move(due)](Ctx& own) mutable {
+        return probe(own, of, std::move(some));
       });
     Ctx until(ctx, Deadline(next));
     auto told = co_await as_result(watched.doubts.receive(until));
@@ -263,8 +334,8 @@ Task<> Watches::probe(Ctx& ctx, ServiceId service) {
   co_return ok;
 }
 
-Task<> Watches::probe(Ctx& ctx, ServiceId service, Instances some) {
-  Watched& watched = *watched_.at(service);
+Task<> Watches::probe(Ctx& ctx, Shared of, Instances some) {
+  Watched& watched = *of;
   std::vector<Task<bool>> asked;
   asked.reserve(some.size());
   for (const auto& instance : some) asked.push_back(probe_.answers(ctx, instance));
@@ -273,7 +344,7 @@ Task<> Watches::probe(Ctx& ctx, ServiceId service, Instances some) {
     watched.asked.erase(some[i].get());
     watched.news.probes.emplace_back(std::move(some[i]), there[i]);
   }
-  advance(service, watched);
+  advance(of);
   (void)watched.doubts.try_send(0).is_ok();
   co_return ok;
 }

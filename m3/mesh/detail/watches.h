@@ -37,8 +37,10 @@ class Watches final : Router::Watcher {
   void start(RpcNode& node, std::vector<CoreView*> views);
   Task<> stop(Ctx& ctx);
 
-  /// A core calls this service; with `hash`, by a key. Called on any core.
-  void want(const ServiceId& service, bool hash);
+  /// That core calls this service; with `hash`, by a key. Called there.
+  void want(Core& core, const ServiceId& service, bool hash);
+  /// It no longer does. `last`: what it knew, taken apart elsewhere.
+  void leave(Core& core, const ServiceId& service, std::shared_ptr<const Snapshot> last);
 
   /// As Mesh's.
   Task<std::uint64_t> generation_at(Ctx& ctx, Member member) {
@@ -49,9 +51,12 @@ class Watches final : Router::Watcher {
  private:
   using Instances = std::vector<std::shared_ptr<const Instance>>;
   struct Watched {
-    Watched(const ServiceId& service, const std::shared_ptr<SlotPool>& slots, bool may_forget,
-            unsigned max_sick_percent)
-        : roster(std::make_shared<Roster>(service, slots, may_forget, max_sick_percent)) {}
+    Watched(const ServiceId& of, const std::shared_ptr<SlotPool>& slots, bool may_forget,
+            unsigned max_sick_percent, unsigned cores)
+        : service(of),
+          roster(std::make_shared<Roster>(of, slots, may_forget, max_sick_percent)),
+          wanted(cores) {}
+    const ServiceId service;
     std::shared_ptr<Roster> roster;  // while `busy` a helper thread's
     Roster::News news;
     std::size_t size = 0;
@@ -59,25 +64,35 @@ class Watches final : Router::Watcher {
     std::vector<Membership::Doubt> doubtful;
     std::unordered_set<const Instance*> asked;  // those of them that are being asked
     Channel<int> doubts{1};                     // something of the two has changed
+    std::vector<bool> wanted;                   // by which cores
     bool wants_hash = false;
     bool busy = false;
     bool probing = false;
+    bool given_up = false;  // what runs for it ends
   };
+  using Shared = std::shared_ptr<Watched>;
   struct Wish;
   struct Install;
+  struct Sweep;
 
   void on_members(const ServiceId& service, std::vector<Member> members) override;
   void on_unreachable(const ServiceId& service, const Status& why) override;
 
-  void watch(const ServiceId& service, bool hash);
-  void advance(const ServiceId& service, Watched& watched);
-  Task<> advance_elsewhere(Ctx& ctx, ServiceId service);
-  void show(const ServiceId& service, Watched& watched, Roster::Edition edition);
-  void send(std::shared_ptr<const Snapshot> snapshot, Instances gone);
+  void watch(unsigned core, const ServiceId& service, bool hash);
+  void unwatch(unsigned core, const ServiceId& service);
+  void give_up(const Shared& watched);
+  Task<> sweep(Ctx& ctx);
+  void advance(const Shared& watched);
+  Task<> advance_elsewhere(Ctx& ctx, Shared watched);
+  void show(const Shared& watched, Roster::Edition edition);
+  void send(const Watched& watched, Instances gone);
+  void send_to(CoreView& view, std::shared_ptr<const Snapshot> snapshot,
+               std::shared_ptr<const Instances> gone);
   void install(CoreView& view, std::shared_ptr<const Snapshot> snapshot, const Instances& gone);
-  void probe_doubtful(const ServiceId& service, Watched& watched);
-  Task<> probe(Ctx& ctx, ServiceId service);
-  Task<> probe(Ctx& ctx, ServiceId service, Instances some);
+  void take_apart(std::shared_ptr<const Snapshot> snapshot);
+  void probe_doubtful(const Shared& watched);
+  Task<> probe(Ctx& ctx, Shared watched);
+  Task<> probe(Ctx& ctx, Shared watched, Instances some);
 
   Runtime& runtime_;
   Router& router_;
@@ -86,8 +101,7 @@ class Watches final : Router::Watcher {
   std::vector<CoreView*> views_;
   std::shared_ptr<SlotPool> slots_;
   Probe probe_;
-  std::unordered_map<ServiceId, std::unique_ptr<Watched>> watched_;
-  std::vector<std::pair<ServiceId, bool>> early_;  // wanted before start(); with hash slots or not
+  std::unordered_map<ServiceId, Shared> watched_;
   bool stopped_ = false;
   Status router_status_;
   Counter lists_;

@@ -96,15 +96,13 @@ ConsulWatches::ConsulWatches(Runtime& runtime, ConsulClient& client, Options opt
       skipped_log_(1, 10min),
       skipped_(metrics.counter("m3_router_entries_skipped_total",
                                "Entries of Consul's lists that are no instances of m3")),
-      answers_(metrics.counter("m3_router_answers_total",
-                               "Lists of instances that Consul has sent")),
+      answers_(
+          metrics.counter("m3_router_answers_total", "Lists of instances that Consul has sent")),
       queries_(metrics.counter("m3_router_queries_total",
                                "Times Consul was asked about services, or for their names")),
       scope_(core_) {}
 
-ConsulWatches::~ConsulWatches() {
-  assert(watches_.empty() && "ConsulWatches died before stop()");
-}
+ConsulWatches::~ConsulWatches() { assert(watches_.empty() && "ConsulWatches died before stop()"); }
 
 Task<> ConsulWatches::stop(Ctx& ctx) {
   for (const auto& [service, watch] : watches_) watch->end();
@@ -284,8 +282,7 @@ Task<ConsulWatches::Answer> ConsulWatches::ask(Ctx& ctx, std::shared_ptr<ConsulL
   queries_.inc();
   ConsulResponse answer = co_await client_.send(ctx, std::move(request));
   Answer out;
-  static_cast<ConsulList::Read&>(out) =
-      co_await read(ctx, std::move(list), std::move(answer.body));
+  static_cast<ConsulList::Read&>(out) = co_await read(ctx, std::move(list), std::move(answer.body));
   out.index = answer.index;
   for (const std::string& why : out.skipped) skip(name, why);
   co_return out;
@@ -314,8 +311,7 @@ void ConsulWatches::skip(const std::string& service, const std::string& why) {
 }
 
 Task<std::vector<Member>> ConsulWatches::members(Ctx& ctx, ServiceId service) {
-  Answer answer =
-      co_await ask(ctx, std::make_shared<ConsulList>(std::move(service)), 0, Nanos(0));
+  Answer answer = co_await ask(ctx, std::make_shared<ConsulList>(std::move(service)), 0, Nanos(0));
   co_return std::move(answer.members);
 }
 

@@ -23,9 +23,9 @@
 namespace m3 {
 
 /// Watches services: a blocking query for each that is registered. The others, a typing error or an
-/// id that a player made up, share one blocking query of the names of all services, which runs while
-/// there are such; so they cost Consul nothing, however many they are. Core-local; owned by the
-/// router, as is `client`, which outlives it.
+/// id that a player made up, share one blocking query of the names of all services, which runs
+/// while there are such; so they cost Consul nothing, however many they are. Core-local; owned by
+/// the router, as is `client`, which outlives it.
 class ConsulWatches {
  public:
   struct Options {
@@ -80,8 +80,8 @@ class ConsulWatches {
   std::set<std::string> names_;                   // of all services
   bool names_known_ = false;                      // and a query will say when they change
   bool running_ = false;
-  std::size_t present_ = 0;                       // watches with a query of their own
-  Semaphore first_;                               // first answers, which do not wait for a change
+  std::size_t present_ = 0;  // watches with a query of their own
+  Semaphore first_;          // first answers, which do not wait for a change
   Semaphore places_;
   std::list<Place*> placed_;  // who waits longest comes first
   LogLimit skipped_log_;

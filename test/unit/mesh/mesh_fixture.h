@@ -44,12 +44,14 @@ class ScriptedRouter final : public m3::Router {
   m3::Task<> withdraw(m3::Ctx&) override { co_return m3::ok; }
   void watch(const m3::ServiceId& service, Watcher& watcher) override {
     watchers_[service.to_string()] = &watcher;
+    ++begun;
   }
   void unwatch(const m3::ServiceId& service) override { watchers_.erase(service.to_string()); }
   m3::Task<std::vector<m3::Member>> members(m3::Ctx&, m3::ServiceId) override {
     co_return std::vector<m3::Member>();
   }
 
+  std::size_t watched() const { return watchers_.size(); }
   bool is_watched(const m3::ServiceId& service) const {
     return watchers_.contains(service.to_string());
   }
@@ -62,6 +64,13 @@ class ScriptedRouter final : public m3::Router {
       watchers_[service.to_string()]->on_unreachable(
           service, m3::Status(m3::Errc::unavailable, "the registry is away"));
   }
+  /// Of each that is watched, but for `except`: nobody is there.
+  void tell_nobody(const m3::ServiceId& except) {
+    for (const auto& [service, watcher] : std::map(watchers_))
+      if (service != except.to_string()) watcher->on_members(*m3::ServiceId::parse(service), {});
+  }
+
+  int begun = 0;  // watches
 
  private:
   std::map<std::string, Watcher*> watchers_;
