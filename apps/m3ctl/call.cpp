@@ -9,7 +9,7 @@
 #include "apps/m3ctl/commands.h"
 #include "apps/m3ctl/json.h"
 #include "apps/m3ctl/print.h"
-#include "apps/m3ctl/schema.h"
+#include "apps/m3ctl/reflected_schema.h"
 #include "apps/m3ctl/session.h"
 
 namespace m3ctl {
@@ -48,7 +48,7 @@ std::string key_text(const Message& message, const FieldDescriptor& field) {
 }
 
 /// Where the call goes: as told; else to the one app that was named; else as the .proto says.
-Result<m3::NotifyRoute> route_of(const Session& session, const Schema& schema,
+Result<m3::NotifyRoute> route_of(const Session& session, const ReflectedSchema& schema,
                                  const m3::admin::DescribedMethod& method, const Message& request,
                                  const Options& options) {
   m3::NotifyRoute route = session.route(options.route);
@@ -95,7 +95,7 @@ void print_plain(const Outcome& outcome, const Message* response, bool verbose) 
 }
 
 /// The call itself; an error of the user's, before anything was sent, is the Result's.
-Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schema,
+Result<Outcome> make_call(const Options& options, std::unique_ptr<ReflectedSchema>& schema,
                           std::unique_ptr<Message>& response) {
   auto opened = Session::open(options.words[0], options);
   if (!opened.is_ok()) return std::move(opened).status();
@@ -109,7 +109,7 @@ Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schem
       session.describe(session.route(options.route), false,
                        std::max(options.deadline, m3::Duration(std::chrono::seconds(2))));
   if (!described.is_ok()) return std::move(described).status();
-  auto made = Schema::make(*std::move(described));
+  auto made = ReflectedSchema::make(*std::move(described));
   if (!made.is_ok()) return std::move(made).status();
   schema = *std::move(made);
   auto found = schema->find(options.words[1]);
@@ -123,7 +123,7 @@ Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schem
   if (Status status = read_json(body_of(options), *request); !status) return status;
   auto route = route_of(session, *schema, method, *request, options);
   if (!route.is_ok()) return std::move(route).status();
-  m3::MethodInfo info = Schema::info(method);
+  m3::MethodInfo info = ReflectedSchema::info(method);
   info.timeout_ms = 0;  // --deadline says it
   if (method.notify()) return session.notify(info, *request, *route, options);
   return session.call(info, *request, *response, *route, options);
@@ -132,7 +132,7 @@ Result<Outcome> make_call(const Options& options, std::unique_ptr<Schema>& schem
 }  // namespace
 
 Status run_call(const Options& options) {
-  std::unique_ptr<Schema> schema;  // outlives the response
+  std::unique_ptr<ReflectedSchema> schema;  // outlives the response
   std::unique_ptr<Message> response;
   auto made = make_call(options, schema, response);
   Outcome outcome;

@@ -7,7 +7,7 @@
 #include "apps/m3ctl/commands.h"
 #include "apps/m3ctl/json.h"
 #include "apps/m3ctl/print.h"
-#include "apps/m3ctl/schema.h"
+#include "apps/m3ctl/reflected_schema.h"
 #include "apps/m3ctl/session.h"
 
 namespace m3ctl {
@@ -17,7 +17,7 @@ using google::protobuf::Descriptor;
 using m3::Status;
 using m3::admin::DescribedMethod;
 
-std::string flags_of(const DescribedMethod& method, const Schema& schema) {
+std::string flags_of(const DescribedMethod& method, const ReflectedSchema& schema) {
   std::string out(
       m3::route_mode_name(m3::route_mode_from_number(static_cast<std::uint32_t>(method.route()))));
   if (const auto* key = schema.route_key(method))
@@ -29,7 +29,7 @@ std::string flags_of(const DescribedMethod& method, const Schema& schema) {
   return out;
 }
 
-std::string list_json(const Schema& schema) {
+std::string list_json(const ReflectedSchema& schema) {
   const auto& described = schema.described();
   std::string out = fmt::format(R"({{"app":{},"version":{},"methods":[)",
                                 json_string(described.app_id()), json_string(described.version()));
@@ -42,7 +42,7 @@ std::string list_json(const Schema& schema) {
   return out + "]}";
 }
 
-std::string list_text(const Schema& schema) {
+std::string list_text(const ReflectedSchema& schema) {
   std::vector<std::vector<std::string>> rows{{"METHOD", "REQUEST", "RESPONSE", "FLAGS"}};
   for (const auto& service : schema.described().services())
     for (const DescribedMethod& method : service.methods())
@@ -67,7 +67,8 @@ void add_definition(const Descriptor& type, std::set<std::string>& seen, std::st
   }
 }
 
-std::string one_text(const Schema& schema, const DescribedMethod& method, const Options& options) {
+std::string one_text(const ReflectedSchema& schema, const DescribedMethod& method,
+                     const Options& options) {
   std::string out = method.name() + "  (" + flags_of(method, schema) + ")\n";
   std::set<std::string> seen;
   const Descriptor* request = schema.type(method.request());
@@ -91,7 +92,7 @@ Status run_methods(const Options& options) {
   Session& session = **opened;
   auto described = session.describe(session.route({}), false, options.deadline);
   if (!described.is_ok()) return std::move(described).status();
-  auto schema = Schema::make(*std::move(described));
+  auto schema = ReflectedSchema::make(*std::move(described));
   if (!schema.is_ok()) return std::move(schema).status();
   std::string out;
   if (options.words.size() > 1) {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstdio>
 
-#include "apps/m3ctl/cluster/member_state.h"
+#include "apps/m3ctl/cluster/entry_state.h"
 #include "apps/m3ctl/commands.h"
 #include "apps/m3ctl/json.h"
 #include "apps/m3ctl/print.h"

@@ -38,11 +38,11 @@ Status as_status(const m3::ErrorList& errors) {
 std::string summary(const ClusterPlan& plan) {
   std::string services;
   std::size_t instances = 0;
-  for (const Member& member : plan.members) {
-    if (member.is_app())
+  for (const ClusterEntry& entry : plan.entries) {
+    if (entry.is_app())
       ++instances;
     else
-      services += (services.empty() ? ", with " : ", ") + member.name;
+      services += (services.empty() ? ", with " : ", ") + entry.name;
   }
   return fmt::format("{} instance{}{}", instances, instances == 1 ? "" : "s", services);
 }

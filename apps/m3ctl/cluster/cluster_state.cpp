@@ -14,31 +14,31 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json describe(const MemberState& member) {
+Json describe(const EntryState& entry) {
   Json out;
-  out["id"] = member.plan.name;
-  out["state"] = member.phase_name();
-  out["pid"] = member.process.pid();
-  out["address"] = member.plan.address.to_string();
-  if (member.plan.admin) out["admin"] = member.plan.admin->to_string();
-  out["log"] = member.plan.log;
-  out["restarts"] = member.restarts;
-  out["started_unix_ms"] = member.started_unix_ms;
+  out["id"] = entry.plan.name;
+  out["state"] = entry.phase_name();
+  out["pid"] = entry.process.pid();
+  out["address"] = entry.plan.address.to_string();
+  if (entry.plan.admin) out["admin"] = entry.plan.admin->to_string();
+  out["log"] = entry.plan.log;
+  out["restarts"] = entry.restarts;
+  out["started_unix_ms"] = entry.started_unix_ms;
   return out;
 }
 
-std::vector<std::string> row_of(const Json& member, std::int64_t now_ms) {
-  const auto pid = member.at("pid").get<int>();
-  const std::chrono::milliseconds up(now_ms - member.at("started_unix_ms").get<std::int64_t>());
-  const Json admin = member.value("admin", Json(nullptr));
-  return {member.at("id").get<std::string>(),
+std::vector<std::string> row_of(const Json& entry, std::int64_t now_ms) {
+  const auto pid = entry.at("pid").get<int>();
+  const std::chrono::milliseconds up(now_ms - entry.at("started_unix_ms").get<std::int64_t>());
+  const Json admin = entry.value("admin", Json(nullptr));
+  return {entry.at("id").get<std::string>(),
           pid > 0 ? std::to_string(pid) : "-",
-          member.at("state").get<std::string>(),
-          std::to_string(member.at("restarts").get<unsigned>()),
+          entry.at("state").get<std::string>(),
+          std::to_string(entry.at("restarts").get<unsigned>()),
           pid > 0 ? show_uptime(up) : "-",
-          member.at("address").get<std::string>(),
+          entry.at("address").get<std::string>(),
           admin.is_string() ? admin.get<std::string>() : "-",
-          member.at("log").get<std::string>()};
+          entry.at("log").get<std::string>()};
 }
 
 m3::Status no_state(const nlohmann::json::exception& error) {
@@ -60,7 +60,7 @@ std::string show(const Json& state) {
 
 }  // namespace
 
-std::string cluster_state_json(const ClusterPlan& plan, const std::vector<MemberState>& members) {
+std::string cluster_state_json(const ClusterPlan& plan, const std::vector<EntryState>& entries) {
   Json out;
   out["name"] = plan.name;
   out["file"] = plan.file;
@@ -69,11 +69,11 @@ std::string cluster_state_json(const ClusterPlan& plan, const std::vector<Member
   out["config"] = plan.tool_config;
   out["services"] = Json::object();
   out["instances"] = Json::array();
-  for (const MemberState& member : members) {
-    if (member.plan.is_app())
-      out["instances"].push_back(describe(member));
+  for (const EntryState& entry : entries) {
+    if (entry.plan.is_app())
+      out["instances"].push_back(describe(entry));
     else
-      out["services"][member.plan.name] = describe(member);
+      out["services"][entry.plan.name] = describe(entry);
   }
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "apps/m3ctl/cluster/member_state.h"
+#include "apps/m3ctl/cluster/entry_state.h"
 #include "apps/m3ctl/cluster/plan.h"
 #include "apps/m3ctl/cluster/running.h"
 
 namespace m3ctl {
 
 /// What --ready-file and the state file hold; docs/guide/cluster.md lists its members.
-std::string cluster_state_json(const ClusterPlan& plan, const std::vector<MemberState>& members);
+std::string cluster_state_json(const ClusterPlan& plan, const std::vector<EntryState>& entries);
 
 /// Who runs, out of such a text. data_loss: it is none.
 m3::Result<RunningCluster> parse_cluster_state(const std::string& json);

@@ -49,7 +49,8 @@ Result<std::string> data_folder(Service service, const ClusterFile& file, bool k
   return out.string();
 }
 
-Result<Member> plan_consul(const ClusterFile& file, const std::string& folder, PortFinder& ports) {
+Result<ClusterEntry> plan_consul(const ClusterFile& file, const std::string& folder,
+                                 PortFinder& ports) {
   const ClusterFile::Consul& config = file.services.consul;
   auto data = data_folder(Service::consul, file, config.keep_data, folder);
   if (!data.is_ok()) return std::move(data).status();
@@ -60,7 +61,7 @@ Result<Member> plan_consul(const ClusterFile& file, const std::string& folder, P
     if (!port.is_ok()) return std::move(port).status();
     numbers[i] = *port;
   }
-  Member out;
+  ClusterEntry out;
   out.address = {kHost, numbers[0]};
   out.argv = {find_consul(),
               "agent",
@@ -85,13 +86,14 @@ Result<Member> plan_consul(const ClusterFile& file, const std::string& folder, P
   return out;
 }
 
-Result<Member> plan_redis(const ClusterFile& file, const std::string& folder, PortFinder& ports) {
+Result<ClusterEntry> plan_redis(const ClusterFile& file, const std::string& folder,
+                                PortFinder& ports) {
   const ClusterFile::Store& config = file.services.redis;
   auto data = data_folder(Service::redis, file, config.keep_data, folder);
   if (!data.is_ok()) return std::move(data).status();
   auto port = choose(config.port, ports);
   if (!port.is_ok()) return std::move(port).status();
-  Member out;
+  ClusterEntry out;
   out.address = {kHost, *port};
   out.argv = {find_service(Service::redis),
               "--port",
@@ -111,10 +113,10 @@ Result<Member> plan_redis(const ClusterFile& file, const std::string& folder, Po
   return out;
 }
 
-Result<Member> plan_nats(const ClusterFile& file, PortFinder& ports) {
+Result<ClusterEntry> plan_nats(const ClusterFile& file, PortFinder& ports) {
   auto port = choose(file.services.nats.port, ports);
   if (!port.is_ok()) return std::move(port).status();
-  Member out;
+  ClusterEntry out;
   out.address = {kHost, *port};
   out.argv = {find_service(Service::nats), "-a", kHost, "-p", std::to_string(*port)};
   out.ready = {out.address, "", kInfo.size()};
@@ -137,8 +139,8 @@ std::string how_to_get(Service service) {
                      name_of(service));
 }
 
-Result<Member> plan_service(Service service, const ClusterFile& file, const std::string& folder,
-                            PortFinder& ports) {
+Result<ClusterEntry> plan_service(Service service, const ClusterFile& file,
+                                  const std::string& folder, PortFinder& ports) {
   auto out = service == Service::consul  ? plan_consul(file, folder, ports)
              : service == Service::redis ? plan_redis(file, folder, ports)
                                          : plan_nats(file, ports);

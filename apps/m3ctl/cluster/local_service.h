@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "apps/m3ctl/cluster/cluster_entry.h"
 #include "apps/m3ctl/cluster/cluster_file.h"
-#include "apps/m3ctl/cluster/member.h"
 #include "apps/m3ctl/cluster/ports.h"
 
 namespace m3ctl {
@@ -16,7 +16,7 @@ std::string how_to_get(Service service);
 
 /// How to run `service`, which find_service() finds, on free ports. Its data lie below `folder`, or
 /// below kept_data_folder() when they are to be kept; the log in `folder`.
-m3::Result<Member> plan_service(Service service, const ClusterFile& file, const std::string& folder,
-                                PortFinder& ports);
+m3::Result<ClusterEntry> plan_service(Service service, const ClusterFile& file,
+                                      const std::string& folder, PortFinder& ports);
 
 }  // namespace m3ctl

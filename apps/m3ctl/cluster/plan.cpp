@@ -110,13 +110,13 @@ class Planner {
         places_[name] = "127.0.0.1:1";  // so that the rest is judged as well
         continue;
       }
-      auto member = plan_service(service, file_, plan_.folder, ports_);
-      if (!member.is_ok()) {
-        error(0, "services." + name, member.status().text());
+      auto entry = plan_service(service, file_, plan_.folder, ports_);
+      if (!entry.is_ok()) {
+        error(0, "services." + name, entry.status().text());
         continue;
       }
-      places_[name] = member->address.to_string();
-      plan_.members.push_back(*std::move(member));
+      places_[name] = entry->address.to_string();
+      plan_.entries.push_back(*std::move(entry));
     }
   }
 
@@ -128,7 +128,7 @@ class Planner {
             app.binary.text + ": there is no such program; build it, or write its path");
     const std::string func =
         app.func.empty() ? fs::path(app.binary.text).filename().string() : app.func;
-    firsts_.push_back(plan_.members.size());
+    firsts_.push_back(plan_.entries.size());
     for (unsigned number = 1; number <= app.instances; ++number) {
       const std::string id = id_of(app, func, number);
       auto parsed = m3::AppId::parse(id);
@@ -138,15 +138,15 @@ class Planner {
         return error(app.binary.line, file_.key(app, ""),
                      id + " is there twice: put the instances together, or give one another func "
                           "or world");
-      Member member = instance(app, id, number);
-      member.group = index + 1;
-      member.argv = {binary, "--id", id, "--config", plan_.folder + "/" + id + ".toml"};
-      plan_.members.push_back(std::move(member));
+      ClusterEntry entry = instance(app, id, number);
+      entry.group = index + 1;
+      entry.argv = {binary, "--id", id, "--config", plan_.folder + "/" + id + ".toml"};
+      plan_.entries.push_back(std::move(entry));
     }
   }
 
-  Member instance(const ClusterFile::App& app, const std::string& id, unsigned number) {
-    Member out;
+  ClusterEntry instance(const ClusterFile::App& app, const std::string& id, unsigned number) {
+    ClusterEntry out;
     out.name = id;
     out.log = plan_.folder + "/" + id + ".log";
     out.address = {kHost, app.ports.list.empty() ? free_port() : app.ports.list[number - 1]};
@@ -176,8 +176,8 @@ class Planner {
       for (const std::string& peer : peers_) peers.items.push_back(ConfigValue::of(peer));
       for (const ConfigValue& config : configs_) take_token(config, out);
     }
-    if (!plan_.members.empty() && plan_.members.back().is_app())
-      if (auto id = m3::AppId::parse(plan_.members.back().name); id.is_ok())
+    if (!plan_.entries.empty() && plan_.entries.back().is_app())
+      if (auto id = m3::AppId::parse(plan_.entries.back().name); id.is_ok())
         out.add("id", ConfigValue::of(id->world_id().to_string() + ".m3ctl.1"));
     write(plan_.tool_config, out);
   }
@@ -209,49 +209,49 @@ class Planner {
   void configure(std::size_t index) {
     const ClusterFile::App& app = file_.apps[index];
     const ConfigValue own = load_app_config(file_, app, errors_);
-    for (std::size_t i = firsts_[index]; i < plan_.members.size(); ++i) {
-      const Member& member = plan_.members[i];
-      if (member.group != index + 1) break;
+    for (std::size_t i = firsts_[index]; i < plan_.entries.size(); ++i) {
+      const ClusterEntry& entry = plan_.entries[i];
+      if (entry.group != index + 1) break;
       m3::ErrorList errors;
-      const ConfigValue whole = config(app, own, member, errors);
-      write(config_of(member), whole);
+      const ConfigValue whole = config(app, own, entry, errors);
+      write(config_of(entry), whole);
       if (i == firsts_[index]) configs_.push_back(whole);
       for (const m3::ConfigError& one : errors.sorted()) errors_.add(one);
       if (!errors.empty()) return;  // the others have the same
     }
   }
 
-  ConfigValue config(const ClusterFile::App& app, const ConfigValue& own, const Member& member,
+  ConfigValue config(const ClusterFile::App& app, const ConfigValue& own, const ClusterEntry& entry,
                      m3::ErrorList& errors) {
     Places places;
     for (Service service : app.needs) {
       const std::string name(name_of(service));
       places[name] = places_[name];
     }
-    places["instance"] = member.name.substr(member.name.rfind('.') + 1);
-    places["port"] = std::to_string(member.address.port);
+    places["instance"] = entry.name.substr(entry.name.rfind('.') + 1);
+    places["port"] = std::to_string(entry.address.port);
     ConfigValue out = own;
     for (const auto& [key, any] : fill(file_, app, places, peers_, errors))
       if (Status status = merge(out, key, any.value); !status)
         errors.add({file_.path, any.value.line, file_.key(app, "set." + key), status.text()});
-    (void)merge(out, "listen", ConfigValue::of(member.address.to_string()));
-    if (member.admin) {
-      Status status = merge(out, "admin.listen", ConfigValue::of(member.admin->to_string()));
+    (void)merge(out, "listen", ConfigValue::of(entry.address.to_string()));
+    if (entry.admin) {
+      Status status = merge(out, "admin.listen", ConfigValue::of(entry.admin->to_string()));
       if (!status)
         errors.add({file_.path, app.binary.line, file_.key(app, "config"), status.text()});
     }
     return out;
   }
 
-  static const std::string& config_of(const Member& member) { return member.argv.back(); }
+  static const std::string& config_of(const ClusterEntry& entry) { return entry.argv.back(); }
 
   /// The app's own opinion of the first instance's file; the others differ in numbers only.
   void check(std::size_t index) {
     const ClusterFile::App& app = file_.apps[index];
-    const Member& member = plan_.members[firsts_[index]];
-    std::vector<std::string> argv = member.argv;
+    const ClusterEntry& entry = plan_.entries[firsts_[index]];
+    std::vector<std::string> argv = entry.argv;
     argv.emplace_back("--check-config");
-    const std::string said = plan_.folder + "/" + member.name + ".check";
+    const std::string said = plan_.folder + "/" + entry.name + ".check";
     auto ended = run_to_end(argv, said, kCheckTimeout);
     if (ended.is_ok() && ended->clean()) return;
     if (!ended.is_ok())
@@ -264,7 +264,7 @@ class Planner {
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);)
       error(app.binary.line, file_.key(app, ""),
-            member.name + ": " + without_place(line, config_of(member)));
+            entry.name + ": " + without_place(line, config_of(entry)));
   }
 
   /// "FILE:3: listen: …" without what nobody wrote: the line of the written file.
@@ -283,8 +283,8 @@ class Planner {
   std::set<std::uint16_t> reserved_;
   std::set<std::string> ids_;
   std::vector<std::string> peers_;
-  std::vector<std::size_t> firsts_;   // of each app: its first member
-  std::vector<ConfigValue> configs_;  // of each app: its first member's
+  std::vector<std::size_t> firsts_;   // of each app: its first entry
+  std::vector<ConfigValue> configs_;  // of each app: its first entry's
 };
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/m3ctl/cluster/cluster_entry.h"
 #include "apps/m3ctl/cluster/cluster_file.h"
-#include "apps/m3ctl/cluster/member.h"
 
 namespace m3ctl {
 
@@ -16,9 +16,9 @@ struct ClusterPlan {
   std::string folder;       ///< of configurations, logs and data
   std::string tool_config;  ///< a file for --config of m3ctl: how the instances are found
   m3::Duration stop_timeout;
-  std::vector<Member> members;  ///< services, then instances in the file's order
+  std::vector<ClusterEntry> entries;  ///< services, then instances in the file's order
 
-  std::size_t groups() const { return members.empty() ? 0 : members.back().group + 1; }
+  std::size_t groups() const { return entries.empty() ? 0 : entries.back().group + 1; }
 };
 
 /// Finds the programs and free ports, writes the instances' configurations into `folder`, and asks

@@ -34,15 +34,15 @@ std::chrono::milliseconds backoff(unsigned deaths) {
   return std::min(kMostBackoff, kFirstBackoff * (1 << std::min(deaths - 1, 10U)));
 }
 
-Tint tint_of(const MemberState& member) {
-  switch (member.phase) {
+Tint tint_of(const EntryState& entry) {
+  switch (entry.phase) {
     case Phase::ready:
       return Tint::good;
     case Phase::not_ready:
     case Phase::backoff:
       return Tint::bad;
     case Phase::starting:
-      return member.crash_loop() ? Tint::bad : Tint::busy;
+      return entry.crash_loop() ? Tint::bad : Tint::busy;
     case Phase::stopping:
       return Tint::busy;
     default:
@@ -60,11 +60,11 @@ std::int64_t unix_ms() {
 
 Supervisor::Supervisor(ClusterPlan plan, SupervisorOptions options, Screen& screen)
     : plan_(std::move(plan)), options_(std::move(options)), screen_(screen) {
-  members_.reserve(plan_.members.size());
-  for (const Member& member : plan_.members) {
-    members_.emplace_back(member);
-    logs_.add(member.log);
-    name_width_ = std::max(name_width_, member.name.size());
+  entries_.reserve(plan_.entries.size());
+  for (const ClusterEntry& entry : plan_.entries) {
+    entries_.emplace_back(entry);
+    logs_.add(entry.log);
+    name_width_ = std::max(name_width_, entry.name.size());
   }
 }
 
@@ -97,114 +97,113 @@ void Supervisor::step(Clock::time_point now) {
 }
 
 void Supervisor::reap(Clock::time_point now) {
-  for (MemberState& member : members_)
-    if (auto ended = member.process.poll()) note_end(member, ended->to_string(), now);
+  for (EntryState& entry : entries_)
+    if (auto ended = entry.process.poll()) note_end(entry, ended->to_string(), now);
 }
 
-void Supervisor::note_end(MemberState& member, const std::string& how, Clock::time_point now) {
-  const auto lived = now - member.started;
-  member.deaths_in_a_row = lived >= kSettled ? 1 : member.deaths_in_a_row + 1;
-  const std::chrono::milliseconds wait = backoff(member.deaths_in_a_row);
-  member.phase = Phase::backoff;
-  member.next_start = now + wait;
-  member.last_end = how;
-  member.pace = Pace();
+void Supervisor::note_end(EntryState& entry, const std::string& how, Clock::time_point now) {
+  const auto lived = now - entry.started;
+  entry.deaths_in_a_row = lived >= kSettled ? 1 : entry.deaths_in_a_row + 1;
+  const std::chrono::milliseconds wait = backoff(entry.deaths_in_a_row);
+  entry.phase = Phase::backoff;
+  entry.next_start = now + wait;
+  entry.last_end = how;
+  entry.pace = Pace();
   had_trouble_ = changed_ = true;
   std::string text = fmt::format("{} after {}; {}again in {:.1f}s", how, show_uptime(lived),
-                                 member.crash_loop() ? "a crash loop, " : "",
+                                 entry.crash_loop() ? "a crash loop, " : "",
                                  std::chrono::duration<double>(wait).count());
   // Once it is clear that it does not work, its reasons need not be repeated.
-  say(member, member.deaths_in_a_row > kTellReasons ? text : text + log_end(member));
+  say(entry, entry.deaths_in_a_row > kTellReasons ? text : text + log_end(entry));
 }
 
-std::string Supervisor::log_end(const MemberState& member) {
-  const std::string tail = log_tail(member.plan.log, member.log_begin, kTailLines);
+std::string Supervisor::log_end(const EntryState& entry) {
+  const std::string tail = log_tail(entry.plan.log, entry.log_begin, kTailLines);
   return tail.empty() ? "" : "; its log ends with\n" + tail.substr(0, tail.size() - 1);
 }
 
 bool Supervisor::services_answered() const {
-  return std::all_of(members_.begin(), members_.end(), [](const MemberState& member) {
-    return member.plan.is_app() || member.phase == Phase::ready;
+  return std::all_of(entries_.begin(), entries_.end(), [](const EntryState& entry) {
+    return entry.plan.is_app() || entry.phase == Phase::ready;
   });
 }
 
 void Supervisor::start_due(Clock::time_point now) {
   services_up_ = services_up_ || services_answered();
-  for (MemberState& member : members_) {
-    if (member.phase == Phase::waiting && (services_up_ || !member.plan.is_app()))
-      start(member, now);
-    if (member.phase == Phase::backoff && now >= member.next_start) {
-      ++member.restarts;
-      start(member, now);
+  for (EntryState& entry : entries_) {
+    if (entry.phase == Phase::waiting && (services_up_ || !entry.plan.is_app())) start(entry, now);
+    if (entry.phase == Phase::backoff && now >= entry.next_start) {
+      ++entry.restarts;
+      start(entry, now);
     }
   }
 }
 
-void Supervisor::start(MemberState& member, Clock::time_point now) {
-  member.started = now;
-  member.started_unix_ms = unix_ms();
-  member.meter.reset();
-  member.told_slow = false;
-  member.log_begin = log_size(member.plan.log);
-  auto process = Process::spawn(member.plan.argv, member.plan.log);
-  if (!process.is_ok()) return note_end(member, process.status().text(), now);
-  member.process = *std::move(process);
-  member.phase = Phase::starting;
+void Supervisor::start(EntryState& entry, Clock::time_point now) {
+  entry.started = now;
+  entry.started_unix_ms = unix_ms();
+  entry.meter.reset();
+  entry.told_slow = false;
+  entry.log_begin = log_size(entry.plan.log);
+  auto process = Process::spawn(entry.plan.argv, entry.plan.log);
+  if (!process.is_ok()) return note_end(entry, process.status().text(), now);
+  entry.process = *std::move(process);
+  entry.phase = Phase::starting;
   changed_ = true;
-  say(member,
-      fmt::format("starts (pid {}, {})", member.process.pid(), member.plan.address.to_string()));
+  say(entry,
+      fmt::format("starts (pid {}, {})", entry.process.pid(), entry.plan.address.to_string()));
 }
 
 void Supervisor::look(Clock::time_point now, bool at_all) {
   std::vector<Question> questions;
-  std::vector<MemberState*> asked;
+  std::vector<EntryState*> asked;
   std::vector<bool> for_metrics;
-  const auto ask = [&](MemberState& member, Question question, bool metrics) {
+  const auto ask = [&](EntryState& entry, Question question, bool metrics) {
     questions.push_back(std::move(question));
-    asked.push_back(&member);
+    asked.push_back(&entry);
     for_metrics.push_back(metrics);
   };
-  for (MemberState& member : members_) {
-    if (!member.process.running()) continue;
-    const bool starting = member.phase == Phase::starting;
-    if (starting || at_all) ask(member, member.plan.ready, false);
-    if (at_all && !starting && member.plan.admin)
-      ask(member, http_get(*member.plan.admin, "/metrics"), true);
+  for (EntryState& entry : entries_) {
+    if (!entry.process.running()) continue;
+    const bool starting = entry.phase == Phase::starting;
+    if (starting || at_all) ask(entry, entry.plan.ready, false);
+    if (at_all && !starting && entry.plan.admin)
+      ask(entry, http_get(*entry.plan.admin, "/metrics"), true);
   }
   if (questions.empty()) return;
   const std::vector<Answer> answers = ask_all(questions, kPatience);
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    MemberState& member = *asked[i];
+    EntryState& entry = *asked[i];
     if (!for_metrics[i])
-      take_health(member, member.plan.is_ready(answers[i]), now);
+      take_health(entry, entry.plan.is_ready(answers[i]), now);
     else if (is_http_ok(answers[i].text))
-      member.pace = member.meter.update(answers[i].text, Clock::now());
+      entry.pace = entry.meter.update(answers[i].text, Clock::now());
     else
-      member.pace = Pace();
+      entry.pace = Pace();
   }
 }
 
-void Supervisor::take_health(MemberState& member, bool good, Clock::time_point now) {
-  if (member.phase == Phase::starting && !good) return tell_slow(member, now);
+void Supervisor::take_health(EntryState& entry, bool good, Clock::time_point now) {
+  if (entry.phase == Phase::starting && !good) return tell_slow(entry, now);
   const Phase phase = good ? Phase::ready : Phase::not_ready;
-  if (member.phase == phase) return;
-  const bool fresh = member.phase == Phase::starting;
-  member.phase = phase;
+  if (entry.phase == phase) return;
+  const bool fresh = entry.phase == Phase::starting;
+  entry.phase = phase;
   changed_ = true;
-  say(member, !good   ? "is not ready any more"
-              : fresh ? fmt::format("is ready after {}", show_time(now - member.started))
-                      : "is ready again");
+  say(entry, !good   ? "is not ready any more"
+             : fresh ? fmt::format("is ready after {}", show_time(now - entry.started))
+                     : "is ready again");
 }
 
-void Supervisor::tell_slow(MemberState& member, Clock::time_point now) {
-  if (member.told_slow || now - member.started < kSlow) return;
-  member.told_slow = true;
-  say(member, "is not ready after " + show_uptime(kSlow) + log_end(member));
+void Supervisor::tell_slow(EntryState& entry, Clock::time_point now) {
+  if (entry.told_slow || now - entry.started < kSlow) return;
+  entry.told_slow = true;
+  say(entry, "is not ready after " + show_uptime(kSlow) + log_end(entry));
 }
 
 bool Supervisor::all_ready() const {
-  return std::all_of(members_.begin(), members_.end(),
-                     [](const MemberState& member) { return member.phase == Phase::ready; });
+  return std::all_of(entries_.begin(), entries_.end(),
+                     [](const EntryState& entry) { return entry.phase == Phase::ready; });
 }
 
 void Supervisor::tell_all_ready(Clock::time_point now) {
@@ -215,12 +214,12 @@ void Supervisor::tell_all_ready(Clock::time_point now) {
 }
 
 Status Supervisor::time_is_up() const {
-  for (const MemberState& member : members_)
-    if (member.phase != Phase::ready)
-      return Status(Errc::deadline_exceeded,
-                    fmt::format("the time is up, and {} is not ready: {}{}", member.plan.name,
-                                member.phase_name(),
-                                member.last_end.empty() ? "" : ", it " + member.last_end));
+  for (const EntryState& entry : entries_)
+    if (entry.phase != Phase::ready)
+      return Status(
+          Errc::deadline_exceeded,
+          fmt::format("the time is up, and {} is not ready: {}{}", entry.plan.name,
+                      entry.phase_name(), entry.last_end.empty() ? "" : ", it " + entry.last_end));
   return m3::ok;
 }
 
@@ -240,12 +239,12 @@ Status Supervisor::stop(const SignalWaiter& signals) {
 }
 
 void Supervisor::stop_group(std::size_t group, const SignalWaiter& signals) {
-  for (MemberState& member : members_) {
-    if (member.plan.group != group) continue;
-    member.phase = member.process.running() ? Phase::stopping : Phase::stopped;
-    if (!member.process.running()) continue;
-    say(member, "is asked to stop");
-    member.process.signal(SIGTERM);
+  for (EntryState& entry : entries_) {
+    if (entry.plan.group != group) continue;
+    entry.phase = entry.process.running() ? Phase::stopping : Phase::stopped;
+    if (!entry.process.running()) continue;
+    say(entry, "is asked to stop");
+    entry.process.signal(SIGTERM);
   }
   write_state();
   const auto until = Clock::now() + plan_.stop_timeout;
@@ -267,42 +266,42 @@ void Supervisor::stop_group(std::size_t group, const SignalWaiter& signals) {
 }
 
 bool Supervisor::any_running(std::size_t group) const {
-  return std::any_of(members_.begin(), members_.end(), [&](const MemberState& member) {
-    return member.plan.group == group && member.process.running();
+  return std::any_of(entries_.begin(), entries_.end(), [&](const EntryState& entry) {
+    return entry.plan.group == group && entry.process.running();
   });
 }
 
 void Supervisor::reap_stopped() {
-  for (MemberState& member : members_) {
-    const auto ended = member.process.poll();
+  for (EntryState& entry : entries_) {
+    const auto ended = entry.process.poll();
     if (!ended) continue;
-    const bool was_asked = member.phase == Phase::stopping;
-    member.phase = Phase::stopped;
+    const bool was_asked = entry.phase == Phase::stopping;
+    entry.phase = Phase::stopped;
     // A service that was asked to leave may do so as it likes: consul's exit code is 1.
-    const bool as_asked = was_asked && ended->signal == 0 && !member.plan.is_app();
-    member.last_end = as_asked ? "left" : ended->to_string();
-    say(member, member.last_end);
+    const bool as_asked = was_asked && ended->signal == 0 && !entry.plan.is_app();
+    entry.last_end = as_asked ? "left" : ended->to_string();
+    say(entry, entry.last_end);
     changed_ = true;
-    if (ended->clean() || !was_asked || !member.plan.is_app()) continue;
+    if (ended->clean() || !was_asked || !entry.plan.is_app()) continue;
     had_trouble_ = true;
-    unpeaceful_.push_back(fmt::format("{} {}", member.plan.name, member.last_end));
+    unpeaceful_.push_back(fmt::format("{} {}", entry.plan.name, entry.last_end));
   }
   if (changed_) write_state();
 }
 
 void Supervisor::kill_all(std::size_t least_group) {
-  for (MemberState& member : members_) {
-    if (!member.process.running() || member.plan.group < least_group) continue;
+  for (EntryState& entry : entries_) {
+    if (!entry.process.running() || entry.plan.group < least_group) continue;
     had_trouble_ = true;
-    say(member, impatient_ ? "is killed" : "has not stopped in time, and is killed");
-    member.process.signal(SIGKILL);
+    say(entry, impatient_ ? "is killed" : "has not stopped in time, and is killed");
+    entry.process.signal(SIGKILL);
   }
 }
 
 // ------------------------------------------------------------------------------------------ show
 
-void Supervisor::say(const MemberState& member, const std::string& text) {
-  say(fmt::format("{:<{}}  {}", member.plan.name, name_width_, text));
+void Supervisor::say(const EntryState& entry, const std::string& text) {
+  say(fmt::format("{:<{}}  {}", entry.plan.name, name_width_, text));
 }
 
 void Supervisor::say(const std::string& text) {
@@ -313,17 +312,17 @@ void Supervisor::say(const std::string& text) {
 void Supervisor::show(Clock::time_point now) {
   if (!screen_.shows_block()) return;
   std::vector<ScreenLine> block{{}};
-  std::istringstream lines(table(table_rows(members_, now)));
+  std::istringstream lines(table(table_rows(entries_, now)));
   for (std::string line; std::getline(lines, line);)
     block.push_back(
-        {std::move(line), block.size() == 1 ? Tint::head : tint_of(members_[block.size() - 2])});
+        {std::move(line), block.size() == 1 ? Tint::head : tint_of(entries_[block.size() - 2])});
   screen_.draw(std::move(block));
 }
 
 void Supervisor::show_logs() {
   if (!options_.logs) return;
   logs_.read([&](std::size_t file, const std::string& line) {
-    const std::string name = fmt::format("{:<{}}", members_[file].plan.name, name_width_);
+    const std::string name = fmt::format("{:<{}}", entries_[file].plan.name, name_width_);
     screen_.say((screen_.colours() ? coloured(name, file) : name) + "  " + line);
   });
 }
@@ -333,6 +332,6 @@ void Supervisor::write_state() {
   if (Status status = write_whole(options_.state_file, state_json()); !status) say(status.text());
 }
 
-std::string Supervisor::state_json() const { return cluster_state_json(plan_, members_); }
+std::string Supervisor::state_json() const { return cluster_state_json(plan_, entries_); }
 
 }  // namespace m3ctl

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/m3ctl/cluster/entry_state.h"
 #include "apps/m3ctl/cluster/log_follower.h"
-#include "apps/m3ctl/cluster/member_state.h"
 #include "apps/m3ctl/cluster/plan.h"
 #include "apps/m3ctl/cluster/process.h"
 #include "apps/m3ctl/cluster/screen.h"
@@ -33,18 +33,18 @@ class Supervisor {
   bool had_trouble() const { return had_trouble_; }
 
  private:
-  using Clock = MemberState::Clock;
+  using Clock = EntryState::Clock;
 
   void step(Clock::time_point now);
   void reap(Clock::time_point now);
-  void note_end(MemberState& member, const std::string& how, Clock::time_point now);
+  void note_end(EntryState& entry, const std::string& how, Clock::time_point now);
   void start_due(Clock::time_point now);
-  void start(MemberState& member, Clock::time_point now);
+  void start(EntryState& entry, Clock::time_point now);
   bool services_answered() const;
   void look(Clock::time_point now, bool at_all);
-  void take_health(MemberState& member, bool good, Clock::time_point now);
-  static std::string log_end(const MemberState& member);
-  void tell_slow(MemberState& member, Clock::time_point now);
+  void take_health(EntryState& entry, bool good, Clock::time_point now);
+  static std::string log_end(const EntryState& entry);
+  void tell_slow(EntryState& entry, Clock::time_point now);
   bool all_ready() const;
   void tell_all_ready(Clock::time_point now);
   m3::Status time_is_up() const;
@@ -55,7 +55,7 @@ class Supervisor {
   void reap_stopped();
   void kill_all(std::size_t least_group);
 
-  void say(const MemberState& member, const std::string& text);
+  void say(const EntryState& entry, const std::string& text);
   void say(const std::string& text);
   void show(Clock::time_point now);
   void show_logs();
@@ -65,7 +65,7 @@ class Supervisor {
   ClusterPlan plan_;
   SupervisorOptions options_;
   Screen& screen_;
-  std::vector<MemberState> members_;
+  std::vector<EntryState> entries_;
   LogFollower logs_;
   Clock::time_point began_ = Clock::now();
   Clock::time_point next_full_look_ = began_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "apps/m3ctl/cluster/member_state.h"
+#include "apps/m3ctl/cluster/entry_state.h"
 
 #include <fmt/format.h>
 
@@ -22,7 +22,7 @@ std::string show_latency(const std::optional<double>& seconds) {
 
 }  // namespace
 
-std::string MemberState::phase_name() const {
+std::string EntryState::phase_name() const {
   switch (phase) {
     case Phase::waiting:
       return "waiting";
@@ -42,7 +42,7 @@ std::string MemberState::phase_name() const {
   return crash_loop() ? "crash loop" : "ended";
 }
 
-std::string MemberState::phase_text(Clock::time_point now) const {
+std::string EntryState::phase_text(Clock::time_point now) const {
   if (phase != Phase::backoff) return phase_name();
   const auto left = std::max(next_start - now, Clock::duration::zero());
   return fmt::format("{}: again in {:.1f}s", phase_name(),
@@ -56,17 +56,16 @@ std::string show_uptime(std::chrono::steady_clock::duration time) {
   return fmt::format("{}h{:02}m", all / 3600, all / 60 % 60);
 }
 
-std::vector<std::vector<std::string>> table_rows(const std::vector<MemberState>& members,
-                                                 MemberState::Clock::time_point now) {
+std::vector<std::vector<std::string>> table_rows(const std::vector<EntryState>& entries,
+                                                 EntryState::Clock::time_point now) {
   std::vector<std::vector<std::string>> rows{
       {"INSTANCE", "PID", "STATE", "CALLS/S", "P99", "RESTARTS", "UPTIME", "ADDRESS"}};
-  for (const MemberState& member : members) {
-    const bool runs = member.process.running();
-    rows.push_back({member.plan.name, runs ? std::to_string(member.process.pid()) : "-",
-                    member.phase_text(now), show_rate(member.pace.calls_per_second),
-                    show_latency(member.pace.p99_seconds), std::to_string(member.restarts),
-                    runs ? show_uptime(now - member.started) : "-",
-                    member.plan.address.to_string()});
+  for (const EntryState& entry : entries) {
+    const bool runs = entry.process.running();
+    rows.push_back({entry.plan.name, runs ? std::to_string(entry.process.pid()) : "-",
+                    entry.phase_text(now), show_rate(entry.pace.calls_per_second),
+                    show_latency(entry.pace.p99_seconds), std::to_string(entry.restarts),
+                    runs ? show_uptime(now - entry.started) : "-", entry.plan.address.to_string()});
   }
   return rows;
 }

@@ -11,7 +11,7 @@
 namespace m3ctl {
 
 /// A process that `up` starts and keeps running: a service, or an instance of an app.
-struct Member {
+struct ClusterEntry {
   std::string name;       ///< "consul", "local.world1.simple.1"
   std::size_t group = 0;  ///< 0: a service; else the number of its [[app]], from 1
   std::vector<std::string> argv;

@@ -16,9 +16,9 @@
 namespace m3ctl {
 
 /// What an app said of itself, ready to make messages of. Outlives the messages and MethodInfos.
-class Schema {
+class ReflectedSchema {
  public:
-  static m3::Result<std::unique_ptr<Schema>> make(m3::admin::DescribeRsp described);
+  static m3::Result<std::unique_ptr<ReflectedSchema>> make(m3::admin::DescribeRsp described);
 
   const m3::admin::DescribeRsp& described() const { return described_; }
 
@@ -39,7 +39,7 @@ class Schema {
       const m3::admin::DescribedMethod& method) const;
 
  private:
-  explicit Schema(m3::admin::DescribeRsp described) : described_(std::move(described)) {}
+  explicit ReflectedSchema(m3::admin::DescribeRsp described) : described_(std::move(described)) {}
 
   m3::admin::DescribeRsp described_;
   google::protobuf::DescriptorPool pool_;

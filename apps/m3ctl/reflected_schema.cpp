@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "apps/m3ctl/schema.h"
+#include "apps/m3ctl/reflected_schema.h"
 
 #include <algorithm>
 #include <utility>
@@ -49,8 +49,8 @@ Status ambiguous(std::string_view name, const std::vector<const DescribedMethod*
 
 }  // namespace
 
-Result<std::unique_ptr<Schema>> Schema::make(m3::admin::DescribeRsp described) {
-  std::unique_ptr<Schema> schema(new Schema(std::move(described)));
+Result<std::unique_ptr<ReflectedSchema>> ReflectedSchema::make(m3::admin::DescribeRsp described) {
+  std::unique_ptr<ReflectedSchema> schema(new ReflectedSchema(std::move(described)));
   FirstError errors;
   for (const auto& file : schema->described_.files().file())
     if (schema->pool_.BuildFileCollectingErrors(file, &errors) == nullptr)
@@ -59,7 +59,7 @@ Result<std::unique_ptr<Schema>> Schema::make(m3::admin::DescribeRsp described) {
   return schema;
 }
 
-Result<const DescribedMethod*> Schema::find(std::string_view name) const {
+Result<const DescribedMethod*> ReflectedSchema::find(std::string_view name) const {
   const std::string wanted = plain(name);
   std::vector<const DescribedMethod*> found;
   std::vector<std::string> names;
@@ -93,7 +93,7 @@ Result<const DescribedMethod*> Schema::find(std::string_view name) const {
   return Status(Errc::unimplemented, text);
 }
 
-m3::MethodInfo Schema::info(const DescribedMethod& method) {
+m3::MethodInfo ReflectedSchema::info(const DescribedMethod& method) {
   m3::MethodInfo info;
   info.full_name = method.name();
   info.hash = m3::method_hash(method.name());
@@ -105,13 +105,14 @@ m3::MethodInfo Schema::info(const DescribedMethod& method) {
   return info;
 }
 
-std::unique_ptr<google::protobuf::Message> Schema::message(const std::string& name) const {
+std::unique_ptr<google::protobuf::Message> ReflectedSchema::message(const std::string& name) const {
   const auto* found = type(name);
   return std::unique_ptr<google::protobuf::Message>(found ? messages_.GetPrototype(found)->New()
                                                           : nullptr);
 }
 
-const google::protobuf::FieldDescriptor* Schema::route_key(const DescribedMethod& method) const {
+const google::protobuf::FieldDescriptor* ReflectedSchema::route_key(
+    const DescribedMethod& method) const {
   const auto* request = type(method.request());
   if (request == nullptr) return nullptr;
   if (const auto* declared = pool_.FindMethodByName(plain(method.name()))) {

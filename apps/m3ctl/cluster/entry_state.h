@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <string>
 
-#include "apps/m3ctl/cluster/member.h"
+#include "apps/m3ctl/cluster/cluster_entry.h"
 #include "apps/m3ctl/cluster/metrics.h"
 #include "apps/m3ctl/cluster/process.h"
 
 namespace m3ctl {
 
-/// Where a member's life is.
+/// Where an entry's life is.
 enum class Phase : std::uint8_t {
   waiting,   ///< for the services to answer
   starting,  ///< its process runs and is not ready yet
@@ -22,11 +22,11 @@ enum class Phase : std::uint8_t {
   stopped,
 };
 
-/// A member and what became of it.
-struct MemberState {
+/// An entry and what became of it.
+struct EntryState {
   using Clock = std::chrono::steady_clock;
 
-  Member plan;
+  ClusterEntry plan;
   Process process;
   Phase phase = Phase::waiting;
   unsigned restarts = 0;
@@ -40,7 +40,7 @@ struct MemberState {
   PaceMeter meter;
   Pace pace;
 
-  explicit MemberState(Member member) : plan(std::move(member)) {}
+  explicit EntryState(ClusterEntry entry) : plan(std::move(entry)) {}
   bool crash_loop() const { return deaths_in_a_row >= 3; }
   /// "ready", "crash loop".
   std::string phase_name() const;
@@ -52,7 +52,7 @@ struct MemberState {
 std::string show_uptime(std::chrono::steady_clock::duration time);
 
 /// The live table: INSTANCE PID STATE CALLS/S P99 RESTARTS UPTIME.
-std::vector<std::vector<std::string>> table_rows(const std::vector<MemberState>& members,
-                                                 MemberState::Clock::time_point now);
+std::vector<std::vector<std::string>> table_rows(const std::vector<EntryState>& entries,
+                                                 EntryState::Clock::time_point now);
 
 }  // namespace m3ctl
