@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 #include "apps/m3ctl/exit_code.h"
+#include "apps/m3ctl/help.h"
 #include "apps/m3ctl/print.h"
 #include "m3/app/process.h"
 #include "m3/obs/log.h"
@@ -64,7 +65,7 @@ int main(int argc, char** argv) {
   const std::string name = arguments[0];
   arguments.erase(arguments.begin());
   if (name == "--help" || name == "-h") return report(m3ctl::print_help(""), false);
-  for (const Command& command : m3ctl::commands())
-    if (command.name == name) return run(command, arguments);
+  for (const Command* command : m3ctl::commands())
+    if (command->name == name) return run(*command, arguments);
   return report(m3ctl::print_help(name), false);
 }

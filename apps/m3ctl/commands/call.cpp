@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
 #include <unistd.h>
+#include <array>
 
 #include <cstdio>
 #include <iostream>
 #include <iterator>
 
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 #include "apps/m3ctl/json.h"
 #include "apps/m3ctl/print.h"
 #include "apps/m3ctl/reflected_schema.h"
@@ -129,9 +130,7 @@ Result<Outcome> make_call(const Options& options, std::unique_ptr<ReflectedSchem
   return session.call(info, *request, *response, *route, options);
 }
 
-}  // namespace
-
-Status run_call(const Options& options) {
+Status run(const Options& options) {
   std::unique_ptr<ReflectedSchema> schema;  // outlives the response
   std::unique_ptr<Message> response;
   auto made = make_call(options, schema, response);
@@ -146,5 +145,40 @@ Status run_call(const Options& options) {
     print_plain(outcome, response.get(), options.verbose);
   return std::move(outcome.status);
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl call 127.0.0.1:20051 SimpleSer/HelloWorld '{"Req": "x"}'
+  m3ctl call :20051 HelloWorld '{"Req": "x"}'                   any end of the name that only one method has
+  echo '{"Req": "x"}' | m3ctl call :20051 HelloWorld -          JSON from stdin; without any: {}
+  m3ctl call local.world1.simple HelloWorld --route hash:ann              of the cluster that m3ctl up runs here
+  m3ctl call dev.world1.simple HelloWorld --config configs/simple.toml --route single
+  m3ctl call :20051 HelloWorld --meta lane=blue --deadline 500ms -v
+
+  --route R       random, hash:KEY, single (the least instance), p2p:ID; for a notify also all.
+                  Default: as the .proto says; an address or an app's id is itself the route
+  --deadline T    the answer must be here by then (5s)
+  --meta K=V      metadata of the call; may stand several times
+  --token T       the cluster's credential; else $M3_TOKEN, else the one in --config
+  -v, --verbose   who answered, how long it took, the answer's metadata (on stderr)
+  --json          one line for programs: {"ok":…, "response":… or "error":…, "metadata":…, "took_us":…}
+
+The answer is JSON on stdout, an error is text on stderr. The app describes its messages: no .proto is needed.
+)";
+
+constexpr auto kOptions = std::to_array<std::string_view>(
+    {"config", "cluster", "token", "meta", "deadline", "route", "json", "verbose"});
+
+}  // namespace
+
+const Command kCall{
+    .name = "call",
+    .usage = "call TARGET METHOD ['{json}' | -]",
+    .line = "calls a method and prints the answer",
+    .help = kText,
+    .options = kOptions,
+    .least_words = 2,
+    .most_words = 3,
+    .run = &run,
+};
 
 }  // namespace m3ctl

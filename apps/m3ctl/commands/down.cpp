@@ -6,14 +6,15 @@
 
 #include "apps/m3ctl/cluster/run_folder.h"
 #include "apps/m3ctl/cluster/running.h"
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 
 namespace m3ctl {
+namespace {
 
 using m3::Errc;
 using m3::Status;
 
-Status run_down(const Options& options) {
+Status run(const Options& options) {
   auto cluster = options.words.empty() ? only_running() : find_running(options.words[0]);
   if (!cluster.is_ok()) return std::move(cluster).status();
   if (kill(cluster->pid, SIGTERM) != 0)
@@ -25,5 +26,23 @@ Status run_down(const Options& options) {
   std::printf("cluster %s has stopped\n", cluster->name.c_str());
   return m3::ok;
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl down                                       ends the only cluster that m3ctl up runs here, as Ctrl-C would
+  m3ctl down configs/local/cluster.toml            this one; also by its name, or its state file
+
+Returns when everything has stopped. A second one, meanwhile, kills what still runs.
+)";
+
+}  // namespace
+
+const Command kDown{
+    .name = "down",
+    .usage = "down [CLUSTER]",
+    .line = "ends a cluster that runs here",
+    .help = kText,
+    .most_words = 1,
+    .run = &run,
+};
 
 }  // namespace m3ctl

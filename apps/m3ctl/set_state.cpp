@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
+#include "apps/m3ctl/set_state.h"
+
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
 
-#include "apps/m3ctl/commands.h"
 #include "apps/m3ctl/session.h"
 #include "m3/admin.m3.h"
 
@@ -21,6 +22,8 @@ std::string name_of(m3::admin::MemberState state) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
 }
+
+}  // namespace
 
 Status set_state(const Options& options, m3::admin::MemberState state) {
   auto session = Session::open(options.words[0], options);
@@ -41,18 +44,6 @@ Status set_state(const Options& options, m3::admin::MemberState state) {
   std::printf("%s: %s (was %s)\n", target.text.c_str(), name_of(state).c_str(),
               name_of(response.before()).c_str());
   return m3::ok;
-}
-
-}  // namespace
-
-Status run_drain(const Options& options) {
-  return set_state(options, m3::admin::MEMBER_STATE_DRAINING);
-}
-Status run_cordon(const Options& options) {
-  return set_state(options, m3::admin::MEMBER_STATE_CORDONED);
-}
-Status run_uncordon(const Options& options) {
-  return set_state(options, m3::admin::MEMBER_STATE_SERVING);
 }
 
 }  // namespace m3ctl

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
+#include <array>
 
 #include <algorithm>
 #include <cstdio>
 
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 #include "apps/m3ctl/json.h"
 #include "apps/m3ctl/print.h"
 #include "apps/m3ctl/session.h"
@@ -85,9 +86,7 @@ std::string as_json(const std::vector<Pings>& all, int count) {
   return out + "]\n";
 }
 
-}  // namespace
-
-Status run_ping(const Options& options) {
+Status run(const Options& options) {
   auto opened = Session::open(options.words[0], options);
   if (!opened.is_ok()) return std::move(opened).status();
   Session& session = **opened;
@@ -101,5 +100,29 @@ Status run_ping(const Options& options) {
     if (!pings.failure.is_ok()) return std::move(pings.failure);
   return m3::ok;
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl ping 127.0.0.1:20051                       five round trips through the whole stack
+  m3ctl ping dev.world1.simple --config configs/simple.toml -n 100       every instance of the service
+
+CONNECT is the first: TCP, the hello and one round trip. The exit code is 4 when one does not answer, so
+  until m3ctl ping :20051 -n 1 >/dev/null 2>&1; do sleep 0.1; done       waits for an app to be ready
+)";
+
+constexpr auto kOptions =
+    std::to_array<std::string_view>({"config", "cluster", "token", "deadline", "count", "json"});
+
+}  // namespace
+
+const Command kPing{
+    .name = "ping",
+    .usage = "ping TARGET [-n N]",
+    .line = "whether it answers, and how fast",
+    .help = kText,
+    .options = kOptions,
+    .least_words = 1,
+    .most_words = 1,
+    .run = &run,
+};
 
 }  // namespace m3ctl

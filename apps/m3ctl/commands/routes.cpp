@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
+#include <array>
 
 #include <chrono>
 #include <cstdio>
 
 #include "apps/m3ctl/cluster/entry_state.h"
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 #include "apps/m3ctl/json.h"
 #include "apps/m3ctl/print.h"
 #include "apps/m3ctl/session.h"
@@ -77,9 +78,7 @@ std::string as_json(const std::vector<Row>& rows, const std::string& source) {
   return out + "]}\n";
 }
 
-}  // namespace
-
-Status run_routes(const Options& options) {
+Status run(const Options& options) {
   const std::string target = options.words.empty() ? "" : options.words[0];
   auto session = Session::open(target, options);
   if (!session.is_ok()) return std::move(session).status();
@@ -98,5 +97,32 @@ Status run_routes(const Options& options) {
   std::fputs((options.json ? as_json(rows, source) : as_text(rows, source)).c_str(), stdout);
   return m3::ok;
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl routes                                     all instances that the cluster which runs here knows of
+  m3ctl routes local.world1.multi                  those of a service, or one by its id
+  m3ctl routes --config configs/my.toml            as the app of that file finds others
+
+STATE     what the instance said of itself: serving, cordoned (only calls that name it), draining (no new calls)
+ANSWERS   whether it can be reached now; "another start": not the process that is listed, it has been started again
+UPTIME    since when it runs      WEIGHT   its share of random calls      VERSION   its own word
+
+The exit code is 3 when nobody is known, 4 when the router does not know the id, 2 when a list in a file does not.
+)";
+
+constexpr auto kOptions =
+    std::to_array<std::string_view>({"config", "cluster", "token", "deadline", "json"});
+
+}  // namespace
+
+const Command kRoutes{
+    .name = "routes",
+    .usage = "routes [TARGET]",
+    .line = "which instances are known, and whether they answer",
+    .help = kText,
+    .options = kOptions,
+    .most_words = 1,
+    .run = &run,
+};
 
 }  // namespace m3ctl

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
+#include <array>
 
 #include <cstdio>
 #include <set>
 
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 #include "apps/m3ctl/json.h"
 #include "apps/m3ctl/print.h"
 #include "apps/m3ctl/reflected_schema.h"
@@ -84,9 +85,7 @@ std::string one_text(const ReflectedSchema& schema, const DescribedMethod& metho
   return out + " " + name.substr(service) + " '" + example_json(*request) + "'\n";
 }
 
-}  // namespace
-
-Status run_methods(const Options& options) {
+Status run(const Options& options) {
   auto opened = Session::open(options.words[0], options);
   if (!opened.is_ok()) return std::move(opened).status();
   Session& session = **opened;
@@ -105,5 +104,29 @@ Status run_methods(const Options& options) {
   std::fputs(out.c_str(), stdout);
   return m3::ok;
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl methods 127.0.0.1:20051                    a table of all methods
+  m3ctl methods 127.0.0.1:20051 HelloWorld         its messages, and a call to copy
+
+Flags: the route when the caller says none and its key; notify = no answer; client = game clients may call it;
+idempotent = may be sent again; the method's own timeout. --json for programs; --deadline, --token as for call.
+)";
+
+constexpr auto kOptions =
+    std::to_array<std::string_view>({"config", "cluster", "token", "deadline", "json"});
+
+}  // namespace
+
+const Command kMethods{
+    .name = "methods",
+    .usage = "methods TARGET [METHOD]",
+    .line = "what an app can be asked",
+    .help = kText,
+    .options = kOptions,
+    .least_words = 1,
+    .most_words = 2,
+    .run = &run,
+};
 
 }  // namespace m3ctl

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
 
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 #include "apps/m3ctl/new_app_files.h"
 #include "m3/base/method_hash.h"
 
@@ -77,9 +78,7 @@ Status write_file(const fs::path& path, const std::string& text) {
   return m3::ok;
 }
 
-}  // namespace
-
-Status run_new(const Options& options) {
+Status run(const Options& options) {
   if (options.words[0] != "app")
     return wrong("\"" + options.words[0] + "\": m3ctl can make a new app: m3ctl new app NAME");
   if (options.words.size() < 2) return wrong("the name is missing: m3ctl new app NAME");
@@ -104,5 +103,27 @@ Status run_new(const Options& options) {
       folder.c_str(), name.c_str(), name.c_str(), port_of(name).c_str());
   return m3::ok;
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl new app shop               writes shop/: a .proto, its handler, a client, a test, a configuration, a build
+  m3ctl new app shop --dir ~/src
+
+It builds against the installed m3 with meson and answers; shop/README.md has the commands.
+)";
+
+constexpr auto kOptions = std::to_array<std::string_view>({"dir"});
+
+}  // namespace
+
+const Command kNew{
+    .name = "new",
+    .usage = "new app NAME [--dir D]",
+    .line = "writes a small app that builds and answers",
+    .help = kText,
+    .options = kOptions,
+    .least_words = 1,
+    .most_words = 2,
+    .run = &run,
+};
 
 }  // namespace m3ctl

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <array>
 #include <cstdio>
 
 #include "apps/m3ctl/cluster/cluster_state.h"
 #include "apps/m3ctl/cluster/run_folder.h"
 #include "apps/m3ctl/cluster/running.h"
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 
 namespace m3ctl {
 namespace {
@@ -20,9 +21,7 @@ Status show(const RunningCluster& cluster, bool json) {
   return m3::ok;
 }
 
-}  // namespace
-
-Status run_ps(const Options& options) {
+Status run(const Options& options) {
   if (!options.words.empty()) {
     auto cluster = find_running(options.words[0]);
     return cluster.is_ok() ? show(*cluster, options.json) : std::move(cluster).status();
@@ -34,5 +33,27 @@ Status run_ps(const Options& options) {
     if (Status status = show(cluster, options.json); !status) return status;
   return m3::ok;
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl ps                                         every cluster that m3ctl up runs here
+  m3ctl ps configs/local/cluster.toml              one of them; also by its name, or its state file
+  m3ctl ps --json | jq -r '.instances[].log'       for programs
+
+The exit code is 3 when it does not run. m3ctl routes shows what the instances know of each other.
+)";
+
+constexpr auto kOptions = std::to_array<std::string_view>({"json"});
+
+}  // namespace
+
+const Command kPs{
+    .name = "ps",
+    .usage = "ps [CLUSTER]",
+    .line = "the processes of clusters that run here",
+    .help = kText,
+    .options = kOptions,
+    .most_words = 1,
+    .run = &run,
+};
 
 }  // namespace m3ctl

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
+#include <array>
 
 #include <cstdio>
 #include <filesystem>
@@ -9,7 +10,7 @@
 #include "apps/m3ctl/cluster/process.h"
 #include "apps/m3ctl/cluster/run_folder.h"
 #include "apps/m3ctl/cluster/supervisor.h"
-#include "apps/m3ctl/commands.h"
+#include "apps/m3ctl/commands/commands.h"
 #include "m3/config/print.h"
 
 namespace m3ctl {
@@ -100,13 +101,40 @@ Status run_file(const std::string& path, const Options& options) {
   return options.check ? check_file(file, *folder) : start_file(file, *folder, options, signals);
 }
 
-}  // namespace
-
-Status run_up(const Options& options) {
+Status run(const Options& options) {
   if (options.reference) return print_reference(), m3::ok;
   if (options.words.empty())
     return wrong("which cluster? m3ctl up CLUSTER.toml, for example configs/local/cluster.toml");
   return run_file(options.words[0], options);
 }
+
+constexpr std::string_view kText = R"(
+  m3ctl up configs/local/cluster.toml              starts the apps of the file and shows them; Ctrl-C stops all in order
+  m3ctl up configs/local/cluster.toml --logs       their logs instead of the table
+  m3ctl up configs/local/cluster.toml --check      says what is wrong with the file and the apps' configurations
+  m3ctl up --reference                             every key of the file
+
+consul, redis-server and nats-server are started where an app needs them. What dies is started again, ever more slowly.
+A second Ctrl-C kills what still runs; so does the end of m3ctl itself, whatever its reason.
+
+  --for T           stops by itself after that long (90 or 90s); an error when not all are ready then
+  --ready-file F    JSON with every instance's id, pid, addresses and log, written once all are ready
+  --state F         where m3ctl ps and others find the same, always up to date; default: ~/.cache/m3/run/NAME.json
+)";
+
+constexpr auto kOptions =
+    std::to_array<std::string_view>({"check", "reference", "logs", "for", "ready-file", "state"});
+
+}  // namespace
+
+const Command kUp{
+    .name = "up",
+    .usage = "up CLUSTER.toml [--logs | --check]",
+    .line = "runs the apps of a cluster on this machine",
+    .help = kText,
+    .options = kOptions,
+    .most_words = 1,
+    .run = &run,
+};
 
 }  // namespace m3ctl

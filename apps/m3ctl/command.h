@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "apps/m3ctl/options.h"
+#include "m3/base/status.h"
+
+namespace m3ctl {
+
+/// What main() chooses from and help explains.
+struct Command {
+  std::string_view name;
+  std::string_view usage;  ///< behind "m3ctl "
+  std::string_view line;   ///< what it does
+  std::string_view help;   ///< examples, and what is worth knowing
+  std::span<const std::string_view> options = {};
+  std::size_t least_words = 0;
+  std::size_t most_words = 0;
+  /// Prints what it found. An error: what main() prints, and exits with its group.
+  m3::Status (*run)(const Options& options);
+};
+
+}  // namespace m3ctl
