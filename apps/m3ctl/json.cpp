@@ -15,14 +15,19 @@ namespace {
 
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
 using m3::Errc;
 using m3::Status;
 using Json = nlohmann::json;
 
+/// As deep as protobuf reads JSON and messages.
+constexpr std::size_t kMostNesting = 100;
+
 Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
 
 /// The line of `at` with a caret under it.
-Status no_json(std::string_view json, std::size_t at, std::string why) {
+Status not_json(std::string_view json, std::size_t at, std::string why) {
   at = std::min(at, json.size());
   const std::size_t before = at == 0 ? std::string_view::npos : json.rfind('\n', at - 1);
   const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
@@ -35,9 +40,43 @@ Status no_json(std::string_view json, std::size_t at, std::string why) {
   std::size_t column = 0;  // characters, not bytes
   for (std::size_t i = from; i < at; ++i)
     column += (static_cast<unsigned char>(json[i]) & 0xc0) != 0x80;
-  return wrong("this is no JSON: line " + std::to_string(line) + ", column " +
+  return wrong("this is not JSON: line " + std::to_string(line) + ", column " +
                std::to_string(at - begin + 1) + ": " + why + "\n  " + shown + "\n  " +
                std::string(column, ' ') + "^");
+}
+
+/// What stands outside of strings; each character of a string is a blank.
+std::string without_strings(std::string_view json) {
+  std::string out(json);
+  bool inside = false;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const char c = out[i];
+    if (inside) out[i] = ' ';
+    if (c == '"') inside = !inside;
+    if (inside && c == '\\' && i + 1 < out.size()) out[++i] = ' ';
+  }
+  return out;
+}
+
+/// The bracket that is nested too deeply; npos: none.
+std::size_t too_deep_at(std::string_view json) {
+  const std::string plain = without_strings(json);
+  std::size_t depth = 0;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    if (plain[i] == '{' || plain[i] == '[') ++depth;
+    if ((plain[i] == '}' || plain[i] == ']') && depth > 0) --depth;
+    if (depth > kMostNesting) return i;
+  }
+  return std::string::npos;
+}
+
+/// Of "number overflow parsing '1e400'": the first such number is the one that was read.
+Status too_large(std::string_view json, const std::string& what) {
+  const std::size_t quote = what.find('\'');
+  const std::string number =
+      quote == std::string::npos ? "" : what.substr(quote + 1, what.rfind('\'') - quote - 1);
+  return not_json(json, without_strings(json).find(number),
+                  number + " is too large for a number of JSON");
 }
 
 /// nlohmann's words without its numbers: "unexpected '}'; expected string literal".
@@ -176,6 +215,45 @@ Status check_message(const Descriptor& type, const Json& json, const std::string
   return m3::ok;
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    (void)Json(text).dump();
+    return true;
+  } catch (const Json::type_error&) {
+    return false;
+  }
+}
+
+/// The path to a string that is not UTF-8, which proto2 lets through; empty: there is none.
+std::string not_utf8_in(const Message& message, const std::string& where) {
+  const Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const bool is_text = field->type() == FieldDescriptor::TYPE_STRING;
+    if (!is_text && field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    const bool many = field->is_repeated();
+    for (int i = 0; i < (many ? reflection.FieldSize(message, field) : 1); ++i) {
+      const std::string here = where + field->name() + (many ? "[" + std::to_string(i) + "]" : "");
+      if (is_text) {
+        if (!is_utf8(many ? reflection.GetRepeatedString(message, field, i)
+                          : reflection.GetString(message, field)))
+          return here;
+        continue;
+      }
+      const Message& one = many ? reflection.GetRepeatedMessage(message, field, i)
+                                : reflection.GetMessage(message, field);
+      if (std::string found = not_utf8_in(one, here + "."); !found.empty()) return found;
+    }
+  }
+  return "";
+}
+
+Status cannot_show(const Message& message, const std::string& why) {
+  return Status(Errc::data_loss,
+                message.GetDescriptor()->full_name() + " cannot be shown as JSON: " + why);
+}
+
 std::string example_value(const FieldDescriptor& field, int depth) {
   if (field.is_map()) return "{}";
   if (field.is_repeated()) return "[]";
@@ -203,11 +281,15 @@ std::string example_value(const FieldDescriptor& field, int depth) {
 }  // namespace
 
 Status read_json(std::string_view json, google::protobuf::Message& message) {
+  if (const std::size_t at = too_deep_at(json); at != std::string::npos)
+    return not_json(json, at, "nested more than " + std::to_string(kMostNesting) + " deep");
   Json parsed;
   try {
     parsed = Json::parse(json);
   } catch (const Json::parse_error& error) {
-    return no_json(json, error.byte == 0 ? 0 : error.byte - 1, reason_of(error.what()));
+    return not_json(json, error.byte == 0 ? 0 : error.byte - 1, reason_of(error.what()));
+  } catch (const Json::out_of_range& error) {
+    return too_large(json, error.what());
   }
   if (Status status = check_message(*message.GetDescriptor(), parsed, ""); !status) return status;
   auto done = google::protobuf::util::JsonStringToMessage(
@@ -216,14 +298,16 @@ Status read_json(std::string_view json, google::protobuf::Message& message) {
   return m3::ok;
 }
 
-std::string write_json(const google::protobuf::Message& message, bool pretty) {
+m3::Result<std::string> write_json(const google::protobuf::Message& message, bool pretty) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = pretty;
   options.always_print_primitive_fields = true;
   options.preserve_proto_field_names = true;
+  if (const std::string field = not_utf8_in(message, ""); !field.empty())
+    return cannot_show(message, field + " is not UTF-8");
   std::string out;
   auto done = google::protobuf::util::MessageToJsonString(message, &out, options);
-  if (!done.ok()) return json_string(std::string(done.message()));
+  if (!done.ok()) return cannot_show(message, std::string(done.message()));
   while (!out.empty() && out.back() == '\n') out.pop_back();
   return out;
 }

@@ -6,16 +6,17 @@
 #include <string>
 #include <string_view>
 
-#include "m3/base/status.h"
+#include "m3/base/result.h"
 
 namespace m3ctl {
 
 /// Fills `message` from JSON (proto3's mapping; fields by their .proto name or in lowerCamelCase).
-/// invalid_argument points at the character that is no JSON, or names the field that is wrong.
+/// invalid_argument points at the character that is not JSON, or names the field that is wrong.
 m3::Status read_json(std::string_view json, google::protobuf::Message& message);
 
 /// As proto3's JSON, every field shown, names as in the .proto; `pretty`: over several lines.
-std::string write_json(const google::protobuf::Message& message, bool pretty);
+/// data_loss: JSON cannot show it, and which field is why.
+m3::Result<std::string> write_json(const google::protobuf::Message& message, bool pretty);
 
 /// A call's JSON that is right for the type, for help texts: {"name": "", "level": 0}.
 std::string example_json(const google::protobuf::Descriptor& type);

@@ -44,6 +44,14 @@ class Peer final : public peer::PeerService {
     for (const std::string& text : told_) rsp.add_texts(text);
     co_return rsp;
   }
+  m3::Task<peer::OddRsp> odd(m3::Ctx&, const peer::OddReq& req) override {
+    peer::OddRsp rsp;
+    if (req.bad_text())
+      rsp.set_text("a\xff");
+    else
+      rsp.mutable_at()->set_seconds(999'999'999'999'999);
+    co_return rsp;
+  }
 
  private:
   m3::App& app_;

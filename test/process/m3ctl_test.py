@@ -130,6 +130,23 @@ def bad_json_is_pointed_at(apps):
 
 
 @case
+def json_that_nobody_can_read_is_an_error(apps):
+    expect(apps.peer("Peer/Echo", '{"wait_ms": 1e400}'), 2, "1e400 is too large", "column 13")
+    deep = '{"inner":' * 200_000 + "{}" + "}" * 200_000
+    expect(apps.run("call", f":{apps.first}", "Peer/Echo", "-", stdin=deep), 2, "nested more than 100 deep")
+    assert not json.loads(expect(apps.peer("Peer/Echo", '{"wait_ms": 1e400}', "--json"), 2))["ok"]
+
+
+@case
+def an_answer_that_json_cannot_show_is_no_result(apps):
+    for request, code in (('{"bad_text": true}', "internal"), ("{}", "data_loss")):
+        assert expect(apps.peer("Odd", request), 6, code) == ""
+        out = json.loads(expect(apps.peer("Odd", request, "--json"), 6))
+        assert not out["ok"] and "response" not in out and out["error"]["code"] == code, out
+    expect(apps.peer("Odd"), 6, "the call was answered", "peer.OddRsp cannot be shown as JSON")
+
+
+@case
 def a_wrong_field_is_named_with_its_path(apps):
     expect(apps.peer("Peer/Echo", '{"txt": "a"}'), 2, 'txt: peer.EchoReq has no field "txt", did you mean "text"?')
     expect(apps.peer("Peer/Echo", '{"inner": {"lvl": 1}}'), 2, "inner.lvl: peer.Inner has no field")
@@ -242,7 +259,7 @@ def methods_lists_what_can_be_called(apps):
     assert rows["/peer.Peer/Echo"] == "peer.EchoReq peer.EchoRsp random, client, idempotent", rows
     assert rows["/peer.Peer/ByKey"] == "peer.KeyReq peer.EchoRsp hash by key", rows
     assert rows["/peer.Peer/Tell"] == "peer.Notice - random, notify", rows
-    assert len(rows) == 5, rows
+    assert len(rows) == 6, rows
     expect(apps.run("methods", f":{apps.first}", "ByKey"), 0, "int64 key = 1;", "Peer/ByKey '{\"key\": 0}'")
     names = [one["name"] for one in json.loads(expect(apps.run("methods", f":{apps.first}", "--json"), 0))["methods"]]
     assert names == list(rows), names

@@ -65,12 +65,12 @@ Result<m3::NotifyRoute> route_of(const Session& session, const ReflectedSchema& 
   return m3::NotifyRoute(m3::to::hash(key_text(request, *key)));
 }
 
-void print_json(const Outcome& outcome, const Message* response) {
+void print_json(const Outcome& outcome, const std::string& response) {
   std::string out = fmt::format(R"({{"ok":{})", outcome.status.is_ok());
   if (!outcome.status.is_ok())
     out += R"(,"error":)" + error_json(outcome.status);
-  else if (response != nullptr)
-    out += R"(,"response":)" + write_json(*response, false);
+  else if (!response.empty())
+    out += R"(,"response":)" + response;
   out += R"(,"metadata":[)";
   for (std::size_t i = 0; i < outcome.reply.entries.size(); ++i) {
     const auto& [key, value] = outcome.reply.entries[i];
@@ -82,12 +82,11 @@ void print_json(const Outcome& outcome, const Message* response) {
   std::printf("%s\n", out.c_str());
 }
 
-void print_plain(const Outcome& outcome, const Message* response, bool verbose) {
-  if (outcome.status.is_ok() && response != nullptr)
-    std::printf("%s\n", write_json(*response, true).c_str());
+void print_plain(const Outcome& outcome, const std::string& response, bool verbose) {
+  if (!response.empty()) std::printf("%s\n", response.c_str());
   std::fflush(stdout);
   if (!verbose) return;
-  const char* what = !outcome.status.is_ok() ? "failed" : response != nullptr ? "answered" : "read";
+  const char* what = !outcome.status.is_ok() ? "failed" : !response.empty() ? "answered" : "read";
   std::fprintf(stderr, "%s by %s in %s\n", what,
                outcome.address.empty() ? "nobody" : outcome.address.c_str(),
                show_time(outcome.took).c_str());
@@ -139,10 +138,18 @@ Status run(const Options& options) {
     outcome = *std::move(made);
   else
     outcome.status = std::move(made).status();
+  std::string shown;  // empty: a notify, or an error
+  if (outcome.status.is_ok() && response) {
+    auto text = write_json(*response, !options.json);
+    if (text.is_ok())
+      shown = *std::move(text);
+    else
+      outcome.status = std::move(text).status().add_context("the call was answered");
+  }
   if (options.json)
-    print_json(outcome, response.get());
+    print_json(outcome, shown);
   else
-    print_plain(outcome, response.get(), options.verbose);
+    print_plain(outcome, shown, options.verbose);
   return std::move(outcome.status);
 }
 

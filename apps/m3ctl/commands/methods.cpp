@@ -30,17 +30,19 @@ std::string flags_of(const DescribedMethod& method, const ReflectedSchema& schem
   return out;
 }
 
-std::string list_json(const ReflectedSchema& schema) {
+m3::Result<std::string> list_json(const ReflectedSchema& schema) {
   const auto& described = schema.described();
   std::string out = fmt::format(R"({{"app":{},"version":{},"methods":[)",
                                 json_string(described.app_id()), json_string(described.version()));
   bool first = true;
   for (const auto& service : described.services())
     for (const DescribedMethod& method : service.methods()) {
-      out += (first ? "" : ",") + write_json(method, false);
+      auto shown = write_json(method, false);
+      if (!shown.is_ok()) return shown;
+      out += (first ? "" : ",") + *shown;
       first = false;
     }
-  return out + "]}";
+  return out + "]}\n";
 }
 
 std::string list_text(const ReflectedSchema& schema) {
@@ -85,6 +87,19 @@ std::string one_text(const ReflectedSchema& schema, const DescribedMethod& metho
   return out + " " + name.substr(service) + " '" + example_json(*request) + "'\n";
 }
 
+m3::Result<std::string> page(const ReflectedSchema& schema, const Options& options) {
+  if (options.words.size() == 1) {
+    if (options.json) return list_json(schema);
+    return list_text(schema);
+  }
+  auto method = schema.find(options.words[1]);
+  if (!method.is_ok()) return std::move(method).status();
+  if (!options.json) return one_text(schema, **method, options);
+  auto shown = write_json(**method, false);
+  if (shown.is_ok()) *shown += "\n";
+  return shown;
+}
+
 Status run(const Options& options) {
   auto opened = Session::open(options.words[0], options);
   if (!opened.is_ok()) return std::move(opened).status();
@@ -93,15 +108,9 @@ Status run(const Options& options) {
   if (!described.is_ok()) return std::move(described).status();
   auto schema = ReflectedSchema::make(*std::move(described));
   if (!schema.is_ok()) return std::move(schema).status();
-  std::string out;
-  if (options.words.size() > 1) {
-    auto method = (*schema)->find(options.words[1]);
-    if (!method.is_ok()) return std::move(method).status();
-    out = options.json ? write_json(**method, false) + "\n" : one_text(**schema, **method, options);
-  } else {
-    out = options.json ? list_json(**schema) + "\n" : list_text(**schema);
-  }
-  std::fputs(out.c_str(), stdout);
+  auto out = page(**schema, options);
+  if (!out.is_ok()) return std::move(out).status();
+  std::fputs(out->c_str(), stdout);
   return m3::ok;
 }
 
