@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """m3ctl up, ps, routes, drain and the others, with real processes: cluster_test.py M3CTL SIMPLE PEER. One line a case."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -374,6 +376,33 @@ def a_name_is_taken_once_and_down_ends_it(folder):
         expect(folder.run("down", cluster.toml), 0)
         cluster.ends(0)
         expect(folder.run("down"), 3, "no cluster runs here")
+
+
+@contextlib.contextmanager
+def locked(state):
+    """The state file of a cluster that is being started: its m3ctl up has the lock and has written nothing yet."""
+    with open(f"{state}.lock", "w", encoding="utf-8") as file:
+        fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))  # F_OFD_SETLK
+        yield
+
+
+@case
+def a_pid_that_has_become_another_program_is_left_alone(folder):
+    state = folder.path / "cache/m3/run/town.json"
+    state.parent.mkdir(parents=True)
+    with folder.up(app(SIMPLE)) as cluster:
+        old = cluster.ready()
+        cluster.stop()
+    stranger = subprocess.Popen(["sleep", "600"])
+    try:
+        state.write_text(json.dumps({**old, "pid": stranger.pid}))
+        with locked(state):
+            expect(folder.run("down", "town"), 3, "only starting")
+            expect(folder.run("ps", "town"), 3, "only starting")
+        assert stranger.poll() is None, "m3ctl down ended a stranger"
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def json_lines(result):

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "apps/m3ctl/cluster/process_handle.h"
 #include "apps/m3ctl/print.h"
 
 namespace m3ctl {
@@ -19,6 +20,7 @@ Json describe(const EntryState& entry) {
   out["id"] = entry.plan.name;
   out["state"] = entry.phase_name();
   out["pid"] = entry.process.pid();
+  out["start_ticks"] = entry.process.started();
   out["address"] = entry.plan.address.to_string();
   if (entry.plan.admin) out["admin"] = entry.plan.admin->to_string();
   out["log"] = entry.plan.log;
@@ -65,6 +67,7 @@ std::string cluster_state_json(const ClusterPlan& plan, const std::vector<EntryS
   out["name"] = plan.name;
   out["file"] = plan.file;
   out["pid"] = getpid();
+  out["start_ticks"] = start_ticks(getpid());
   out["folder"] = plan.folder;
   out["config"] = plan.tool_config;
   out["services"] = Json::object();
@@ -86,6 +89,7 @@ m3::Result<RunningCluster> parse_cluster_state(const std::string& json) {
     state.at("file").get_to(out.file);
     state.at("config").get_to(out.config);
     state.at("pid").get_to(out.pid);
+    state.at("start_ticks").get_to(out.started);
     return out;
   } catch (const nlohmann::json::exception& error) {
     return no_state(error);

@@ -19,6 +19,8 @@
 #include <thread>
 #include <utility>
 
+#include "apps/m3ctl/cluster/process_handle.h"
+
 namespace m3ctl {
 namespace {
 
@@ -79,11 +81,13 @@ std::string Exit::to_string() const {
   return code == 0 ? "left" : fmt::format("left with exit code {}", code);
 }
 
-Process::Process(Process&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
+Process::Process(Process&& other) noexcept
+    : pid_(std::exchange(other.pid_, 0)), started_(other.started_) {}
 
 Process& Process::operator=(Process&& other) noexcept {
   kill_and_reap();
   pid_ = std::exchange(other.pid_, 0);
+  started_ = other.started_;
   return *this;
 }
 
@@ -117,6 +121,7 @@ Result<Process> Process::spawn(const std::vector<std::string>& argv, const std::
   close(report[1]);
   Process out;
   out.pid_ = child < 0 ? 0 : child;
+  out.started_ = start_ticks(out.pid_);
   const int error = fork_error != 0 ? fork_error : read_report(report[0]);
   close(report[0]);
   if (error != 0) return cannot_start(argv[0], error);

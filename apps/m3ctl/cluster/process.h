@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ class Process {
 
   bool running() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
+  /// What ProcessHandle::open wants beside the pid; 0 when none runs.
+  std::uint64_t started() const { return pid_ > 0 ? started_ : 0; }
   void signal(int number) const;
   /// How it ended, once, when it has ended since the last look.
   std::optional<Exit> poll();
@@ -45,6 +48,7 @@ class Process {
  private:
   void kill_and_reap();
   pid_t pid_ = 0;
+  std::uint64_t started_ = 0;
 };
 
 /// A program that ends by itself; what it printed is in `log_file`. deadline_exceeded: it was

@@ -62,7 +62,7 @@ Status write_whole(const std::string& path, const std::string& text) {
     }
     at += static_cast<std::size_t>(done);
   }
-  close(file);
+  if (close(file) != 0) return cannot("write", fresh);
   return rename(fresh.c_str(), path.c_str()) == 0 ? m3::ok : cannot("write", path);
 }
 

@@ -6,6 +6,7 @@
 
 #include "apps/m3ctl/cluster/cluster_file.h"
 #include "apps/m3ctl/cluster/cluster_state.h"
+#include "apps/m3ctl/cluster/process_handle.h"
 #include "apps/m3ctl/cluster/run_folder.h"
 
 namespace m3ctl {
@@ -33,7 +34,12 @@ Result<RunningCluster> read(const std::string& state) {
   if (!text.is_ok())
     return Status(Errc::not_found, "this cluster is only starting: " + text.status().text());
   auto out = parse_cluster_state(*text);
-  if (out.is_ok()) out->state = state;
+  if (!out.is_ok()) return out;
+  // A state file may be of a run that was killed, while the next one has only the lock.
+  if (auto up = ProcessHandle::open(out->pid, out->started); !up.is_ok())
+    return std::move(up).status().add_context("this cluster is only starting: " + state +
+                                              " is of its last run");
+  out->state = state;
   return out;
 }
 

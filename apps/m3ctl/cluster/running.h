@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,11 @@ namespace m3ctl {
 /// A cluster that `m3ctl up` runs on this machine.
 struct RunningCluster {
   std::string name;
-  std::string file;    ///< its cluster file
-  std::string state;   ///< its state file
-  std::string config;  ///< for --config: how its instances are found
-  pid_t pid = 0;       ///< of its m3ctl up
+  std::string file;           ///< its cluster file
+  std::string state;          ///< its state file
+  std::string config;         ///< for --config: how its instances are found
+  pid_t pid = 0;              ///< of its m3ctl up
+  std::uint64_t started = 0;  ///< for ProcessHandle::open
 };
 
 /// All that this user runs, by their default state files, in the order of their names.
