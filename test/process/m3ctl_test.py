@@ -282,6 +282,19 @@ def the_token_is_asked_for(apps):
 
 
 @case
+def output_that_a_full_disk_does_not_take_is_an_error(apps):
+    call, service = ("call", f":{apps.first}", "Peer/Echo"), ("dev.world1.peer", "--config", apps.config)
+    for words in ((), ("help",), ("help", "call"), ("call", "--help"), ("up", "--reference"), call, (*call, "--json"), (*call, "-v"),
+                  ("methods", f":{apps.first}"), ("methods", f":{apps.first}", "Peer/Echo"), ("methods", f":{apps.first}", "--json"),
+                  ("ping", f":{apps.first}", "-n", "1"), ("ping", *service, "--json"), ("routes", *service), ("routes", *service, "--json"),
+                  ("uncordon", "dev.world1.peer.2", "--config", apps.config), ("new", "app", "full", "--dir", apps.folder)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([apps.m3ctl, *map(str, words)], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+                                  env={**os.environ, "XDG_CACHE_HOME": str(apps.folder)})
+        assert done.returncode == 6 and "cannot write to stdout" in done.stderr, (words, done)
+
+
+@case
 def help_teaches_and_wrong_words_are_answered(apps):
     for command in ("call", "methods", "ping", "new", "up", "ps", "down", "routes", "drain", "cordon", "uncordon", "help"):
         expect(apps.run("help", command), 0, f"m3ctl {command}")
