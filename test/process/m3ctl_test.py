@@ -310,8 +310,9 @@ def help_teaches_and_wrong_words_are_answered(apps):
 
 @case
 def a_new_app_has_a_name_that_compiles(apps):
-    for name in ("Shop", "1shop", "my_shop", "class", "test", "a" * 33, ""):
-        expect(apps.run("new", "app", name, "--dir", apps.folder), 2, "name")
+    for name in ("Shop", "1shop", "my_shop", "class", "constexpr", "std", "phony", "all", "test", "a" * 33, ""):
+        expect(apps.run("new", "app", name, "--dir", apps.folder), 2, "a good name is")
+        assert not name or not (apps.folder / name).exists()
     expect(apps.run("new", "app", "shop", "--dir", apps.folder), 0, "shop.proto", "m3/meson.build")
     written = list((apps.folder / "shop").rglob("*.*"))
     assert len(written) == 9, written

@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <string>
 
+#include "apps/m3ctl/app_name.h"
 #include "apps/m3ctl/commands/commands.h"
 #include "apps/m3ctl/new_app_files.h"
 #include "m3/base/method_hash.h"
@@ -18,34 +18,6 @@ using m3::Errc;
 using m3::Status;
 
 Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
-
-/// The name becomes a package, a class, a func, a program and a folder.
-Status check_name(const std::string& name) {
-  static const std::set<std::string> kTaken{
-      "alignas",   "alignof",   "and",       "asm",         "auto",     "bool",     "break",
-      "case",      "catch",     "char",      "class",       "compl",    "concept",  "const",
-      "continue",  "decltype",  "default",   "delete",      "do",       "double",   "else",
-      "enum",      "explicit",  "export",    "extern",      "false",    "float",    "for",
-      "friend",    "goto",      "if",        "inline",      "int",      "long",     "mutable",
-      "namespace", "new",       "noexcept",  "not",         "nullptr",  "operator", "or",
-      "private",   "protected", "public",    "register",    "requires", "return",   "short",
-      "signed",    "sizeof",    "static",    "struct",      "switch",   "template", "this",
-      "throw",     "true",      "try",       "typedef",     "typeid",   "typename", "union",
-      "unsigned",  "using",     "virtual",   "void",        "volatile", "while",    "xor",
-      "m3",        "game",      "test",      "all",         "clean",    "install",  "benchmark",
-      "dist",      "scan",      "uninstall", "reconfigure", "hello",    "errno",    "assert",
-      "linux",     "unix"};
-  const bool letters =
-      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string::npos;
-  if (name.empty() || !letters || (name[0] >= '0' && name[0] <= '9') || name.size() > 32)
-    return wrong("\"" + name +
-                 "\" cannot name an app: use lower-case letters and digits, a letter first, at "
-                 "most 32, as in shop");
-  if (kTaken.contains(name))
-    return wrong("\"" + name +
-                 "\" has a meaning in C++, meson or the new app's own files: choose another name");
-  return m3::ok;
-}
 
 void replace(std::string& text, std::string_view from, const std::string& to) {
   for (std::size_t at = text.find(from); at != std::string::npos;
@@ -83,7 +55,7 @@ Status run(const Options& options) {
     return wrong("\"" + options.words[0] + "\": m3ctl can make a new app: m3ctl new app NAME");
   if (options.words.size() < 2) return wrong("the name is missing: m3ctl new app NAME");
   const std::string& name = options.words[1];
-  if (Status status = check_name(name); !status) return status;
+  if (Status status = check_app_name(name); !status) return status;
   const fs::path folder = fs::path(options.dir) / name;
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_empty(folder, error))
