@@ -29,8 +29,12 @@ std::string append_variable(std::string_view inside, const Environment& environm
   auto colon = inside.find(":-");
   std::string_view name = inside.substr(0, colon);
   if (!is_variable(name))
-    return "\"${" + std::string(inside.substr(0, 40)) +
+    return "\"${" + std::string(name.substr(0, 40)) +
            "}\" names no variable; write ${NAME}, ${NAME:-default}, or $${ for a plain ${";
+  // A "}" would end the variable inside of its default, and the rest would be a part of the value.
+  if (colon != std::string_view::npos && inside.find('{') != std::string_view::npos)
+    return "the default of ${" + std::string(name) +
+           "} has a brace in it: a default is plain text, without braces and other variables";
   std::optional<std::string> found = environment(name);
   if (colon != std::string_view::npos) {
     out += found && !found->empty() ? *found : std::string(inside.substr(colon + 2));

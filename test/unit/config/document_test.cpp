@@ -65,6 +65,16 @@ TEST_CASE("config: a missing variable is an error that says what to do") {
   CHECK(a_of("a = \"${1X}\"", {}).find("names no variable") != std::string::npos);
 }
 
+TEST_CASE("config: a default has no variable and no brace in it") {
+  const std::string nested = a_of("\na = \"${T:-${U}}\"", {{"U", "secret"}});
+  CHECK(nested.find("a.toml:2: a: the default of ${T} has a brace in it") == 0);
+  // Also when the default is not needed, and where it would end too early.
+  CHECK(a_of("a = \"${T:-${U}}\"", {{"T", "t"}}).find("has a brace") != std::string::npos);
+  CHECK(a_of("a = \"${T:-$${U}}\"", {{"T", "t"}}).find("has a brace") != std::string::npos);
+  CHECK(a_of("a = \"${T:-{x}}\"", {}).find("has a brace") != std::string::npos);
+  CHECK(a_of("a = \"${T-X:-secret}\"", {}).find("secret") == std::string::npos);
+}
+
 TEST_CASE("config: a syntax error has its line") {
   CHECK(syntax_errors("a = 1\nb = \n").find("a.toml:2: ") == 0);
   CHECK(syntax_errors("a = 1\na = 2\n").find("a.toml:2: ") == 0);
