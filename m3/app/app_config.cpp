@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "m3/net/tcp.h"
+
 namespace m3 {
 
 using namespace std::chrono_literals;
@@ -18,9 +20,13 @@ Status good_address(const std::string& text) {
   return text.empty() ? Status() : HostPort::parse(text).status();
 }
 
-bool is_any_host(const std::string& host) {
-  return host.empty() || host == "0.0.0.0" || host == "::" || host == "*";
+Status good_admin_listen(const std::string& text) {
+  if (text.empty()) return ok;
+  auto address = HostPort::parse(text);
+  return address.is_ok() ? check_listen_address(*address) : std::move(address).status();
 }
+
+bool is_any_host(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
 Status good_header_word(const std::string& text) {
   const bool good =
@@ -143,9 +149,9 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
 void AppConfig::Admin::describe(Schema<Admin>& s) {
   s.add("listen", &Admin::listen)
       .doc(
-          "host:port of the pages for health checks, metrics and people; port 0 takes a free one; "
+          "IP:port of the pages for health checks, metrics and people; port 0 takes a free one; "
           "empty: none")
-      .check(good_address);
+      .check(good_admin_listen);
   s.add("token", &Admin::token)
       .doc(
           "what Authorization: Bearer must say, but for /health/…: \"${M3_ADMIN_TOKEN}\", without "
@@ -162,7 +168,9 @@ void AppConfig::Admin::describe(Schema<Admin>& s) {
 void AppConfig::describe(Schema<AppConfig>& s) {
   s.add("id", &AppConfig::id).doc("env.world.func.ins, unless --id says it");
   s.add("listen", &AppConfig::listen)
-      .doc("host:port where other apps connect; port 0 takes a free one; empty: nobody can")
+      .doc(
+          "IP:port where other apps connect, of this machine, 0.0.0.0 for all of its addresses; "
+          "port 0 takes a free one; empty: nobody can")
       .check(good_address);
   s.add("advertise", &AppConfig::advertise)
       .doc("host:port that others are told, port 0: that of listen; empty: listen itself")
@@ -177,7 +185,9 @@ void AppConfig::describe(Schema<AppConfig>& s) {
           "it")
       .check(good_lane);
   s.add("cores", &AppConfig::cores)
-      .doc("threads that run handlers; 0: one for each CPU")
+      .doc(
+          "threads that run handlers; 0: one for each CPU of the affinity mask, no more than the "
+          "cgroup's quota rounded up")
       .at_most(1024);
   s.add("pin", &AppConfig::pin).doc("bind each core to a CPU");
   s.add("spin", &AppConfig::spin)

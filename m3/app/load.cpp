@@ -8,9 +8,23 @@
 #include "m3/app/detail/app_impl.h"
 #include "m3/config/document.h"
 #include "m3/config/print.h"
+#include "m3/net/tcp.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
+
+namespace {
+
+/// Who brings a listener of its own knows what its addresses are.
+void check_listen(const Document& document, const AppConfig& config, ErrorList& errors) {
+  auto address = HostPort::parse(config.listen);
+  if (!address.is_ok()) return;
+  Status good = check_listen_address(*address);
+  if (good) good = config.check_access();
+  if (!good) document.root().report(errors, good.text(), "listen");
+}
+
+}  // namespace
 
 LoadedConfig App::Impl::decode(const Document& document, ErrorList& errors) const {
   LoadedConfig out;
@@ -27,8 +41,7 @@ LoadedConfig App::Impl::decode(const Document& document, ErrorList& errors) cons
   out.plugins = registry.choose(document, errors);
   auto app_config = document.root().decode<AppConfig>(errors, also_known);
   if (app_config.is_ok()) out.app = *std::move(app_config);
-  if (const Status access = out.app.check_access(); !access && !embedding.listen)
-    document.root().report(errors, access.text(), "listen");
+  if (!embedding.listen) check_listen(document, out.app, errors);
   return out;
 }
 

@@ -5,12 +5,18 @@
 
 namespace m3 {
 
+namespace {
+
+Status wrong_address(std::string_view text, std::string_view why) {
+  return Status(Errc::invalid_argument, "address \"" + std::string(text) +
+                                            "\": " + std::string(why) +
+                                            ", write host:port, as 127.0.0.1:20051");
+}
+
+}  // namespace
+
 Result<HostPort> HostPort::parse(std::string_view text) {
-  auto wrong = [&](std::string_view why) {
-    return Status(Errc::invalid_argument, "address \"" + std::string(text) +
-                                              "\": " + std::string(why) +
-                                              ", write host:port, as 127.0.0.1:20051");
-  };
+  const auto wrong = [&](std::string_view why) { return wrong_address(text, why); };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return wrong("there is no port");
   std::string_view host = text.substr(0, colon);
@@ -20,6 +26,7 @@ Result<HostPort> HostPort::parse(std::string_view text) {
   else if (host.find(':') != std::string_view::npos)
     return wrong("an IPv6 address goes in brackets");
   if (host.empty()) return wrong("there is no host");
+  if (host == "*") return wrong("every address of this machine is 0.0.0.0 or [::]");
   if (host.find_first_of("[]/@ \t\r\n") != std::string_view::npos)
     return wrong("the host is no name and no IP address");
   unsigned port = 0;
@@ -29,6 +36,12 @@ Result<HostPort> HostPort::parse(std::string_view text) {
   HostPort out;
   out.host = std::string(host);
   out.port = static_cast<std::uint16_t>(port);
+  return out;
+}
+
+Result<HostPort> HostPort::parse_remote(std::string_view text) {
+  auto out = parse(text);
+  if (out.is_ok() && out->port == 0) return wrong_address(text, "nobody can be reached at port 0");
   return out;
 }
 

@@ -14,6 +14,8 @@ struct HostPort {
   std::string host;
   std::uint16_t port = 0;
   static Result<HostPort> parse(std::string_view text);
+  /// Of a place to connect to: port 0 is wrong as well.
+  static Result<HostPort> parse_remote(std::string_view text);
   std::string to_string() const;
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };

@@ -390,20 +390,31 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
   bool refused = false;
 };
 
+namespace {
+
+Result<asio::ip::address> listen_ip(const std::string& host) {
+  boost::system::error_code wrong;
+  const auto ip = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, wrong);
+  if (!wrong) return ip;
+  return Status(Errc::invalid_argument,
+                "\"" + host +
+                    "\" is not an IP address, so no socket can listen there: write 127.0.0.1, an "
+                    "address of this machine, or 0.0.0.0 for all of them");
+}
+
+}  // namespace
+
+Status check_listen_address(const HostPort& address) { return listen_ip(address.host).status(); }
+
 TcpListener::TcpListener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TcpListener::~TcpListener() { close(); }
 void TcpListener::close() { impl_->close(); }
 
 Result<std::unique_ptr<TcpListener>> TcpListener::listen(Core& core, const HostPort& address,
                                                          OnAccept on_accept) {
-  boost::system::error_code wrong;
-  const auto ip =
-      asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, wrong);
-  if (wrong)
-    return Status(Errc::invalid_argument,
-                  "listen address \"" + address.host +
-                      "\" is no IP address: use 127.0.0.1, 0.0.0.0 or one of this machine's");
-  tcp::endpoint endpoint(ip, address.port);
+  auto ip = listen_ip(address.host);
+  if (!ip.is_ok()) return std::move(ip).status();
+  tcp::endpoint endpoint(*ip, address.port);
   FdGuard guard(
       ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int one = 1;

@@ -26,6 +26,10 @@ class TcpTransport final : public Transport {
   std::unique_ptr<Connector> connector_;  // made for the first connect()
 };
 
+/// Whether a socket can listen there: an IP address or "localhost", not a name that would have to
+/// be looked up. Whether it is an address of this machine shows when it does.
+Status check_listen_address(const HostPort& address);
+
 /// A listening socket on one core. `on_accept` gets each new socket (non-blocking, TCP_NODELAY) and
 /// owns it; it may hand it to another core. When the process is out of descriptors, accepting
 /// pauses, with a log line that says so.

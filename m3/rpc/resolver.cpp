@@ -55,7 +55,7 @@ Result<std::pair<AppId, HostPort>> parse_peer(std::string_view text) {
     return Status(Errc::invalid_argument, title + ": write env.world.func.ins@host:port");
   auto id = AppId::parse(text.substr(0, at));
   if (!id.is_ok()) return std::move(id).status().add_context(title);
-  auto address = HostPort::parse(text.substr(at + 1));
+  auto address = HostPort::parse_remote(text.substr(at + 1));
   if (!address.is_ok()) return std::move(address).status().add_context(title);
   return std::pair(*std::move(id), *std::move(address));
 }

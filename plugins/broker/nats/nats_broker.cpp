@@ -16,7 +16,8 @@ constexpr Nanos kPingTimeout = 2s;
 Status good_servers(const std::vector<std::string>& servers) {
   if (servers.empty()) return Status(Errc::invalid_argument, "name at least one server");
   for (const std::string& server : servers)
-    if (auto parsed = HostPort::parse(server); !parsed.is_ok()) return std::move(parsed).status();
+    if (auto parsed = HostPort::parse_remote(server); !parsed.is_ok())
+      return std::move(parsed).status();
   return ok;
 }
 

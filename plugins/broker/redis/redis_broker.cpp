@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 /// Redis's own limit of a string.
 constexpr std::size_t kMostBytes = 512u << 20;
 
-Status good_address(const std::string& text) { return HostPort::parse(text).status(); }
+Status good_address(const std::string& text) { return HostPort::parse_remote(text).status(); }
 
 RedisOptions options_of(const RedisBroker::Config& config) {
   RedisOptions out;
@@ -31,7 +31,9 @@ RedisOptions options_of(const RedisBroker::Config& config) {
 void RedisBroker::Config::describe(Schema<Config>& s) {
   s.add("address", &Config::address).doc("host:port of the server").check(good_address);
   s.add("user", &Config::user).doc("of Redis's access control list; empty: the default user");
-  s.add("password", &Config::password).doc("\"${REDIS_PASSWORD}\"; empty: none is sent").secret();
+  s.add("password", &Config::password)
+      .doc("\"${REDIS_PASSWORD}\"; empty: none is sent, or with a user an empty one, for `nopass`")
+      .secret();
   s.add("max_pending", &Config::max_pending)
       .doc("what may wait to be sent; publishing more fails")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});

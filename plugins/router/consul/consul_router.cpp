@@ -13,9 +13,7 @@ using namespace std::chrono_literals;
 
 Status good_addresses(const std::vector<std::string>& addresses) {
   for (const std::string& text : addresses) {
-    auto address = HostPort::parse(text);
-    if (!address.is_ok()) return std::move(address).status();
-    if (address->port == 0) return Status(Errc::invalid_argument, text + " has no port");
+    if (Status good = HostPort::parse_remote(text).status(); !good) return good;
   }
   return ok;
 }

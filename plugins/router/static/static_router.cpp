@@ -15,7 +15,7 @@ Result<Member> parse_member(std::string_view text) {
     return Status(Errc::invalid_argument, title + ": write env.world.func.ins@host:port");
   auto id = AppId::parse(text.substr(0, at));
   if (!id.is_ok()) return std::move(id).status().add_context(title);
-  auto address = HostPort::parse(text.substr(at + 1));
+  auto address = HostPort::parse_remote(text.substr(at + 1));
   if (!address.is_ok()) return std::move(address).status().add_context(title);
   Member member;
   member.id = *std::move(id);

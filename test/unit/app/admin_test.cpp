@@ -190,7 +190,8 @@ TEST_CASE("admin: what would be wrong is told before the start") {
   };
   CHECK(contains(refused("[admin]\nlisten = \"0.0.0.0:0\"\n"), "write token = "));
   CHECK(contains(refused("[admin]\nlisten = \"10.0.0.1:9100\"\n"), "or listen on 127.0.0.1"));
-  CHECK(contains(refused("[admin]\nlisten = \"127.example.com:0\"\n"), "write token = "));
+  CHECK(contains(refused("[admin]\nlisten = \"127.example.com:0\"\n"), "is not an IP address"));
+  CHECK(contains(refused("[admin]\nlisten = \"*:0\"\n"), "is 0.0.0.0 or [::]"));
   CHECK(contains(refused("[admin]\nlisten = \"9100\"\n"), "there is no port"));
   CHECK(contains(refused(kAdmin + "token = \"two words\"\n"), "token: "));
   App first("talk");

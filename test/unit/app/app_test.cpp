@@ -317,6 +317,22 @@ TEST_CASE("app: two apps live in one process, over TCP") {
   CHECK(talk.start(one).code() == Errc::failed_precondition);
 }
 
+TEST_CASE("app: an address that cannot work is told with its line, before anything starts") {
+  const auto refused = [](const std::string& text) {
+    App talk("talk");
+    App::Embedding one;
+    one.config = "id = \"dev.w.talk.1\"\ncores = 1\n" + text;
+    const m3::Status status = talk.start(std::move(one));
+    CHECK(status == m3::Errc::invalid_argument);
+    return status.text();
+  };
+  CHECK(contains(refused("listen = \"example.com:1\"\n"),
+                 "configuration:3: listen: \"example.com\" is not an IP address"));
+  CHECK(contains(refused("listen = \"*:0\"\n"), "configuration:3: listen: address \"*:0\""));
+  CHECK(contains(refused("[router.static]\npeers = [\"dev.w.talk.2@127.0.0.1:0\"]\n"),
+                 "nobody can be reached at port 0"));
+}
+
 TEST_CASE("app: an address in use ends the start with a text that names it") {
   App first("talk"), second("talk");
   App::Embedding one;

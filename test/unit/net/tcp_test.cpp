@@ -498,6 +498,7 @@ TEST_CASE("net: host:port is read, and what is wrong is said") {
       {"[x:80", nullptr, 0, "no name and no IP address"},
       {"a b:80", nullptr, 0, "no name and no IP address"},
       {"tcp/x:80", nullptr, 0, "no name and no IP address"},
+      {"*:80", nullptr, 0, "is 0.0.0.0 or [::]"},
       {"x:", nullptr, 0, "from 0 to 65535"},
       {"x:65536", nullptr, 0, "from 0 to 65535"},
       {"x:99999999999", nullptr, 0, "from 0 to 65535"},
