@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // How an app is made of its parts, comes up and goes down.
+#include <fmt/format.h>
+
 #include <chrono>
 #include <exception>
 
@@ -247,9 +249,13 @@ Task<> App::Impl::bring_up(Ctx& ctx, Ctx& undo) {
   for (const std::string& name : app.service_names()) names += (names.empty() ? "" : ",") + name;
   const std::string where = config.listen.empty() ? "none" : calls->address().to_string();
   const std::string admin_where = admin->is_open() ? admin->address().to_string() : "none";
-  log::info_p(
-      {{"id", id.to_string()}, {"address", where}, {"admin", admin_where}, {"services", names}},
-      "ready");
+  const std::string cores = fmt::format("{} ({})", runtime->size(), runtime->size_source());
+  log::info_p({{"id", id.to_string()},
+               {"address", where},
+               {"admin", admin_where},
+               {"services", names},
+               {"cores", cores}},
+              "ready");
   co_return ok;
 }
 

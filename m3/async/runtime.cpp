@@ -10,6 +10,7 @@
 #include <string>
 
 #include "m3/async/core_bound.h"
+#include "m3/async/detail/cpu_budget.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
@@ -143,10 +144,13 @@ Runtime::Runtime(RuntimeConfig config) : Runtime(config, system_clock()) {}
 Runtime::Runtime(RuntimeConfig config, const Clock& clock)
     : config_(config),
       helpers_(std::make_unique<Helpers>(config.blocking_threads, config.blocking_waiting)) {
-  const std::size_t count = config.cores ? config.cores : usable_cpus().size();
+  const async_detail::CpuBudget budget =
+      config.cores ? async_detail::CpuBudget{config.cores, "configured"}
+                   : async_detail::own_cpu_budget(static_cast<unsigned>(usable_cpus().size()));
+  size_source_ = budget.source;
   const std::uint64_t seed = config.seed ? config.seed : system_seed();
   std::vector<Core*> all;
-  for (unsigned i = 0; i < count; ++i) {
+  for (unsigned i = 0; i < budget.cores; ++i) {
     Core::Options options;
     options.index = i;
     options.seed = seed + i;

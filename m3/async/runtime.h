@@ -23,7 +23,7 @@
 namespace m3 {
 
 struct RuntimeConfig {
-  unsigned cores = 0;             ///< 0 = one per CPU this process may use
+  unsigned cores = 0;             ///< 0 = one per CPU this process may use, by mask and quota
   bool pin = false;               ///< bind core i to the i-th of those CPUs
   Nanos spin{0};                  ///< poll before sleeping: lower latency for a busy CPU; 0 = never
   Nanos stall_warning{0};         ///< log the task that keeps a core this long; 0 = no watchdog
@@ -45,6 +45,8 @@ class Runtime {
 
   unsigned size() const noexcept { return static_cast<unsigned>(cores_.size()); }
   Core& core(unsigned index) noexcept { return *cores_[index]; }
+  /// What decided size(): "configured", "2 CPUs", "quota of 1.5 CPUs".
+  const std::string& size_source() const noexcept { return size_source_; }
 
   void start();
   /// Ends the loops and joins the threads. Work still suspended is not run again: close Scopes
@@ -69,6 +71,7 @@ class Runtime {
 
   RuntimeConfig config_;
   std::atomic<bool> running_{false};
+  std::string size_source_;
   std::vector<std::unique_ptr<Core>> cores_;
   std::vector<std::thread> threads_;
   std::unique_ptr<Helpers> helpers_;
