@@ -37,8 +37,8 @@ void print_overview() {
     std::printf("  m3ctl %s\n        %s\n", std::string(command->usage).c_str(),
                 std::string(command->line).c_str());
   }
-  std::printf("%s%s\nm3ctl help COMMAND shows examples.\n", std::string(kTargets).c_str(),
-              std::string(kExitCodes).c_str());
+  std::printf("%s%s\nm3ctl help COMMAND shows examples, m3ctl --version says which one this is.\n",
+              std::string(kTargets).c_str(), std::string(kExitCodes).c_str());
 }
 
 }  // namespace

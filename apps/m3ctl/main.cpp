@@ -12,6 +12,7 @@
 #include "apps/m3ctl/help.h"
 #include "apps/m3ctl/print.h"
 #include "m3/app/process.h"
+#include "m3/app/version.h"
 #include "m3/obs/log.h"
 
 namespace {
@@ -54,6 +55,11 @@ int run(const Command& command, const std::vector<std::string>& arguments) {
   return report(command.run(*options), options->json && command.name == "call");
 }
 
+m3::Status print_version() {
+  std::printf("m3ctl %s\n", std::string(m3::m3_version()).c_str());
+  return m3::ok;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -65,6 +71,7 @@ int main(int argc, char** argv) {
   const std::string name = arguments[0];
   arguments.erase(arguments.begin());
   if (name == "--help" || name == "-h") return report(m3ctl::print_help(""), false);
+  if (name == "--version") return report(print_version(), false);
   for (const Command* command : m3ctl::commands())
     if (command->name == name) return run(*command, arguments);
   return report(m3ctl::print_help(name), false);

@@ -27,6 +27,7 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"print-config", nullptr, Mode::print_config},
     {"list-plugins", nullptr, Mode::list_plugins},
     {"config-reference", nullptr, Mode::config_reference},
+    {"version", nullptr, Mode::version},
     {"help", nullptr, Mode::help},
     {"h", nullptr, Mode::help},
 });
@@ -87,6 +88,7 @@ std::string command_line_help(std::string_view program, std::string_view func) {
   --print-config        show the configuration in effect, without secrets, and leave
   --list-plugins        show the plugins in this program, and leave
   --config-reference    show every key with type, default and meaning as Markdown, and leave
+  --version             show the version of the app and of m3, and leave
   --help                this
 
 Signals: TERM and INT finish what runs and leave, a second one does not wait for it; HUP and USR1 read the file again.

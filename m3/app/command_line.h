@@ -11,7 +11,15 @@ namespace m3 {
 
 /// What the words after the program's name ask for.
 struct CommandLine {
-  enum class Mode { run, check_config, print_config, list_plugins, config_reference, help };
+  enum class Mode {
+    run,
+    check_config,
+    print_config,
+    list_plugins,
+    config_reference,
+    version,
+    help
+  };
   Mode mode = Mode::run;
   std::string id;           ///< -idstr, --id; empty: the file says it
   std::string config_file;  ///< -conf, --config; empty: every key has its default

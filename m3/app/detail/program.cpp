@@ -11,6 +11,7 @@
 #include "m3/app/detail/app_impl.h"
 #include "m3/app/detail/signal_watch.h"
 #include "m3/app/process.h"
+#include "m3/app/version.h"
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
 
@@ -36,6 +37,11 @@ int answer(const std::string& text) {
   return kFailed;
 }
 
+/// "simple 1.2 (m3 0.1.0)"; an app need not have a version of its own.
+std::string version_line(const std::string& func, const std::string& version) {
+  return func + (version.empty() ? "" : " " + version) + " (m3 " + std::string(m3_version()) + ")";
+}
+
 /// Last resort, when something does not let itself be stopped.
 void leave_at_once(const char* why) {
   log::error("{}: leaving at once", why);
@@ -55,6 +61,7 @@ int Program::run(const std::vector<std::string>& words, const std::string& name)
   const CommandLine line = *std::move(parsed);
   if (line.mode == CommandLine::Mode::help)
     return answer(command_line_help(std::filesystem::path(name).filename().string(), app_.func));
+  if (line.mode == CommandLine::Mode::version) return answer(version_line(app_.func, app_.version));
   if (line.mode == CommandLine::Mode::run) catch_signals();
   app_.embedding.config_file = line.config_file;
   if (!line.id.empty()) {

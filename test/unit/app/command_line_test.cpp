@@ -39,6 +39,7 @@ TEST_CASE("command line: the modes") {
   CHECK(CommandLine::parse({"-print-config"})->mode == Mode::print_config);
   CHECK(CommandLine::parse({"--list-plugins"})->mode == Mode::list_plugins);
   CHECK(CommandLine::parse({"--config-reference"})->mode == Mode::config_reference);
+  CHECK(CommandLine::parse({"--version"})->mode == Mode::version);
   CHECK(CommandLine::parse({"-h"})->mode == Mode::help);
 }
 
@@ -57,6 +58,6 @@ TEST_CASE("command line: the help names every option") {
   const std::string help = m3::command_line_help("simple", "simple");
   for (const char* word :
        {"--id", "-idstr", "--config", "-conf", "--check-config", "--print-config", "--list-plugins",
-        "--config-reference", "ENV.WORLD.simple.INS"})
+        "--config-reference", "--version", "ENV.WORLD.simple.INS"})
     CHECK(contains(help, word));
 }
