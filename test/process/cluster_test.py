@@ -423,6 +423,27 @@ def the_logs_may_be_shown_instead(folder):
 
 
 @case
+def a_terminal_that_stops_reading_stops_nothing(folder):
+    chatty = folder.script("chatty", """case "$*" in *--check-config*) exit 0;; esac
+trap 'exit 0' TERM
+while :; do echo "a line that goes on and on and on and on and on and on and on and on and on and on"; done
+""")
+    leader, follower = pty.openpty()
+    try:
+        with folder.up(f'[[app]]\nbinary = "{chatty}"\n', "--logs", stdout=follower) as cluster:
+            log = eventually("the log", lambda: [*folder.temp.glob("m3-town.*/*.log")])[0]
+            eventually("a log that no terminal takes", lambda: log.stat().st_size > 4 << 20)
+            state = cluster.state()["instances"][0]
+            os.kill(state["pid"], signal.SIGKILL)
+            eventually("a new start", lambda: cluster.state()["instances"][0]["restarts"] > 0)
+            cluster.process.send_signal(signal.SIGINT)
+            assert cluster.process.wait(PATIENCE) == 0
+    finally:
+        os.close(leader)
+        os.close(follower)
+
+
+@case
 def a_terminal_sees_a_table_that_stays_in_place(folder):
     ours, theirs = pty.openpty()
     with folder.up(app(SIMPLE) + peers(1), stdout=theirs) as cluster:

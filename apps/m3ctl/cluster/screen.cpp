@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
 namespace m3ctl {
 namespace {
+
+/// Bytes for a reader that has stopped.
+constexpr std::size_t kMostWaiting = 1u << 20;
+/// At the end, for one that only reads slowly.
+constexpr std::chrono::milliseconds kLastPatience{500};
 
 struct Size {
   std::size_t columns = 80;
@@ -24,8 +28,6 @@ Size terminal_size() {
     return {};
   return {size.ws_col, size.ws_row};
 }
-
-void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 /// What fits, so that the terminal wraps nothing and the block can be found again.
 std::vector<ScreenLine> fitting(std::vector<ScreenLine> lines) {
@@ -57,9 +59,16 @@ const char* code_of(Tint tint) {
 
 }  // namespace
 
-Screen::Screen(bool block)
-    : block_(block && isatty(STDOUT_FILENO) != 0),
-      colours_(isatty(STDOUT_FILENO) != 0 && !std::getenv("NO_COLOR")) {}
+Screen::Screen(bool block) : block_(block && isatty(STDOUT_FILENO) != 0), colours_(has_colours()) {}
+
+Screen::~Screen() { output_.flush_for(kLastPatience); }
+
+void Screen::flush() {
+  output_.flush();
+  if (dropped_ == 0 || output_.waiting() > 0) return;
+  put(fmt::format("... {} lines were not shown: nobody read them in time\n", dropped_));
+  dropped_ = 0;
+}
 
 void Screen::erase() {
   if (block_lines_ > 0) put(fmt::format("\x1b[{}A\r\x1b[J", block_lines_));
@@ -67,15 +76,20 @@ void Screen::erase() {
 }
 
 void Screen::say(const std::string& line) {
+  flush();
+  if (output_.waiting() > kMostWaiting) {
+    ++dropped_;
+    return;
+  }
   const bool again = block_lines_ > 0;
   erase();
   put(line + "\n");
   if (again) draw(last_);
-  std::fflush(stdout);
 }
 
 void Screen::draw(std::vector<ScreenLine> lines) {
-  if (!block_) return;
+  flush();
+  if (!block_ || output_.waiting() > 0) return;
   erase();
   last_ = std::move(lines);
   for (const ScreenLine& line : fitting(last_)) {
@@ -83,8 +97,9 @@ void Screen::draw(std::vector<ScreenLine> lines) {
                  : line.text + "\n");
     ++block_lines_;
   }
-  std::fflush(stdout);
 }
+
+bool has_colours() { return isatty(STDOUT_FILENO) != 0 && !std::getenv("NO_COLOR"); }
 
 std::string coloured(const std::string& text, std::size_t n) {
   constexpr std::array<int, 6> kColours{36, 33, 32, 35, 34, 31};

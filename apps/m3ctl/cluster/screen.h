@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/m3ctl/cluster/patient_output.h"
+
 namespace m3ctl {
 
 enum class Tint { none, head, good, busy, bad };
@@ -16,12 +18,13 @@ struct ScreenLine {
 };
 
 /// Standard output while a cluster runs. On a terminal a block of lines stays at its end and is
-/// drawn anew in place; elsewhere there are only the lines of what happened.
+/// drawn anew in place; elsewhere there are only the lines of what happened. Nothing waits for a
+/// reader that has stopped: lines that it is too far behind for are dropped, and counted.
 class Screen {
  public:
   /// `block`: whether draw() shows anything, if this is a terminal.
   explicit Screen(bool block);
-  ~Screen() { settle(); }
+  ~Screen();
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
 
@@ -33,14 +36,22 @@ class Screen {
   void draw(std::vector<ScreenLine> lines);
   /// The block stays as it is; what comes goes below it.
   void settle() { block_lines_ = 0; }
+  /// Goes on with what the reader did not take at once; to be called now and then.
+  void flush();
 
  private:
   void erase();
+  void put(const std::string& text) { output_.write(text); }
+  PatientOutput output_;
+  std::size_t dropped_ = 0;  // lines
   bool block_;
   bool colours_;
   std::size_t block_lines_ = 0;
   std::vector<ScreenLine> last_;  // the block, drawn again below what was said
 };
+
+/// Whether standard output is a terminal whose user did not say NO_COLOR.
+bool has_colours();
 
 /// `text` in the n-th of a few colours that differ.
 std::string coloured(const std::string& text, std::size_t n);

@@ -320,6 +320,7 @@ void Supervisor::show(Clock::time_point now) {
 }
 
 void Supervisor::show_logs() {
+  screen_.flush();
   if (!options_.logs) return;
   logs_.read([&](std::size_t file, const std::string& line) {
     const std::string name = fmt::format("{:<{}}", entries_[file].plan.name, name_width_);
