@@ -13,21 +13,21 @@ using m3::Status;
 
 // Those without "_", which no name has.
 constexpr auto kKeywords = std::to_array<std::string_view>(
-    {"alignas",  "alignof",  "and",      "asm",       "auto",      "bitand",   "bitor",
-     "bool",     "break",    "case",     "catch",     "char",      "class",    "compl",
-     "concept",  "const",    "consteval", "constexpr", "constinit", "continue", "decltype",
-     "default",  "delete",   "do",       "double",    "else",      "enum",     "explicit",
-     "export",   "extern",   "false",    "float",     "for",       "friend",   "goto",
-     "if",       "inline",   "int",      "long",      "mutable",   "namespace", "new",
-     "noexcept", "not",      "nullptr",  "operator",  "or",        "private",  "protected",
-     "public",   "register", "requires", "return",    "short",     "signed",   "sizeof",
-     "static",   "struct",   "switch",   "template",  "this",      "throw",    "true",
-     "try",      "typedef",  "typeid",   "typename",  "union",     "unsigned", "using",
-     "virtual",  "void",     "volatile", "while",     "xor"});
+    {"alignas",  "alignof",  "and",       "asm",       "auto",      "bitand",    "bitor",
+     "bool",     "break",    "case",      "catch",     "char",      "class",     "compl",
+     "concept",  "const",    "consteval", "constexpr", "constinit", "continue",  "decltype",
+     "default",  "delete",   "do",        "double",    "else",      "enum",      "explicit",
+     "export",   "extern",   "false",     "float",     "for",       "friend",    "goto",
+     "if",       "inline",   "int",       "long",      "mutable",   "namespace", "new",
+     "noexcept", "not",      "nullptr",   "operator",  "or",        "private",   "protected",
+     "public",   "register", "requires",  "return",    "short",     "signed",    "sizeof",
+     "static",   "struct",   "switch",    "template",  "this",      "throw",     "true",
+     "try",      "typedef",  "typeid",    "typename",  "union",     "unsigned",  "using",
+     "virtual",  "void",     "volatile",  "while",     "xor"});
 constexpr auto kMacros = std::to_array<std::string_view>({"assert", "errno", "linux", "unix"});
-constexpr auto kTargets = std::to_array<std::string_view>(
-    {"all", "benchmark", "clean", "coverage", "dist", "distcheck", "install", "phony", "reconfigure",
-     "test", "uninstall"});
+constexpr auto kTargets =
+    std::to_array<std::string_view>({"all", "benchmark", "clean", "coverage", "dist", "distcheck",
+                                     "install", "phony", "reconfigure", "test", "uninstall"});
 // Namespaces that the new files mean by these names, the package around the app's, and its rpc.
 constexpr auto kOwn = std::to_array<std::string_view>({"game", "hello", "m3", "std"});
 
@@ -58,8 +58,9 @@ Status check_app_name(const std::string& name) {
   std::string text = "\"" + name + "\" cannot name an app";
   if (!meaning.empty()) text += ": it is " + std::string(meaning);
   return Status(Errc::invalid_argument,
-                text + "; a good name is a lower-case letter and at most 31 more letters and digits, "
-                       "as in shop or world2, and no word of C++ or meson");
+                text +
+                    "; a good name is a lower-case letter and at most 31 more letters and digits, "
+                    "as in shop or world2, and no word of C++ or meson");
 }
 
 }  // namespace m3ctl

@@ -27,7 +27,8 @@ TEST_CASE("m3ctl app name: a word that C++, meson or the new files use is refuse
     CHECK(contains(text, why));
     CHECK(contains(text, "as in shop"));
   };
-  for (const char* name : {"class", "constexpr", "consteval", "constinit", "bitand", "bitor", "xor"})
+  for (const char* name :
+       {"class", "constexpr", "consteval", "constinit", "bitand", "bitor", "xor"})
     refused(name, "a keyword of C++");
   for (const char* name : {"phony", "all", "test", "install", "distcheck", "coverage"})
     refused(name, "a target that every build of meson has");

@@ -17,6 +17,7 @@ namespace {
 pid_t make_child() {
   const pid_t child = fork();
   if (child == 0) {
+    std::signal(SIGTERM, SIG_DFL);  // not the test's own handler
     while (true) pause();
   }
   return child;
