@@ -95,6 +95,7 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"check", &Options::check},
     {"reference", &Options::reference},
     {"logs", &Options::logs},
+    {"follow", &Options::follow},
 });
 
 /// Whether `name` is a flag; `set`: it is true now.
@@ -112,6 +113,7 @@ std::string_view option_name(std::string_view word, std::span<const std::string_
   if (word == "-h") word = "--help";
   if (word == "-v") word = "--verbose";
   if (word == "-n") word = "--count";
+  if (word == "-f") word = "--follow";
   if (word.substr(0, 2) != "--") return {};
   word.remove_prefix(2);
   if (word == "help") return "help";
@@ -133,6 +135,14 @@ Status unknown(const std::string& word, std::span<const std::string_view> allowe
 }
 
 }  // namespace
+
+OptionValue option_value(std::string_view name) {
+  Options unused;
+  if (set_flag(unused, name, false)) return OptionValue::none;
+  for (std::string_view file : {"config", "dir", "ready-file", "state"})
+    if (name == file) return OptionValue::file;
+  return OptionValue::text;
+}
 
 Result<Options> parse_options(std::span<const std::string> arguments,
                               std::span<const std::string_view> allowed) {

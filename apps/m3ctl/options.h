@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,12 +30,17 @@ struct Options {
   bool verbose = false;
   bool check = false;       ///< of up: judge the file, start nothing
   bool reference = false;   ///< of up: print the file's keys
+  bool follow = false;      ///< of logs
   bool logs = false;        ///< of up: follow the logs instead of showing the table
   m3::Duration run_for{0};  ///< of up, --for; 0: until a signal
   std::string ready_file;   ///< of up
   std::string state;        ///< of up: the state file; empty: the cluster's own
   bool help = false;
 };
+
+/// What follows an option.
+enum class OptionValue : std::uint8_t { none, text, file };
+OptionValue option_value(std::string_view long_name);
 
 /// `allowed`: the long names of the command's options. An option's value follows after a blank or
 /// "="; "--" ends the options.

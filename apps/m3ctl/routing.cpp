@@ -15,6 +15,15 @@ using m3::Result;
 using m3::Status;
 using m3::Task;
 
+bool Routing::knows(std::string_view router) {
+  m3::Registry all;
+  m3::add_builtin(all);
+  const auto& types = all.types();
+  return std::any_of(types.begin(), types.end(), [&](const auto& type) {
+    return type->kind == m3::Router::kKind && type->name == router;
+  });
+}
+
 Result<std::unique_ptr<Routing>> Routing::make(const RouteSource& source, m3::AppId self,
                                                m3::Runtime& runtime, m3::MetricRegistry& metrics) {
   std::unique_ptr<Routing> out(new Routing(source, std::move(self)));

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/m3ctl/target.h"
@@ -24,6 +25,8 @@ class Routing {
   static m3::Result<std::unique_ptr<Routing>> make(const RouteSource& source, m3::AppId self,
                                                    m3::Runtime& runtime,
                                                    m3::MetricRegistry& metrics);
+  /// Whether m3ctl contains that router; an app may have one of its own.
+  static bool knows(std::string_view router);
   Routing(const Routing&) = delete;
   Routing& operator=(const Routing&) = delete;
 

@@ -129,6 +129,9 @@ Status Session::find_members(const Options& options) {
     if (target_.text.empty() || (target_.is_service() ? member.id.service_id() == target_.service
                                                       : member.id.to_string() == target_.text))
       members_.push_back(member);
+  if (members_.empty())
+    for (const Member& member : source_.local)
+      if (member.id.to_string() == target_.text) members_.push_back(member);
   if (members_.empty()) return nowhere(known);
   if (!target_.is_address() && !target_.is_service()) {
     // An operator's call to one instance goes there, also when its checks fail and others shun it.

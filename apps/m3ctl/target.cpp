@@ -17,7 +17,7 @@ Status wrong(std::string text) { return Status(Errc::invalid_argument, std::move
 Result<Target> address_target(Target target) {
   std::string text = target.text;
   if (text.starts_with(":")) text = "127.0.0.1" + text;
-  auto address = m3::HostPort::parse(text);
+  auto address = m3::HostPort::parse_remote(text);
   if (!address.is_ok()) return std::move(address).status();
   target.key = address->to_string();
   return target;
@@ -42,7 +42,17 @@ Result<RouteSource> load(const std::string& path, std::string title) {
 
 Result<RouteSource> of_cluster(Result<RunningCluster> cluster) {
   if (!cluster.is_ok()) return std::move(cluster).status();
-  return load(cluster->config, "cluster " + cluster->name);
+  auto out = load(cluster->config, "cluster " + cluster->name);
+  if (!out.is_ok()) return out;
+  for (const RunningEntry& entry : cluster->entries) {
+    auto id = m3::AppId::parse(entry.id);
+    auto address = m3::HostPort::parse_remote(entry.address);
+    if (!entry.is_app || !id.is_ok() || !address.is_ok()) continue;
+    out->local.emplace_back();
+    out->local.back().id = *std::move(id);
+    out->local.back().address = *std::move(address);
+  }
+  return out;
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apps/m3ctl/options.h"
 #include "m3/app/app_config.h"
 #include "m3/base/app_id.h"
+#include "m3/base/member.h"
 #include "m3/config/document.h"
 
 namespace m3ctl {
@@ -27,6 +29,8 @@ struct RouteSource {
   std::string title;  ///< where it is from: "configs/caller.toml", "cluster town"; empty: nowhere
   m3::Document document;
   m3::AppConfig config;
+  /// Of a cluster that runs here, its instances: an id is found also when no router knows it.
+  std::vector<m3::Member> local;
 
   /// --config, --cluster, or the only cluster that runs here; without all of them the defaults.
   static m3::Result<RouteSource> find(const Options& options);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""m3ctl up, ps, routes, drain and the others, with real processes: cluster_test.py M3CTL SIMPLE PEER. One line a case."""
+"""m3ctl up, down and ps, with real processes: cluster_test.py M3CTL SIMPLE PEER. One line a case."""
 import contextlib
 import fcntl
 import json
@@ -14,143 +14,16 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+from m3ctl_cluster import app, eventually, expect, lives, PATIENCE, peers, pids, run_cases, SIMPLE, Skip
 
 CASES = []
-M3CTL, SIMPLE, PEER = map(os.path.abspath, sys.argv[1:4])
-PATIENCE = 60  # seconds; what is waited for is expected at once, but the machine may be busy
-
-
-class Skip(Exception):
-    pass
 
 
 def case(function):
     CASES.append(function)
     return function
-
-
-def eventually(what, condition):
-    until = time.monotonic() + PATIENCE
-    while True:
-        if found := condition():
-            return found
-        assert time.monotonic() < until, f"{what}: not within {PATIENCE} s"
-        time.sleep(0.01)
-
-
-def lives(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-class Folder:
-    """A home of its own for one case: cluster files, state files and data."""
-
-    def __init__(self, path):
-        self.path = path
-        self.temp = path / "tmp"
-        self.temp.mkdir()
-        self.env = {**os.environ, "XDG_CACHE_HOME": str(path / "cache"), "TMPDIR": str(self.temp)}
-        self.env.pop("M3_TOKEN", None)
-
-    def write(self, name, text):
-        (self.path / name).write_text(text)
-        return self.path / name
-
-    def script(self, name, text):
-        file = self.write(name, "#!/bin/sh\n" + text)
-        file.chmod(0o755)
-        return file
-
-    def run(self, *words):
-        done = subprocess.run([M3CTL, *map(str, words)], capture_output=True, text=True, check=False, timeout=2 * PATIENCE,
-                              env=self.env, cwd=self.path)
-        return done.returncode, done.stdout, done.stderr
-
-    @contextlib.contextmanager
-    def up(self, text, *words, name="town", stdout=None):
-        cluster = Cluster(self, self.write(f"{name}.toml", text), words, stdout)
-        try:
-            yield cluster
-        finally:
-            if cluster.process.poll() is None:
-                cluster.process.kill()
-                cluster.process.wait()
-            cluster.file.close()
-
-
-class Cluster:
-    def __init__(self, folder, toml, words, stdout):
-        self.folder, self.toml = folder, toml
-        self.ready_file = folder.path / "ready.json"
-        self.ready_file.unlink(missing_ok=True)
-        self.output = folder.path / f"{toml.stem}.out"
-        self.file = open(self.output, "wb")
-        self.process = subprocess.Popen([M3CTL, "up", toml, "--ready-file", self.ready_file, *words], env=folder.env,
-                                        stdin=subprocess.DEVNULL, stdout=stdout or self.file, stderr=self.file)
-
-    def said(self):
-        return self.output.read_text(errors="replace")
-
-    def says(self, words):
-        def look():
-            ended = self.process.poll() is not None  # before the text is read
-            if words in self.said():
-                return True
-            assert not ended, f"m3ctl up ended without '{words}':\n{self.said()}"
-            return False
-        eventually(words, look)
-
-    def ready(self):
-        def look():
-            assert self.process.poll() is None, f"m3ctl up ended:\n{self.said()}"
-            return self.ready_file.exists()
-        eventually("the ready file", look)
-        return json.loads(self.ready_file.read_text())
-
-    def state(self):
-        return json.loads(expect(self.folder.run("ps", "--json"), 0))
-
-    def ends(self, code, *words):
-        try:
-            ended = self.process.wait(2 * PATIENCE)
-        except subprocess.TimeoutExpired:
-            ended = None
-        assert ended == code, f"m3ctl up gave {ended}, expected {code}:\n{self.said()}"
-        for word in words:
-            assert word in self.said(), f"'{word}' is not in:\n{self.said()}"
-
-    def stop(self, code=0, number=signal.SIGINT):
-        self.process.send_signal(number)
-        self.ends(code)
-
-
-def expect(result, code, *words):
-    """The exit code, and words that stand in what was printed."""
-    said = result[1] + result[2]
-    assert result[0] == code, f"exit code {result[0]}, expected {code}: {said}"
-    for word in words:
-        assert word in said, f"'{word}' is not in: {said}"
-    return result[1]
-
-
-def pids(state):
-    return [one["pid"] for one in list(state["services"].values()) + state["instances"]]
-
-
-def app(binary, more="", settings=""):
-    return (f'[[app]]\nbinary = "{binary}"\n{more}'
-            f'set = {{ cores = 1, drain_wait = "0s", "router.static.peers" = ["{{peers}}"]{settings} }}\n')
-
-
-def peers(count, settings=""):
-    return app(PEER, f'func = "peer"\ninstances = {count}\n', settings)
 
 
 # --------------------------------------------------------------------------------------------------- what is wrong
@@ -513,95 +386,5 @@ def what_redis_keeps_is_there_the_next_time(folder):
         cluster.stop()
 
 
-# -------------------------------------------------------------------------------------------------- the operator
-
-@case
-def routes_shows_who_is_known_and_who_answers(folder):
-    with folder.up(app(SIMPLE) + peers(2)) as cluster:
-        state = cluster.ready()
-        out = expect(folder.run("routes"), 0, "3 instances, says router.static of cluster town")
-        rows = [line.split() for line in out.splitlines()[3:]]
-        assert [row[0] for row in rows] == ["local.world1.peer.1", "local.world1.peer.2", "local.world1.simple.1"], out
-        assert all(row[2:4] == ["serving", "yes"] and row[4].endswith("s") for row in rows), out
-        expect(folder.run("routes", "local.world1.peer"), 0, "2 instances")
-        one = json.loads(expect(folder.run("routes", "local.world1.peer.2", "--json"), 0))
-        assert one["source"] == "router.static of cluster town", one
-        [instance] = one["instances"]
-        assert instance["address"] == state["instances"][2]["address"] and instance["answers"] == "yes", instance
-        assert abs(instance["generation"] / 1e9 - time.time()) < 600, instance
-        expect(folder.run("routes", "local.world1.pear"), 2, 'did you mean "local.world1.peer.1"')
-        expect(folder.run("routes", "127.0.0.1:1"), 2, "m3ctl ping")
-        expect(folder.run("routes", "--cluster", "town", "--config", "x.toml"), 2, "give one of them")
-        config = pathlib.Path(state["folder"], "local.world1.simple.1.toml")
-        expect(folder.run("routes", "--config", config), 0, f"3 instances, says router.static of {config}")
-        cluster.stop()
-    expect(folder.run("routes"), 2, "nothing says whose instances")
-
-
-@case
-def routes_tells_who_does_not_answer(folder):
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        port = nobody.getsockname()[1]
-        config = folder.write("a.toml", f'[router.static]\npeers = ["dev.world1.peer.1@127.0.0.1:{port}"]\n')
-        out = json.loads(expect(folder.run("routes", "--config", config, "--json"), 0))
-        assert out["instances"][0]["answers"] == "no" and out["instances"][0]["generation"] == 0, out
-
-
-@case
-def an_instance_is_drained_and_called_back(folder):
-    def by(*more):
-        return json.loads(expect(folder.run("call", "local.world1.peer", "Peer/Echo", *more), 0))["answered_by"]
-    with folder.up(peers(2)) as cluster:
-        cluster.ready()
-        expect(folder.run("drain", "local.world1.peer.1"), 0, "local.world1.peer.1: draining (was serving)")
-        expect(folder.run("drain", "local.world1.peer.1"), 0, "draining (was draining)")
-        assert by("--route", "p2p:local.world1.peer.1") == "local.world1.peer.1"
-        expect(folder.run("uncordon", "local.world1.peer.1"), 0, "serving (was draining)")
-        expect(folder.run("cordon", "local.world1.peer.1"), 2, "only draining it keeps callers away")
-        expect(folder.run("drain", "local.world1.peer"), 2, "name one of its instances: local.world1.peer.1 local.world1.peer.2")
-        expect(folder.run("drain", "local.world1.peer.9"), 2, "did you mean")
-        expect(folder.run("drain"), 2, "write: m3ctl drain TARGET")
-        cluster.stop()
-
-
-@case
-def a_cluster_with_a_token_is_called_with_it(folder):
-    with folder.up(peers(1, ', "rpc.token" = "s3cret"')) as cluster:
-        state = cluster.ready()
-        expect(folder.run("call", "local.world1.peer.1", "Peer/Echo"), 0)
-        expect(folder.run("call", state["instances"][0]["address"], "Peer/Echo"), 2, "unauthenticated")
-        assert os.stat(state["config"]).st_mode & 0o077 == 0, "others may read the token"
-        cluster.stop()
-
-
-def note(fate, name):
-    print(f"{fate} {name}", flush=True)
-    if path := os.environ.get("M3_TEST_RESULTS"):
-        with open(path, "a", encoding="utf-8") as out:
-            out.write(f"{fate} {name}\n")
-
-
-def main():
-    failed = 0
-    wanted = sys.argv[4:]
-    for function in CASES:
-        name = function.__name__.replace("_", " ")
-        if wanted and not any(word in name for word in wanted):
-            continue
-        with tempfile.TemporaryDirectory(prefix="m3-cluster-") as path:
-            try:
-                function(Folder(pathlib.Path(path)))
-                note("pass", f"cluster: {name}")
-            except Skip as why:
-                note("skip", f"cluster: {name}")
-                print(f"  {why}")
-            except Exception:  # pylint: disable=broad-except
-                traceback.print_exc(file=sys.stdout)
-                note("fail", f"cluster: {name}")
-                failed += 1
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases("cluster", CASES))

@@ -3,11 +3,13 @@
 #include <chrono>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "m3/app/app.h"
 #include "m3/async/timer.h"
 #include "m3ctl_peer.m3.h"
+#include "plugins/router/static/static_router.h"
 
 namespace {
 
@@ -61,8 +63,40 @@ class Peer final : public peer::PeerService {
 
 class Other final : public peer::OtherService {};
 
+/// A router that m3ctl does not contain; it lists peers as router.static does.
+class OwnRouter final : public m3::Router {
+ public:
+  static constexpr std::string_view kKind = "router", kName = "own";
+  static constexpr int kStage = 35;
+  struct Config : m3::StaticRouter::Config {
+    static void describe(m3::Schema<Config>& s) {
+      s.add("peers", &Config::peers).doc("the instances this app may call");
+    }
+  };
+  OwnRouter(m3::Env& env, Config config) : list_(env, std::move(config)) {}
+
+  bool reaches_other_processes() const override { return list_.reaches_other_processes(); }
+  bool tells_others() const override { return list_.tells_others(); }
+  bool may_forget() const override { return list_.may_forget(); }
+  m3::Task<> stop(m3::Ctx& ctx) override { return list_.stop(ctx); }
+  m3::Task<> announce(m3::Ctx& ctx, m3::Member self) override {
+    return list_.announce(ctx, std::move(self));
+  }
+  m3::Task<> withdraw(m3::Ctx& ctx) override { return list_.withdraw(ctx); }
+  void watch(const m3::ServiceId& service, Watcher& watcher) override {
+    list_.watch(service, watcher);
+  }
+  void unwatch(const m3::ServiceId& service) override { list_.unwatch(service); }
+  m3::Task<std::vector<m3::Member>> members(m3::Ctx& ctx, m3::ServiceId service) override {
+    return list_.members(ctx, std::move(service));
+  }
+
+ private:
+  m3::StaticRouter list_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return m3::App("peer").serve<Peer>().serve<Other>().run(argc, argv);
+  return m3::App("peer").serve<Peer>().serve<Other>().plugin<OwnRouter>().run(argc, argv);
 }

@@ -43,6 +43,18 @@ std::vector<std::string> row_of(const Json& entry, std::int64_t now_ms) {
           entry.at("log").get<std::string>()};
 }
 
+RunningEntry entry_of(const Json& member, bool is_app) {
+  RunningEntry out;
+  member.at("id").get_to(out.id);
+  member.at("address").get_to(out.address);
+  out.admin = member.value("admin", "");
+  member.at("log").get_to(out.log);
+  member.at("pid").get_to(out.pid);
+  member.at("start_ticks").get_to(out.started);
+  out.is_app = is_app;
+  return out;
+}
+
 m3::Status no_state(const nlohmann::json::exception& error) {
   return m3::Status(m3::Errc::data_loss,
                     fmt::format("this is no state of a cluster: {}", error.what()));
@@ -88,8 +100,12 @@ m3::Result<RunningCluster> parse_cluster_state(const std::string& json) {
     state.at("name").get_to(out.name);
     state.at("file").get_to(out.file);
     state.at("config").get_to(out.config);
+    state.at("folder").get_to(out.folder);
     state.at("pid").get_to(out.pid);
     state.at("start_ticks").get_to(out.started);
+    for (const Json& service : state.at("services"))
+      out.entries.push_back(entry_of(service, false));
+    for (const Json& app : state.at("instances")) out.entries.push_back(entry_of(app, true));
     return out;
   } catch (const nlohmann::json::exception& error) {
     return no_state(error);

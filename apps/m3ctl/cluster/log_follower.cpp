@@ -12,15 +12,14 @@ namespace {
 
 constexpr std::size_t kMostTail = 64 << 10;
 
-/// What a program prints may not command the terminal it is shown on.
+}  // namespace
+
 std::string printable(std::string line) {
   std::erase(line, '\r');
   for (char& c : line)
     if (static_cast<unsigned char>(c) < 0x20 && c != '\t') c = '?';
   return line;
 }
-
-}  // namespace
 
 void LogFollower::read(const Line& line) {
   for (std::size_t i = 0; i < files_.size(); ++i) {

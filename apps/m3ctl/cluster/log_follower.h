@@ -13,7 +13,10 @@ class LogFollower {
  public:
   using Line = std::function<void(std::size_t file, const std::string& line)>;
 
-  void add(std::string path) { files_.push_back({std::move(path), 0, ""}); }
+  /// `offset`: the bytes of it that are known already.
+  void add(std::string path, std::size_t offset = 0) {
+    files_.push_back({std::move(path), offset, ""});
+  }
   /// Gives every line that is whole; control codes in it are shown as "?".
   void read(const Line& line);
 
@@ -25,6 +28,9 @@ class LogFollower {
   };
   std::vector<File> files_;
 };
+
+/// What a program prints may not command the terminal it is shown on: control codes become "?".
+std::string printable(std::string line);
 
 /// 0 when there is none yet.
 std::size_t log_size(const std::string& path);

@@ -13,6 +13,7 @@
 #include "apps/m3ctl/cluster/ports.h"
 #include "apps/m3ctl/cluster/process.h"
 #include "apps/m3ctl/cluster/run_folder.h"
+#include "apps/m3ctl/routing.h"
 #include "m3/base/app_id.h"
 #include "m3/config/print.h"
 
@@ -54,6 +55,13 @@ class Planner {
     plan_.folder = folder;
     plan_.tool_config = folder + "/m3ctl.toml";
     plan_.stop_timeout = file.stop_timeout;
+  }
+
+  /// Of one that runs already: whatever it names stays where it is.
+  Planner(const ClusterFile& file, const std::string& folder, const RunningCluster& running,
+          m3::ErrorList& errors)
+      : Planner(file, folder, false, errors) {
+    running_ = &running;
   }
 
   ClusterPlan make() {
@@ -105,6 +113,10 @@ class Planner {
       const auto first = std::find_if(file_.apps.begin(), file_.apps.end(), needs);
       if (first == file_.apps.end()) continue;
       const std::string name(name_of(service));
+      if (running_) {
+        running_service(name, *first);
+        continue;
+      }
       if (find_service(service).empty()) {
         error(first->binary.line, file_.key(*first, "needs"), how_to_get(service));
         places_[name] = "127.0.0.1:1";  // so that the rest is judged as well
@@ -118,6 +130,24 @@ class Planner {
       places_[name] = entry->address.to_string();
       plan_.entries.push_back(*std::move(entry));
     }
+  }
+
+  const RunningEntry* running(const std::string& id) const {
+    const auto& all = running_->entries;
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [&](const RunningEntry& entry) { return entry.id == id; });
+    return found == all.end() ? nullptr : &*found;
+  }
+
+  void needs_restart(const ClusterFile::App& app, const std::string& key, const std::string& id) {
+    error(app.binary.line, file_.key(app, key),
+          id + " does not run yet: m3ctl down and m3ctl up start it");
+  }
+
+  void running_service(const std::string& name, const ClusterFile::App& app) {
+    const RunningEntry* there = running(name);
+    if (!there) return needs_restart(app, "needs", name);
+    places_[name] = there->address;
   }
 
   void instances(std::size_t index) {
@@ -149,12 +179,24 @@ class Planner {
     ClusterEntry out;
     out.name = id;
     out.log = plan_.folder + "/" + id + ".log";
-    out.address = {kHost, app.ports.list.empty() ? free_port() : app.ports.list[number - 1]};
-    out.admin = HostPort{kHost, free_port()};
+    if (running_) {
+      place_again(app, out);
+    } else {
+      out.address = {kHost, app.ports.list.empty() ? free_port() : app.ports.list[number - 1]};
+      out.admin = HostPort{kHost, free_port()};
+    }
     out.ready = http_get(*out.admin, "/health/ready");
     out.is_ready = [](const Answer& answer) { return is_http_ok(answer.text); };
     peers_.push_back(id + "@" + out.address.to_string());
     return out;
+  }
+
+  void place_again(const ClusterFile::App& app, ClusterEntry& entry) {
+    entry.address = entry.admin.emplace(HostPort{kHost, 1});
+    const RunningEntry* there = running(entry.name);
+    if (!there) return needs_restart(app, "instances", entry.name);
+    entry.address = HostPort::parse(there->address).value_or(entry.address);
+    entry.admin = HostPort::parse(there->admin).value_or(entry.address);
   }
 
   std::uint16_t free_port() {
@@ -182,12 +224,12 @@ class Planner {
     write(plan_.tool_config, out);
   }
 
-  /// [router.NAME], unless that knows only what its own file says.
+  /// [router.NAME], unless that knows only what its own file says, or is the app's own.
   static const ConfigValue* discovery_of(const ConfigValue& config) {
     const ConfigValue* router = config.find("router");
     if (!router || router->names.empty()) return nullptr;
     const std::string& name = router->names.front();
-    return name == "static" || name == "local" ? nullptr : router;
+    return name == "static" || name == "local" || !Routing::knows(name) ? nullptr : router;
   }
 
   static void take_discovery(const ConfigValue& config, ConfigValue& out) {
@@ -276,6 +318,7 @@ class Planner {
 
   const ClusterFile& file_;
   const bool to_start_;
+  const RunningCluster* running_ = nullptr;  // null: a new one
   m3::ErrorList& errors_;
   ClusterPlan plan_;
   PortFinder ports_;
@@ -292,6 +335,11 @@ class Planner {
 ClusterPlan make_plan(const ClusterFile& file, const std::string& folder, bool to_start,
                       m3::ErrorList& errors) {
   return Planner(file, folder, to_start, errors).make();
+}
+
+ClusterPlan make_plan_again(const ClusterFile& file, const std::string& folder,
+                            const RunningCluster& running, m3::ErrorList& errors) {
+  return Planner(file, folder, running, errors).make();
 }
 
 }  // namespace m3ctl

@@ -6,6 +6,7 @@
 
 #include "apps/m3ctl/cluster/cluster_entry.h"
 #include "apps/m3ctl/cluster/cluster_file.h"
+#include "apps/m3ctl/cluster/running.h"
 
 namespace m3ctl {
 
@@ -27,5 +28,10 @@ struct ClusterPlan {
 /// `errors`.
 ClusterPlan make_plan(const ClusterFile& file, const std::string& folder, bool to_start,
                       m3::ErrorList& errors);
+
+/// The same for a cluster that runs, of its file and the apps' own as they are now: services and
+/// instances stay where they are. Instances that do not run yet need a restart of the cluster.
+ClusterPlan make_plan_again(const ClusterFile& file, const std::string& folder,
+                            const RunningCluster& running, m3::ErrorList& errors);
 
 }  // namespace m3ctl

@@ -8,6 +8,7 @@
 #include "apps/m3ctl/cluster/cluster_state.h"
 #include "apps/m3ctl/cluster/process_handle.h"
 #include "apps/m3ctl/cluster/run_folder.h"
+#include "m3/base/near_names.h"
 
 namespace m3ctl {
 namespace {
@@ -44,6 +45,20 @@ Result<RunningCluster> read(const std::string& state) {
 }
 
 }  // namespace
+
+Result<std::vector<const RunningEntry*>> RunningCluster::find(const std::string& which) const {
+  std::vector<const RunningEntry*> out;
+  std::vector<std::string_view> ids;
+  for (const RunningEntry& entry : entries) {
+    ids.push_back(entry.id);
+    const bool of_service = entry.is_app && entry.id.substr(0, entry.id.rfind('.')) == which;
+    if (entry.id == which || of_service) out.push_back(&entry);
+  }
+  if (!out.empty()) return out;
+  const std::string hint = m3::did_you_mean(which, ids);
+  return Status(Errc::not_found, "cluster " + name + " has no \"" + which + "\"" +
+                                     (hint.empty() ? ": m3ctl ps lists all" : ", " + hint));
+}
 
 std::vector<RunningCluster> running_clusters() {
   std::vector<RunningCluster> out;

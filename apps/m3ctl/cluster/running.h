@@ -11,14 +11,31 @@
 
 namespace m3ctl {
 
+/// A process of such a cluster.
+struct RunningEntry {
+  std::string id;             ///< "local.world1.simple.1", "redis"
+  std::string address;        ///< host:port
+  std::string admin;          ///< host:port; empty: a service
+  std::string log;            ///< a file
+  pid_t pid = 0;              ///< 0: it does not run now
+  std::uint64_t started = 0;  ///< for ProcessHandle::open
+  bool is_app = false;
+};
+
 /// A cluster that `m3ctl up` runs on this machine.
 struct RunningCluster {
   std::string name;
-  std::string file;           ///< its cluster file
-  std::string state;          ///< its state file
-  std::string config;         ///< for --config: how its instances are found
-  pid_t pid = 0;              ///< of its m3ctl up
-  std::uint64_t started = 0;  ///< for ProcessHandle::open
+  std::string file;                   ///< its cluster file
+  std::string state;                  ///< its state file
+  std::string folder;                 ///< of configurations, logs and data
+  std::string config;                 ///< for --config: how its instances are found
+  pid_t pid = 0;                      ///< of its m3ctl up
+  std::uint64_t started = 0;          ///< for ProcessHandle::open
+  std::vector<RunningEntry> entries;  ///< services, then instances
+
+  /// Those that `which` means: an instance, a service id with all its instances, or redis and so
+  /// on. not_found: none, with near names.
+  m3::Result<std::vector<const RunningEntry*>> find(const std::string& which) const;
 };
 
 /// All that this user runs, by their default state files, in the order of their names.

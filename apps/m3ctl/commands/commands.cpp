@@ -14,6 +14,8 @@ std::span<const Command* const> commands() {
       &kUp,
       &kPs,
       &kDown,
+      &kLogs,
+      &kReload,
       &kRoutes,
       &kDrain,
       &kCordon,

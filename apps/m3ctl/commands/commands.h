@@ -15,6 +15,8 @@ extern const Command kNew;
 extern const Command kUp;
 extern const Command kPs;
 extern const Command kDown;
+extern const Command kLogs;
+extern const Command kReload;
 extern const Command kRoutes;
 extern const Command kDrain;
 extern const Command kCordon;

@@ -185,3 +185,40 @@ TEST_CASE("m3ctl plan: the tool's file finds the instances by the list of all") 
     CHECK(contains(text, entry.name + "@" + entry.address.to_string()));
   CHECK(plan.tool_config == folder / "m3ctl.toml");
 }
+
+TEST_CASE("m3ctl plan: a router that m3ctl does not contain is none of its own file") {
+  const ClusterFolder folder;
+  const ClusterPlan plan = plan_of(folder, R"(
+[[app]]
+binary = "./app"
+func = "shop"
+set = { "router.own.where" = "here", "rpc.token" = "t" }
+)");
+  const std::string text = folder.read("m3ctl.toml");
+  CHECK_FALSE(contains(text, "router.own"));
+  CHECK(contains(text, "local.world1.shop.1@" + plan.entries[0].address.to_string()));
+  CHECK(contains(text, "token = \"t\""));
+}
+
+TEST_CASE("m3ctl plan: a cluster that runs is planned again where it is") {
+  const ClusterFolder folder;
+  m3ctl::RunningCluster running;
+  running.entries.push_back({.id = "local.world1.shop.1",
+                             .address = "127.0.0.1:20001",
+                             .admin = "127.0.0.1:20002",
+                             .log = "",
+                             .is_app = true});
+  const auto again = [&](const std::string& more) {
+    m3ctl::ClusterFile file = folder.load("[[app]]\nbinary = \"./app\"\nfunc = \"shop\"\n" + more);
+    m3::ErrorList errors;
+    (void)m3ctl::make_plan_again(file, folder.path(), running, errors);
+    return errors.to_string();
+  };
+  CHECK(again("set = { weight = 7 }\n").empty());
+  const std::string text = folder.read("local.world1.shop.1.toml");
+  CHECK(contains(text, "listen = \"127.0.0.1:20001\""));
+  CHECK(contains(text, "listen = \"127.0.0.1:20002\""));
+  CHECK(contains(text, "weight = 7"));
+  CHECK(contains(again("instances = 2\n"), "local.world1.shop.2 does not run yet"));
+  CHECK(contains(again("needs = [\"redis\"]\n"), "redis does not run yet"));
+}

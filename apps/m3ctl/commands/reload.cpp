@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "apps/m3ctl/cluster/cluster_file.h"
+#include "apps/m3ctl/cluster/log_follower.h"
+#include "apps/m3ctl/cluster/plan.h"
+#include "apps/m3ctl/cluster/process_handle.h"
+#include "apps/m3ctl/cluster/run_folder.h"
+#include "apps/m3ctl/cluster/running.h"
+#include "apps/m3ctl/commands/commands.h"
+
+namespace m3ctl {
+namespace {
+
+using m3::Errc;
+using m3::Status;
+using namespace std::chrono_literals;
+using Entries = std::vector<const RunningEntry*>;
+
+constexpr auto kPatience = 2s;  // for what the apps log of it
+constexpr auto kLookEvery = 20ms;
+
+Status wrong(const m3::ErrorList& errors) {
+  std::string text = errors.to_string();
+  text.pop_back();
+  return Status(Errc::invalid_argument, "nothing was reloaded\n" + text);
+}
+
+/// The instances' files as `up` would write them now, checked by the apps themselves.
+Status write_configs(const RunningCluster& cluster, const Entries& entries) {
+  m3::ErrorList errors;
+  const ClusterFile file = ClusterFile::load(cluster.file, errors);
+  if (!errors.empty()) return wrong(errors);
+  auto fresh = RunFolder::make(cluster.name);
+  if (!fresh.is_ok()) return std::move(fresh).status();
+  (void)make_plan_again(file, fresh->path(), cluster, errors);
+  if (!errors.empty()) return wrong(errors);
+  for (const RunningEntry* entry : entries) {
+    const std::string name = "/" + entry->id + ".toml";
+    auto text = read_whole(fresh->path() + name);
+    if (!text.is_ok())
+      return Status(Errc::failed_precondition,
+                    entry->id + " is no longer in " + cluster.file + ": nothing was reloaded");
+    if (Status status = write_whole(cluster.folder + name, *text); !status) return status;
+  }
+  return m3::ok;
+}
+
+Status signal_all(const Entries& entries) {
+  for (const RunningEntry* entry : entries) {
+    auto process = ProcessHandle::open(entry->pid, entry->started);
+    Status status = process.is_ok() ? process->signal(SIGHUP) : std::move(process).status();
+    if (!status) return std::move(status).add_context(entry->id);
+  }
+  return m3::ok;
+}
+
+/// Prints what the apps log of their reload.
+Status report(const Entries& entries, LogFollower& logs) {
+  std::vector<bool> done(entries.size());
+  std::string failed;
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  const auto look = [&](std::size_t i, const std::string& line) {
+    const std::size_t word = line.find(" reload");
+    if (word == std::string::npos || done[i]) return;
+    const bool error = line.find(" ERROR ") != std::string::npos;
+    std::printf("%s: %s\n", entries[i]->id.c_str(), line.c_str() + word + 1);
+    if (error) failed += (failed.empty() ? "" : ", ") + entries[i]->id;
+    done[i] = error || line.find(" reloaded", word) != std::string::npos;
+  };
+  while (std::find(done.begin(), done.end(), false) != done.end() &&
+         std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(kLookEvery);
+    logs.read(look);
+  }
+  for (std::size_t i = 0; i < done.size(); ++i)
+    if (!done[i]) std::printf("%s: was told; its log does not say more\n", entries[i]->id.c_str());
+  return failed.empty() ? Status() : Status(Errc::failed_precondition, "not reloaded: " + failed);
+}
+
+Status run(const Options& options) {
+  auto cluster = options.cluster.empty() ? only_running() : find_running(options.cluster);
+  if (!cluster.is_ok()) return std::move(cluster).status();
+  auto entries = cluster->find(options.words[0]);
+  if (!entries.is_ok()) return std::move(entries).status();
+  if (!entries->front()->is_app)
+    return Status(Errc::invalid_argument,
+                  options.words[0] + " is a service beside the apps; reload an app");
+  if (Status status = write_configs(*cluster, *entries); !status) return status;
+  LogFollower logs;
+  for (const RunningEntry* entry : *entries) logs.add(entry->log, log_size(entry->log));
+  if (Status status = signal_all(*entries); !status) return status;
+  return report(*entries, logs);
+}
+
+constexpr std::string_view kText = R"(
+  m3ctl reload local.world1.multi                  all instances of a service read their configuration again
+  m3ctl reload local.world1.multi.2                one instance
+
+Of a cluster that m3ctl up runs here: the files that its cluster file names are read again, checked, and put where the
+instances read them; when something is wrong, nothing changes. What needs a restart is said, and stays as it was.
+
+  --cluster NAME   which cluster; also its file, or its state file
+)";
+
+constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});
+
+}  // namespace
+
+const Command kReload{
+    .name = "reload",
+    .usage = "reload ID",
+    .line = "has apps of a cluster that runs here read their configuration again",
+    .help = kText,
+    .options = kOptions,
+    .least_words = 1,
+    .most_words = 1,
+    .run = &run,
+};
+
+}  // namespace m3ctl

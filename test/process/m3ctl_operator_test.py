@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""m3ctl routes, drain, logs, reload and the others of an operator: m3ctl_operator_test.py M3CTL SIMPLE PEER. One line a case."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+from m3ctl_cluster import app, expect, M3CTL, PATIENCE, peers, run_cases, SIMPLE, Skip
+
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+# -------------------------------------------------------------------------------------------------- the operator
+
+@case
+def routes_shows_who_is_known_and_who_answers(folder):
+    with folder.up(app(SIMPLE) + peers(2)) as cluster:
+        state = cluster.ready()
+        out = expect(folder.run("routes"), 0, "3 instances, says router.static of cluster town")
+        rows = [line.split() for line in out.splitlines()[3:]]
+        assert [row[0] for row in rows] == ["local.world1.peer.1", "local.world1.peer.2", "local.world1.simple.1"], out
+        assert all(row[2:4] == ["serving", "yes"] and row[4].endswith("s") for row in rows), out
+        expect(folder.run("routes", "local.world1.peer"), 0, "2 instances")
+        one = json.loads(expect(folder.run("routes", "local.world1.peer.2", "--json"), 0))
+        assert one["source"] == "router.static of cluster town", one
+        [instance] = one["instances"]
+        assert instance["address"] == state["instances"][2]["address"] and instance["answers"] == "yes", instance
+        assert abs(instance["generation"] / 1e9 - time.time()) < 600, instance
+        expect(folder.run("routes", "local.world1.pear"), 2, 'did you mean "local.world1.peer.1"')
+        expect(folder.run("routes", "127.0.0.1:1"), 2, "m3ctl ping")
+        expect(folder.run("routes", "--cluster", "town", "--config", "x.toml"), 2, "give one of them")
+        config = pathlib.Path(state["folder"], "local.world1.simple.1.toml")
+        expect(folder.run("routes", "--config", config), 0, f"3 instances, says router.static of {config}")
+        cluster.stop()
+    expect(folder.run("routes"), 2, "nothing says whose instances")
+
+
+@case
+def routes_tells_who_does_not_answer(folder):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        config = folder.write("a.toml", f'[router.static]\npeers = ["dev.world1.peer.1@127.0.0.1:{port}"]\n')
+        out = json.loads(expect(folder.run("routes", "--config", config, "--json"), 0))
+        assert out["instances"][0]["answers"] == "no" and out["instances"][0]["generation"] == 0, out
+
+
+@case
+def an_instance_is_drained_and_called_back(folder):
+    def by(*more):
+        return json.loads(expect(folder.run("call", "local.world1.peer", "Peer/Echo", *more), 0))["answered_by"]
+    with folder.up(peers(2)) as cluster:
+        cluster.ready()
+        expect(folder.run("drain", "local.world1.peer.1"), 0, "local.world1.peer.1: draining (was serving)")
+        expect(folder.run("drain", "local.world1.peer.1"), 0, "draining (was draining)")
+        assert by("--route", "p2p:local.world1.peer.1") == "local.world1.peer.1"
+        expect(folder.run("uncordon", "local.world1.peer.1"), 0, "serving (was draining)")
+        expect(folder.run("cordon", "local.world1.peer.1"), 2, "only draining it keeps callers away")
+        expect(folder.run("drain", "local.world1.peer"), 2, "name one of its instances: local.world1.peer.1 local.world1.peer.2")
+        expect(folder.run("drain", "local.world1.peer.9"), 2, "did you mean")
+        expect(folder.run("drain"), 2, "write: m3ctl drain TARGET")
+        cluster.stop()
+
+
+@case
+def a_cluster_with_a_token_is_called_with_it(folder):
+    with folder.up(peers(1, ', "rpc.token" = "s3cret"')) as cluster:
+        state = cluster.ready()
+        expect(folder.run("call", "local.world1.peer.1", "Peer/Echo"), 0)
+        expect(folder.run("call", state["instances"][0]["address"], "Peer/Echo"), 2, "unauthenticated")
+        assert os.stat(state["config"]).st_mode & 0o077 == 0, "others may read the token"
+        cluster.stop()
+
+
+@case
+def the_logs_are_one_by_time_each_line_with_its_id(folder):
+    with folder.up(peers(2) + app(SIMPLE)) as cluster:
+        cluster.ready()
+        lines = expect(folder.run("logs"), 0).splitlines()
+        assert {line.split()[0] for line in lines} == {"local.world1.peer.1", "local.world1.peer.2", "local.world1.simple.1"}, lines
+        times = [line.split()[1] for line in lines]
+        assert times == sorted(times), lines
+        lines = expect(folder.run("logs", "local.world1.peer", "local.world1.peer.1"), 0).splitlines()
+        assert len([line for line in lines if " ready " in line]) == 2, lines
+        expect(folder.run("logs", "local.world1.pear"), 3, "did you mean")
+        with subprocess.Popen([M3CTL, "logs", "-f", "local.world1.peer.1"], env=folder.env, stdout=subprocess.PIPE, text=True) as follower:
+            expect(folder.run("drain", "local.world1.peer.1"), 0)
+            for line in follower.stdout:
+                if "draining (was serving)" in line:
+                    break
+            cluster.stop()
+            assert follower.wait(PATIENCE) == 0, "the end of the cluster is that of its logs"
+
+
+@case
+def a_reload_brings_the_files_as_they_are_now(folder):
+    own = folder.write("peer.toml", "weight = 1\n")
+    with folder.up(peers(2).replace("set =", f'config = "{own}"\nset =')) as cluster:
+        cluster.ready()
+        def weights():
+            return [one["weight"] for one in json.loads(expect(folder.run("routes", "--json"), 0))["instances"]]
+        own.write_text("weight = 7\ncores = 9\n")
+        out = expect(folder.run("reload", "local.world1.peer.1"), 0, "local.world1.peer.1: reload: weight = 7 (was 1)",
+                     "local.world1.peer.1: reloaded")
+        assert "peer.2" not in out, out
+        expect(folder.run("reload", "local.world1.peer"), 0, "local.world1.peer.1: reloaded", "local.world1.peer.2: reload: weight = 7")
+        own.write_text("weight = true\n")
+        expect(folder.run("reload", "local.world1.peer"), 2, "nothing was reloaded", "weight")
+        own.write_text("weight = 8\n")
+        cluster.toml.write_text(cluster.toml.read_text().replace("instances = 2", "instances = 3"))
+        expect(folder.run("reload", "local.world1.peer"), 2, "local.world1.peer.3 does not run yet")
+        expect(folder.run("reload", "local.world1.pear"), 3, "did you mean")
+        expect(folder.run("reload"), 2, "write: m3ctl reload")
+        cluster.stop()
+
+
+@case
+def an_app_with_a_router_of_its_own_is_called_by_its_id(folder):
+    with folder.up(peers(2).replace("router.static", "router.own")) as cluster:
+        cluster.ready()
+        out = expect(folder.run("call", "local.world1.peer.2", "Peer/Echo"), 0)
+        assert json.loads(out)["answered_by"] == "local.world1.peer.2", out
+        expect(folder.run("call", "local.world1.peer", "Peer/Echo", "--route", "single"), 0, "local.world1.peer.1")
+        expect(folder.run("drain", "local.world1.peer.2"), 0, "draining")
+        cluster.stop()
+
+
+@case
+def an_app_that_no_registry_knows_is_called_by_its_id(folder):
+    consul = pathlib.Path(os.environ.get("M3_CONSUL", pathlib.Path.home() / ".cache/m3/consul"))
+    if not consul.exists() and not shutil.which("consul"):
+        raise Skip("no consul")
+    folder.env["M3_CONSUL"] = shutil.which("consul") or str(consul)
+    listed = peers(1)
+    found = app(SIMPLE, 'needs = ["consul"]\n').replace('"router.static.peers" = ["{peers}"]', '"router.consul.addresses" = ["{consul}"]')
+    with folder.up(listed + found) as cluster:
+        cluster.ready()
+        expect(folder.run("call", "local.world1.simple.1", "HelloWorld"), 0)
+        expect(folder.run("call", "local.world1.peer.1", "Peer/Echo"), 0, "local.world1.peer.1")
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(run_cases("operator", CASES))
