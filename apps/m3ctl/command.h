@@ -13,10 +13,11 @@ namespace m3ctl {
 /// What main() chooses from and help explains.
 struct Command {
   std::string_view name;
-  std::string_view usage;  ///< behind "m3ctl "
-  std::string_view line;   ///< what it does
-  std::string_view help;   ///< examples, and what is worth knowing
-  std::span<const std::string_view> options = {};
+  std::string_view usage;                          ///< behind "m3ctl "
+  std::string_view line;                           ///< what it does
+  std::string_view help;                           ///< examples, and what is worth knowing
+  std::span<const std::string_view> options = {};  ///< their long names
+  std::string_view first_words = {};  ///< what its first word may be, where that is a fixed list
   std::size_t least_words = 0;
   std::size_t most_words = 0;
   /// Prints what it found. An error: what main() prints, and exits with its group.

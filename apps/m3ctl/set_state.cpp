@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/set_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
 
+#include "apps/m3ctl/json.h"
 #include "apps/m3ctl/session.h"
 #include "m3/admin.m3.h"
 
@@ -41,8 +44,12 @@ Status set_state(const Options& options, m3::admin::MemberState state) {
   Outcome outcome = (*session)->call(m3::admin::ControlService::kSetState, request, response,
                                      m3::to::app(target.key), options);
   if (!outcome.status.is_ok()) return std::move(outcome.status);
-  std::printf("%s: %s (was %s)\n", target.text.c_str(), name_of(state).c_str(),
-              name_of(response.before()).c_str());
+  const std::string now = name_of(state), before = name_of(response.before());
+  std::fputs((options.json ? fmt::format("{{\"id\":{},\"state\":\"{}\",\"was\":\"{}\"}}\n",
+                                         json_string(target.text), now, before)
+                           : fmt::format("{}: {} (was {})\n", target.text, now, before))
+                 .c_str(),
+             stdout);
   return m3::ok;
 }
 

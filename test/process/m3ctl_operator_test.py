@@ -63,6 +63,8 @@ def an_instance_is_drained_and_called_back(folder):
         cluster.ready()
         expect(folder.run("drain", "local.world1.peer.1"), 0, "local.world1.peer.1: draining (was serving)")
         expect(folder.run("drain", "local.world1.peer.1"), 0, "draining (was draining)")
+        out = json.loads(expect(folder.run("drain", "local.world1.peer.1", "--json"), 0))
+        assert out == {"id": "local.world1.peer.1", "state": "draining", "was": "draining"}, out
         assert by("--route", "p2p:local.world1.peer.1") == "local.world1.peer.1"
         expect(folder.run("uncordon", "local.world1.peer.1"), 0, "serving (was draining)")
         expect(folder.run("cordon", "local.world1.peer.1"), 2, "only draining it keeps callers away")

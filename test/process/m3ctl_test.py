@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
 """m3ctl against running apps: m3ctl_test.py M3CTL SIMPLE PEER. Prints one line a case."""
+import base64
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,7 +38,7 @@ class Apps:
     """simple, two instances of peer, and a peer that asks for a token."""
 
     def __init__(self, m3ctl, simple, peer, folder):
-        self.m3ctl, self.folder, self.running = m3ctl, folder, {}
+        self.m3ctl, self.simple, self.folder, self.running = m3ctl, simple, folder, {}
         self.simple_port, self.first, self.second, self.locked, self.nobody = free_ports(5)
         self.config = folder / "caller.toml"
         self.config.write_text(
@@ -296,7 +299,8 @@ def output_that_a_full_disk_does_not_take_is_an_error(apps):
 
 @case
 def help_teaches_and_wrong_words_are_answered(apps):
-    for command in ("call", "methods", "ping", "new", "up", "ps", "down", "routes", "drain", "cordon", "uncordon", "help"):
+    for command in ("call", "methods", "ping", "new", "up", "ps", "down", "logs", "reload", "routes", "drain", "cordon", "uncordon",
+                    "token", "completion", "help"):
         expect(apps.run("help", command), 0, f"m3ctl {command}")
         expect(apps.run(command, "--help"), 0, f"m3ctl {command}")
     expect(apps.run("help"), 0, "EXIT CODES")
@@ -306,6 +310,52 @@ def help_teaches_and_wrong_words_are_answered(apps):
     expect(apps.run("call", ":1", "X", "--dedline", "1s"), 2, 'did you mean "--deadline"?')
     expect(apps.run("call", ":1"), 2, "write: m3ctl call")
     expect(apps.run("ping", ":1", "-n", "0"), 2, "1 to 1000000")
+
+
+@case
+def versions_are_said(apps):
+    version = re.fullmatch(r"m3ctl (\d+\.\d+\.\d+)\n", expect(apps.run("--version"), 0)).group(1)
+    told = subprocess.run([apps.simple, "--version"], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout == f"simple (m3 {version})\n", told
+
+
+@case
+def a_token_is_256_random_bits(apps):
+    tokens = {expect(apps.run("token", "new"), 0) for _ in range(8)}
+    assert len(tokens) == 8, tokens
+    for token in tokens:
+        assert re.fullmatch(r"[A-Za-z0-9_-]{43}\n", token) and len(base64.urlsafe_b64decode(token.strip() + "=")) == 32, token
+    expect(apps.run("token", "old"), 2, "m3ctl token new")
+
+
+def completes(apps, *words):
+    """What bash itself offers for the last word."""
+    script = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _m3ctl; printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "--norc", "-eu", "-c", script, apps.completion, "m3ctl", *words], capture_output=True, text=True,
+                          check=True, timeout=60, cwd=apps.folder)
+    return done.stdout.split()
+
+
+@case
+def bash_completes_what_the_table_of_commands_says(apps):
+    apps.completion = apps.folder / "completion.bash"
+    apps.completion.write_text(expect(apps.run("completion", "bash"), 0))
+    assert completes(apps, "un") == ["uncordon"]
+    assert {"call", "logs", "--version"} <= set(completes(apps, ""))
+    assert completes(apps, "call", ":1", "X", "--de") == ["--deadline"]
+    assert "--deadline" not in completes(apps, "down", "--")
+    assert completes(apps, "help", "rel") == ["reload"]
+    assert completes(apps, "token", "") == ["new"]
+    assert completes(apps, "ping", "--config", "call") == ["caller.toml"]
+    assert completes(apps, "ping", "--deadline", "") == []
+    expect(apps.run("completion", "fish"), 2, "bash and zsh")
+
+
+@case
+def zsh_reads_its_completion(apps):
+    script = expect(apps.run("completion", "zsh"), 0, "compadd -- --help --config")
+    if shutil.which("zsh"):
+        subprocess.run(["zsh", "-n"], input=script, text=True, check=True, timeout=60)
 
 
 @case

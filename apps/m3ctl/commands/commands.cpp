@@ -20,6 +20,8 @@ std::span<const Command* const> commands() {
       &kDrain,
       &kCordon,
       &kUncordon,
+      &kToken,
+      &kCompletion,
       &kHelp,
   });
   return kAll;

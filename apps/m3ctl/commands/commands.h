@@ -21,6 +21,8 @@ extern const Command kRoutes;
 extern const Command kDrain;
 extern const Command kCordon;
 extern const Command kUncordon;
+extern const Command kToken;
+extern const Command kCompletion;
 extern const Command kHelp;
 
 /// All of them, in the order of help.

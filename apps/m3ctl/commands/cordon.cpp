@@ -19,7 +19,7 @@ Needs a router that tells others (consul): with a list in a file nobody would he
 )";
 
 constexpr auto kOptions =
-    std::to_array<std::string_view>({"config", "cluster", "token", "deadline"});
+    std::to_array<std::string_view>({"config", "cluster", "token", "deadline", "json"});
 
 }  // namespace
 

@@ -15,11 +15,13 @@ constexpr std::string_view kText = R"(
   m3ctl drain local.world1.multi.2                 no new calls; its callers go elsewhere; what runs goes on
   m3ctl uncordon local.world1.multi.2              takes calls again
 
+  m3ctl drain local.world1.multi.2 --json          {"id":…,"state":"draining","was":"serving"}
+
 It stays up: stop it when m3ctl routes says draining and its work is done. A P2P call still reaches it.
 )";
 
 constexpr auto kOptions =
-    std::to_array<std::string_view>({"config", "cluster", "token", "deadline"});
+    std::to_array<std::string_view>({"config", "cluster", "token", "deadline", "json"});
 
 }  // namespace
 

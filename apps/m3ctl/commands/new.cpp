@@ -93,6 +93,7 @@ const Command kNew{
     .line = "writes a small app that builds and answers",
     .help = kText,
     .options = kOptions,
+    .first_words = "app",
     .least_words = 1,
     .most_words = 2,
     .run = &run,

@@ -16,7 +16,7 @@ constexpr std::string_view kText = R"(
 )";
 
 constexpr auto kOptions =
-    std::to_array<std::string_view>({"config", "cluster", "token", "deadline"});
+    std::to_array<std::string_view>({"config", "cluster", "token", "deadline", "json"});
 
 }  // namespace
 

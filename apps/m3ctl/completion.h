@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "apps/m3ctl/command.h"
+
+namespace m3ctl {
+
+/// What a shell loads to complete the words of m3ctl: the commands, their options, and files where
+/// an option or a command takes one.
+std::string bash_completion(std::span<const Command* const> commands);
+std::string zsh_completion(std::span<const Command* const> commands);
+
+}  // namespace m3ctl
