@@ -1,47 +1,36 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/cluster/process_handle.h"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 
+#include "apps/m3ctl/cluster/process.h"
 #include "m3/testing/catch.h"
 
 using m3ctl::ProcessHandle;
 using m3ctl::start_ticks;
 
-namespace {
-
-/// A child that waits for a signal.
-pid_t make_child() {
-  const pid_t child = fork();
-  if (child == 0) {
-    std::signal(SIGTERM, SIG_DFL);  // not the test's own handler
-    while (true) pause();
-  }
-  return child;
-}
-
-}  // namespace
-
 TEST_CASE("m3ctl process handle: the start tells a process from the next one with its pid") {
-  const pid_t child = make_child();
-  const std::uint64_t started = start_ticks(child);
+  auto child = m3ctl::Process::spawn({"/bin/sleep", "600"}, "/dev/null");
+  REQUIRE(child.is_ok());
+  const pid_t pid = child->pid();
+  const std::uint64_t started = child->started();
+  CHECK(started == start_ticks(pid));
   CHECK(started >= start_ticks(getpid()));
-  CHECK(ProcessHandle::open(child, started - 1).status() == m3::Errc::not_found);
-  CHECK(ProcessHandle::open(child, 0).status() == m3::Errc::not_found);
-  auto handle = ProcessHandle::open(child, started);
+  CHECK(ProcessHandle::open(pid, started - 1).status() == m3::Errc::not_found);
+  CHECK(ProcessHandle::open(pid, 0).status() == m3::Errc::not_found);
+  auto handle = ProcessHandle::open(pid, started);
   REQUIRE(handle.is_ok());
   CHECK(handle->signal(0).is_ok());
   CHECK(handle->signal(SIGTERM).is_ok());
   handle->wait();
-  int how = 0;
-  REQUIRE(waitpid(child, &how, 0) == child);
-  CHECK(WTERMSIG(how) == SIGTERM);
+  const auto ended = child->poll();
+  REQUIRE(ended);
+  CHECK(ended->signal == SIGTERM);
   CHECK(handle->signal(SIGTERM) == m3::Errc::not_found);
-  CHECK(ProcessHandle::open(child, started).status() == m3::Errc::not_found);
-  CHECK(start_ticks(child) == 0);
+  CHECK(ProcessHandle::open(pid, started).status() == m3::Errc::not_found);
+  CHECK(start_ticks(pid) == 0);
 }
 
 TEST_CASE("m3ctl process handle: there is no process 0 and below") {
