@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -102,6 +103,18 @@ def the_logs_are_one_by_time_each_line_with_its_id(folder):
                     break
             cluster.stop()
             assert follower.wait(PATIENCE) == 0, "the end of the cluster is that of its logs"
+
+
+@case
+def output_that_a_full_disk_does_not_take_is_an_error(folder):
+    with open("/dev/full", "wb") as full, folder.up(peers(1) + app(SIMPLE), stdout=full) as cluster:
+        cluster.ready()
+        for words in (("ps",), ("ps", "--json"), ("logs",), ("logs", "-f"), ("routes",), ("drain", "local.world1.peer.1"),
+                      ("reload", "local.world1.peer.1"), ("token", "new"), ("completion", "bash"), ("--version",)):
+            done = subprocess.run([M3CTL, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE, env=folder.env)
+            assert done.returncode == 6 and "cannot write to stdout" in done.stderr, (words, done)
+        cluster.process.send_signal(signal.SIGINT)
+        cluster.ends(6, "cannot write to stdout")
 
 
 @case
