@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <system_error>
 
 #include "m3/base/app_id.h"
 
@@ -150,8 +151,9 @@ std::string ClusterFile::default_name(const std::string& path) {
 }
 
 ClusterFile ClusterFile::load(const std::string& path, m3::ErrorList& errors) {
-  if (!std::filesystem::exists(path)) {
-    errors.add({path, 0, "", "there is no such file"});
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    errors.add({path, 0, "", error ? error.message() : "there is no such file"});
     return ClusterFile();
   }
   const m3::Document document = m3::Document::load(path, errors, nullptr);

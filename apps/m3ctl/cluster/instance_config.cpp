@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 
 #include "m3/base/near_names.h"
 
@@ -127,8 +128,11 @@ ConfigValue load_app_config(const ClusterFile& file, const ClusterFile::App& app
                             m3::ErrorList& errors) {
   if (app.config.empty()) return ConfigValue::table();
   const std::string path = file.beside(app.config.text);
-  if (!std::filesystem::exists(path)) {
-    errors.add({file.path, app.config.line, file.key(app, "config"), "there is no file " + path});
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    const std::string why = error ? ": " + error.message() : "";
+    errors.add(
+        {file.path, app.config.line, file.key(app, "config"), "there is no file " + path + why});
     return ConfigValue::table();
   }
   const m3::Document document = m3::Document::load(path, errors, nullptr);

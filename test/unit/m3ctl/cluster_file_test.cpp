@@ -100,6 +100,9 @@ TEST_CASE("m3ctl cluster file: a missing file, and a name that is none, are said
   m3::ErrorList errors;
   (void)ClusterFile::load("/no/such/town.toml", errors);
   CHECK(contains(errors.to_string(), "there is no such file"));
+  m3::ErrorList long_name;
+  (void)ClusterFile::load(std::string(5000, 'a') + ".toml", long_name);
+  CHECK(contains(long_name.to_string(), "too long"));
   const ClusterFolder folder;
   m3::ErrorList more;
   (void)ClusterFile::load(folder.write("my town.toml", "[[app]]\nbinary = \"a\"\n"), more);

@@ -154,6 +154,9 @@ config = "none.toml"
   CHECK(contains(all, "local.world1.app.1 is there twice"));
   CHECK(contains(all, "town.toml:6: app[2].binary: ./none: there is no such program"));
   CHECK(contains(all, "app[3].config: there is no file"));
+  CHECK(contains(errors_of(folder, "[[app]]\nbinary = \"./app\"\nconfig = \"" +
+                                       std::string(5000, 'a') + "\"\n"),
+                 "too long"));
 }
 
 TEST_CASE("m3ctl plan: braces are filled or refused") {
