@@ -78,7 +78,10 @@ Result<std::unique_ptr<Session>> Session::open(const std::string& text, const Op
     source = *std::move(found);
     if (source.title.empty()) return no_source(target);
   }
-  if (!options.token.empty()) source.config.rpc.token = options.token;
+  // Whoever reads a configuration with the operator's token in it is one.
+  m3::AppConfig::Rpc& rpc = source.config.rpc;
+  if (!rpc.operator_token.empty()) rpc.token = std::exchange(rpc.operator_token, "");
+  if (!options.token.empty()) rpc.token = options.token;
   std::unique_ptr<Session> out(new Session(std::move(target), std::move(source)));
   if (Status status = out->start(options); !status) return status;
   return out;

@@ -122,8 +122,15 @@ Status App::Impl::make_node() {
     return Status(Errc::invalid_argument,
                   "[broker.local] reaches only the apps of this process, but the router finds "
                   "others: use [broker.redis] or [broker.nats], or no broker");
-  broadcasts = std::make_unique<Broadcasts>(*runtime, broker, id, generation,
-                                            config.broadcast_timeout, *metrics);
+  Broadcasts::Options hears;
+  hears.self = id;
+  hears.run_id = run_id;
+  hears.timeout = config.broadcast_timeout;
+  if (broker && broker->reaches_other_processes()) {
+    hears.token = config.rpc.token;
+    hears.second_token = config.rpc.second_token;
+  }
+  broadcasts = std::make_unique<Broadcasts>(*runtime, broker, std::move(hears), *metrics);
 
   if (const std::string& token = config.rpc.token; !token.empty() && token.size() < kGoodToken)
     log::warn("rpc.token is short enough to be guessed: \"m3ctl token new\" makes a good one");

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "m3/base/cut_text.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/node.h"
 
@@ -47,12 +48,12 @@ struct Broadcasts::Delivery final : async_detail::Runnable {
   const Deadline deadline;
 };
 
-Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, AppId self, std::uint64_t generation,
-                       Nanos timeout, MetricRegistry& metrics)
+Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, Options options, MetricRegistry& metrics)
     : runtime_(runtime),
       broker_(broker),
-      self_(std::move(self)),
-      timeout_(timeout),
+      self_(std::move(options.self)),
+      timeout_(options.timeout),
+      proofs_(options.token, options.second_token),
       received_(
           metrics.counter("m3_broadcasts_received_total", "Notifies that the broker brought")),
       missing_(metrics.counter("m3_broadcasts_missing_total",
@@ -62,7 +63,8 @@ Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, AppId self, std::uint64
                            "Messages of a topic that could not be handled")),
       resubscribed_(metrics.counter("m3_broadcasts_resubscribed_total",
                                     "Times the broker lost a subscription and found it again")) {
-  if (broker_) publisher_.emplace(runtime.core(0), *broker_, self_, generation, metrics);
+  if (broker_)
+    publisher_.emplace(runtime.core(0), *broker_, self_, options.run_id, proofs_, metrics);
 }
 
 Broadcasts::~Broadcasts() = default;
@@ -185,10 +187,10 @@ Broadcasts::Heard* Broadcasts::heard_of(Topic& topic, std::string_view publisher
 bool Broadcasts::is_new(Heard& heard, bool first, const BroadcastMessage& message) {
   const std::uint64_t last = message.sequence + message.count - 1;
   if (first) {
-    heard = {message.generation, last, message.generation};
+    heard = {message.run_id, last, message.run_id};
     return true;
   }
-  if (message.generation == heard.generation) {
+  if (message.run_id == heard.run_id) {
     if (message.sequence <= heard.sequence) {
       again_.add(message.count);
       return false;
@@ -197,11 +199,11 @@ bool Broadcasts::is_new(Heard& heard, bool first, const BroadcastMessage& messag
     heard.sequence = last;
     return true;
   }
-  if (message.generation == heard.before) {
+  if (message.run_id == heard.before) {
     again_.add(message.count);
     return false;
   }
-  heard = {message.generation, last, heard.generation};
+  heard = {message.run_id, last, heard.run_id};
   return true;
 }
 
@@ -213,6 +215,8 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   };
   auto message = mesh_detail::read_broadcast(payload);
   if (!message.is_ok()) return bad(message.status().to_string());
+  if (Status proven = proofs_.check(*message, topic); !proven)
+    return bad("a broadcast of \"" + cut_text(message->publisher) + "\": " + proven.to_string());
   received_.add(message->count);
   Topic& heard = heard_of(topic);
   bool first = false;

@@ -27,9 +27,15 @@ class RpcNode;
 /// the app; core 0, but for the functions of Broadcaster, which every core calls.
 class Broadcasts final : public Broadcaster, Broker::Subscriber {
  public:
+  struct Options {
+    AppId self;
+    std::uint64_t run_id = 0;
+    Nanos timeout = std::chrono::seconds(5);
+    std::string token;  ///< proven by each message and asked for; empty: none is
+    std::string second_token;
+  };
   /// `broker` may be null: then topics are refused, and to_all() is left to the caller's fan-out.
-  Broadcasts(Runtime& runtime, Broker* broker, AppId self, std::uint64_t generation, Nanos timeout,
-             MetricRegistry& metrics);
+  Broadcasts(Runtime& runtime, Broker* broker, Options options, MetricRegistry& metrics);
   Broadcasts(const Broadcasts&) = delete;
   Broadcasts& operator=(const Broadcasts&) = delete;
   ~Broadcasts();
@@ -56,9 +62,9 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   using ByName = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
   /// What came last of one publisher.
   struct Heard {
-    std::uint64_t generation = 0;
+    std::uint64_t run_id = 0;
     std::uint64_t sequence = 0;
-    std::uint64_t before = 0;  ///< the start that this one followed; what comes of that is late
+    std::uint64_t before = 0;  ///< the run that this one followed; what comes of that is late
   };
   /// Messages come in rows: what was looked up last is compared first.
   struct Topic {
@@ -89,6 +95,7 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Broker* const broker_;
   const AppId self_;
   const Nanos timeout_;
+  mesh_detail::BroadcastProofs proofs_;
   RpcNode* node_ = nullptr;  // while started
   std::set<std::string, std::less<>> joined_;
   std::optional<mesh_detail::Publisher> publisher_;  // where there is a broker

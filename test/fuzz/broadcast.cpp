@@ -14,8 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!message.is_ok()) return 0;
   M3_FUZZ_CHECK(message->sequence > 0);
   std::string again;
-  m3::mesh_detail::begin_broadcast(again, message->publisher, message->generation,
-                                   message->sequence);
+  m3::mesh_detail::begin_broadcast(again, message->publisher, message->run_id, message->sequence,
+                                   message->proof);
   M3_FUZZ_CHECK(message->count > 0);
   std::string_view frames = message->frames;
   for (std::uint64_t i = 0; i < message->count; ++i) again += m3::mesh_detail::take_frame(frames);

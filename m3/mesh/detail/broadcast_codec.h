@@ -14,17 +14,19 @@ namespace m3::mesh_detail {
 /// is the how manieth of that publisher to that topic. docs/reference/wire.md has the bytes.
 struct BroadcastMessage {
   std::string_view publisher;  ///< should be an app id
-  std::uint64_t generation = 0;
+  std::uint64_t run_id = 0;    ///< which start of the publisher
   std::uint64_t sequence = 0;  ///< of the first frame, from 1
+  std::string_view head;       ///< all that comes before the proof
+  std::string_view proof;      ///< of the publisher's token (BroadcastProofs); may be empty
   std::string_view frames;
   std::uint64_t count = 0;  ///< how many frames; reading says it
 };
 
 /// Of a message with that many bytes of frames.
 std::size_t broadcast_size(std::string_view publisher, std::size_t frames);
-/// Appends all but the frames.
-void begin_broadcast(std::string& out, std::string_view publisher, std::uint64_t generation,
-                     std::uint64_t sequence);
+/// Appends all but the frames. `proof`: or as many bytes, for it to be filled in.
+void begin_broadcast(std::string& out, std::string_view publisher, std::uint64_t run_id,
+                     std::uint64_t sequence, std::string_view proof);
 /// Cuts the first off `frames`, which read_broadcast() gave and which are not empty.
 std::string_view take_frame(std::string_view& frames) noexcept;
 

@@ -18,12 +18,13 @@ constexpr std::size_t kProtocol = 64;
 
 }  // namespace
 
-Publisher::Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t generation,
-                     MetricRegistry& metrics)
+Publisher::Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t run_id,
+                     BroadcastProofs& proofs, MetricRegistry& metrics)
     : core_(core),
       broker_(broker),
       self_(self),
-      generation_(generation),
+      run_id_(run_id),
+      proofs_(proofs),
       published_(metrics.counter("m3_broadcasts_published_total", "Notifies given to the broker")),
       unsent_(metrics.counter("m3_broadcasts_unsent_total",
                               "Notifies gathered when the broker's connection was lost")) {}
@@ -48,7 +49,7 @@ Status Publisher::publish(const std::string& topic, std::string_view notify) {
   if (message.count > 0 && message.bytes.size() + notify.size() > std::min(limit, kGathered))
     if (Status sent = send(message); !sent) return sent;
   if (message.count == 0) {
-    begin_broadcast(message.bytes, self_.to_string(), generation_, to.second.last + 1);
+    begin_broadcast(message.bytes, self_.to_string(), run_id_, to.second.last + 1, proofs_.room());
     bytes_ += message.bytes.size() + topic.size() + kProtocol;
   }
   message.bytes += notify;
@@ -82,6 +83,7 @@ Publisher::Message& Publisher::message_of(Topics::value_type& topic) {
 /// Its notifies have their numbers: when it does not leave, receivers miss them.
 Status Publisher::send(Message& message) {
   const std::string& topic = message.topic->first;
+  proofs_.sign(message.bytes, topic);
   Status sent = broker_.publish(topic, message.bytes);
   (sent ? published_ : unsent_).add(message.count);
   if (!sent)

@@ -12,6 +12,7 @@
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
 #include "m3/base/app_id.h"
+#include "m3/mesh/detail/broadcast_proofs.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/broker.h"
 
@@ -26,8 +27,9 @@ class Publisher {
   /// A notify that is larger goes alone.
   static constexpr std::size_t kGathered = 16u << 10;
 
-  Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t generation,
-            MetricRegistry& metrics);
+  /// What is given stays the owner's, and outlives it.
+  Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t run_id,
+            BroadcastProofs& proofs, MetricRegistry& metrics);
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
@@ -64,7 +66,8 @@ class Publisher {
   Core& core_;
   Broker& broker_;
   const AppId& self_;
-  const std::uint64_t generation_;
+  const std::uint64_t run_id_;
+  BroadcastProofs& proofs_;
   bool gathers_ = false;
   Topics topics_;
   std::vector<Message> waiting_;  // kept for their memory; those in use come first

@@ -45,6 +45,7 @@ class Hub {
     Status publish(std::string_view topic, std::string_view payload) override {
       CHECK(payload.size() <= max_payload());
       ++hub_.messages;
+      hub_.last = payload;
       if (hub_.down) return Status(Errc::unavailable, "the broker is away");
       if (hub_.lose > 0) return --hub_.lose, Status();
       for (int i = 0; i < (hub_.twice ? 2 : 1); ++i)
@@ -65,6 +66,7 @@ class Hub {
 
   std::size_t max_payload = 4096;
   int messages = 0;
+  std::string last;  // of them
   std::size_t room = 1u << 20;
   int lose = 0;
   bool twice = false;
@@ -77,11 +79,11 @@ class Hub {
 /// An app of its own, over the hub.
 class Member final : public m3::Host, public mesh_test::RoleService {
  public:
-  Member(m3::testing::SimRuntime& sim, Hub* hub, const std::string& id,
-         std::uint64_t generation = 1)
+  Member(m3::testing::SimRuntime& sim, Hub* hub, const std::string& id, std::uint64_t run_id = 1,
+         const std::string& token = "", const std::string& second_token = "")
       : id_(*m3::AppId::parse(id)),
         line_(hub ? std::make_unique<Hub::Line>(*hub) : nullptr),
-        broadcasts_(sim.runtime(), line_.get(), id_, generation, 1s, metrics),
+        broadcasts_(sim.runtime(), line_.get(), {id_, run_id, 1s, token, second_token}, metrics),
         node_(sim.runtime(), options(), resolver_, metrics) {
     CHECK(node_.serve(*this).is_ok());
   }
@@ -220,9 +222,9 @@ CO_TEST("broadcasts: a publisher that was started again is heard from its first 
   Member two(sim, &hub, "dev.w.role.2");
   co_await two.start(ctx);
   // 4: its clock was set back before it started. 6: what the start before still had under way.
-  for (std::uint64_t generation : {5, 6, 4, 6}) {
-    Member one(sim, &hub, "dev.w.role.1", generation);
-    CHECK(co_await one.say(ctx, std::to_string(generation), m3::to::all()) == "ok");
+  for (std::uint64_t run : {5, 6, 4, 6}) {
+    Member one(sim, &hub, "dev.w.role.1", run);
+    CHECK(co_await one.say(ctx, std::to_string(run), m3::to::all()) == "ok");
     co_await one.stop(ctx);
   }
   CHECK(two.heard == Lines{"dev.w.role.1: 5", "dev.w.role.1: 6", "dev.w.role.1: 4"});
@@ -264,11 +266,66 @@ CO_TEST("broadcasts: foreign bytes in a topic are counted and dropped") {
   one.line().hear(topic, "");
   one.line().hear(topic, "hello there, this is nothing of m3's at all");
   std::string message;
-  m3::mesh_detail::begin_broadcast(message, "dev.w.role.2", 1, 1);
+  m3::mesh_detail::begin_broadcast(message, "dev.w.role.2", 1, 1, "");
   one.line().hear(topic, message + "not a frame, but long enough to look like one");
   CHECK(one.heard.empty());
   CHECK(one.count("m3_broadcasts_bad_total") == 3);
   co_await one.stop(ctx);
+}
+
+CO_TEST("broadcasts: with a token a message counts only with the proof of its publisher") {
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1", 1, "s3cret"), two(sim, &hub, "dev.w.role.2", 1, "s3cret");
+  for (Member* member : {&one, &two}) co_await member->start(ctx);
+  Ctx as_one(ctx.core(), m3::Deadline::never(), &one);
+  co_await m3::topics(as_one).join("news");
+  const std::string topic = "m3.all.dev.w.role";
+  CHECK(co_await two.say(ctx, "first", m3::to::all()) == "ok");
+  const std::string good = hub.last;
+  CHECK(one.heard == Lines{"dev.w.role.2: first"});
+  REQUIRE(good.starts_with("m3b2"));
+  CHECK(good.find("s3cret") == std::string::npos);
+
+  // Whatever is changed, of the run, the number, the publisher, the proof or the notify.
+  const std::size_t count = good.size();
+  for (std::size_t at = 0; at < count; ++at) {
+    std::string forged = good;
+    forged[at] ^= 1;
+    one.line().hear(topic, forged);
+  }
+  one.line().hear("m3.topic.dev.w.news", good);  // said to others
+  std::string bare;
+  m3::mesh_detail::begin_broadcast(bare, "dev.w.role.2", 1, 2, "");
+  bare += good.substr(4 + 8 + 8 + 1 + 12 + 1 + 32);
+  one.line().hear(topic, bare);
+  CHECK(one.heard.size() == 1);
+  CHECK(one.count("m3_broadcasts_bad_total") == static_cast<double>(count) + 2);
+  one.line().hear(topic, good);  // once is enough
+  CHECK(one.heard.size() == 1);
+  CHECK(one.count("m3_broadcasts_repeated_total") == 1);
+
+  // None of them has silenced the publisher.
+  CHECK(co_await two.say(ctx, "second", m3::to::all()) == "ok");
+  CHECK(one.heard.back() == "dev.w.role.2: second");
+  CHECK(one.count("m3_broadcasts_missing_total") == 0);
+  for (Member* member : {&one, &two}) co_await member->stop(ctx);
+}
+
+CO_TEST("broadcasts: while the token is changed both are heard") {
+  Hub hub;
+  Member before(sim, &hub, "dev.w.role.1", 1, "old", "new");
+  Member after(sim, &hub, "dev.w.role.2", 1, "new", "old");
+  Member stranger(sim, &hub, "dev.w.role.3", 1, "else");
+  Member open(sim, &hub, "dev.w.role.4", 1);
+  for (Member* member : {&before, &after, &stranger, &open}) co_await member->start(ctx);
+  for (Member* member : {&before, &after, &stranger, &open})
+    CHECK(co_await member->say(ctx, "here", m3::to::all()) == "ok");
+  const Lines of_ours{"dev.w.role.1: here", "dev.w.role.2: here"};
+  CHECK(before.heard == of_ours);
+  CHECK(after.heard == of_ours);
+  CHECK(stranger.heard == Lines{"dev.w.role.3: here"});
+  CHECK(open.heard == Lines{"dev.w.role.4: here"});
+  for (Member* member : {&before, &after, &stranger, &open}) co_await member->stop(ctx);
 }
 
 CO_TEST("broadcasts: those of one turn leave as one message, each with its number") {

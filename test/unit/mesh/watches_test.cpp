@@ -29,9 +29,9 @@ Task<> begin_calling(Ctx& ctx, Caller& caller) {
 
 /// Calls an id that nobody has. The router answers at once.
 Task<> call_nonsense(Ctx& ctx, Caller& caller, int number) {
-  const m3::Pick pick =
-      caller.mesh().pick({kRole, m3::RouteMode::p2p, "dev.w.made-up" + std::to_string(number) + ".1",
-                          m3::kNoSlot, caller.node().caller().peers()});
+  const m3::Pick pick = caller.mesh().pick({kRole, m3::RouteMode::p2p,
+                                            "dev.w.made-up" + std::to_string(number) + ".1",
+                                            m3::kNoSlot, caller.node().caller().peers()});
   CHECK_FALSE(pick.instance);
   if (number % 100 == 0) {
     co_await m3::sleep(ctx, 1ms);
