@@ -6,6 +6,7 @@
 #include "m3/rpc/call_op.h"
 #include "m3/rpc/detail/call_frame.h"
 #include "m3/rpc/detail/client_connection.h"
+#include "m3/rpc/detail/local_call.h"
 #include "m3/rpc/detail/rpc_core.h"
 #include "m3/rpc/interceptor.h"
 #include "m3/wire/metadata_codec.h"
@@ -24,47 +25,6 @@ constexpr double kMostRetries = 100;
 /// Calls inside a process begin on the stack of the call that makes them.
 constexpr std::uint8_t kMostNested = 64;
 }  // namespace
-
-namespace rpc_detail {
-
-/// A caller in this process, as the handler's side sees it. Outlives a caller that gave up.
-class LocalCall final : public CallSink, public async_detail::Pooled {
- public:
-  explicit LocalCall(CallOp* op) noexcept : op_(op) {}
-  void answer(ServerCall& call, Status outcome) override {
-    running_ = nullptr;
-    if (call.response())
-      call.response_bytes = static_cast<std::uint32_t>(call.response()->ByteSizeLong());
-    if (CallOp* op = std::exchange(op_, nullptr))
-      op->on_local_answer(outcome.is_ok() ? call.response() : nullptr, call.ctx.reply(),
-                          std::move(outcome));
-  }
-  void suspended(ServerCall& call) override {
-    running_ = &call;
-    if (gave_up_) call.ctx.cancel(CancelReason::caller_gone);
-  }
-  bool abandon(ServerCall&) override {
-    running_ = nullptr;
-    if (CallOp* op = std::exchange(op_, nullptr))
-      op->on_local_answer(nullptr, nullptr, Status(Errc::unavailable, "shutting down"));
-    return true;
-  }
-  void give_up(CancelReason reason) {
-    gave_up_ = true;
-    op_ = nullptr;
-    if (running_) running_->ctx.cancel(reason);
-  }
-  /// The caller was cancelled, also by the handler itself before it ended or waited.
-  bool gave_up() const noexcept { return gave_up_; }
-
- private:
-  void expire() noexcept override { delete this; }
-  CallOp* op_;
-  ServerCall* running_ = nullptr;
-  bool gave_up_ = false;
-};
-
-}  // namespace rpc_detail
 
 /// A call for which there is no instance yet.
 struct CallOp::RouteWait final : RouteWaiter, async_detail::TimerNode {
