@@ -42,6 +42,10 @@ std::shared_ptr<const mesh_detail::Snapshot> Mesh::snapshot(Core& core, const Se
   return view(core).snapshot(service);
 }
 
+MemberWatch Mesh::observe(const ServiceId& service, MemberObserver observer) {
+  return watches_->observe(service, std::move(observer));
+}
+
 Task<std::uint64_t> Mesh::generation_at(Ctx& ctx, Member member) {
   return watches_->generation_at(ctx, std::move(member));
 }

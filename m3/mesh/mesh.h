@@ -8,6 +8,7 @@
 
 #include "m3/async/runtime.h"
 #include "m3/base/member.h"
+#include "m3/mesh/member_events.h"
 #include "m3/mesh/mesh_config.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/router.h"
@@ -46,6 +47,12 @@ class Mesh final : public Resolver {
   Pick pick(const RouteQuery& query) override;
   std::vector<std::shared_ptr<const Instance>> all(Core& core, const ServiceId& service) override;
   std::span<const Instance* const> eligible(Core& core, const ServiceId& service) override;
+
+  /// Tells `observer` what becomes of a service's instances, from now on and until the watch is
+  /// destroyed; first of each that is there. On core 0, at any time, also before start(). It is
+  /// called there, in order, from the ready queue, and must not wait; it may observe and end
+  /// watches. Nothing comes after stop(). The service is watched meanwhile.
+  MemberWatch observe(const ServiceId& service, MemberObserver observer);
 
   /// What this core knows of a service; null before the first answer. Begins a watch.
   std::shared_ptr<const mesh_detail::Snapshot> snapshot(Core& core, const ServiceId& service);

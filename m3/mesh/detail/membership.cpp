@@ -88,6 +88,7 @@ Membership::ById::iterator Membership::erase(ById::iterator at) {
   set_listed(entry->second, true);
   set_rival(entry->second, std::nullopt);
   if (!entry->second.member.healthy) --sick_;
+  note_gone(entry->second.member);
   gone_.push_back(std::move(entry->second.instance));
   at = by_id_.erase(at);  // before its name goes
   entries_.erase(entry);
@@ -155,6 +156,12 @@ bool Membership::take(Member member, Known* known) {
     set_rival(entry, std::nullopt);
     if (entry.member == member) return false;
   }
+  if (fresh)
+    note(was_gone(member) ? MemberEvent::Kind::back : MemberEvent::Kind::up, member);
+  else
+    note(same_start(entry.member, member) ? MemberEvent::Kind::changed
+                                          : MemberEvent::Kind::superseded,
+         member, &entry.member);
   // What callers keep for an instance, its connection too, survives any other change.
   if (fresh || !same_start(entry.member, member) || entry.member.address != member.address)
     set_instance(entry, member);
@@ -187,6 +194,7 @@ bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now
     Member rival = *std::move(entry.rival);
     set_rival(entry, std::nullopt);
     if (answered) return false;
+    note(MemberEvent::Kind::superseded, rival, &entry.member);
     set_instance(entry, rival);
     set_member(entry, std::move(rival));
     return true;
@@ -196,6 +204,28 @@ bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now
   if (answered && now < entry.until) return false;
   erase(at);
   return true;
+}
+
+// ---- events
+
+void Membership::note(MemberEvent::Kind kind, const Member& member, const Member* before) {
+  if (!observed_) return;
+  MemberEvent& event = events_.emplace_back(MemberEvent{kind, member, std::nullopt});
+  if (before) event.before = *before;
+}
+
+void Membership::note_gone(const Member& member) {
+  if (!observed_) return;
+  note(MemberEvent::Kind::gone, member);
+  if (gone_starts_.insert_or_assign(member.id, member).second) gone_first_.push_back(member.id);
+  if (gone_first_.size() <= kMostGone) return;
+  gone_starts_.erase(gone_first_.front());
+  gone_first_.pop_front();
+}
+
+bool Membership::was_gone(const Member& member) {
+  const auto found = gone_starts_.find(member.id);
+  return found != gone_starts_.end() && same_start(found->second, member);
 }
 
 std::vector<Membership::Doubt> Membership::doubtful() const {

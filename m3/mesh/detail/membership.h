@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "m3/async/clock.h"
+#include "m3/mesh/member_events.h"
 #include "m3/plugin/router.h"
 #include "m3/rpc/peers.h"
 
@@ -64,6 +66,8 @@ class Membership {
       : slots_(std::move(slots)), may_forget_(may_forget) {}
 
   static constexpr Nanos kGrace = std::chrono::seconds(2);
+  /// That many starts that were reported as gone are remembered.
+  static constexpr std::size_t kMostGone = 1024;
   /// Between two probes of one that is not listed.
   static constexpr Nanos kAskAgain = std::chrono::seconds(1);
 
@@ -87,6 +91,11 @@ class Membership {
   std::vector<Doubt> doubtful() const;
   bool heard() const noexcept { return lists_ > 0; }
 
+  /// From now on it notes what becomes of entries().
+  void observe() noexcept { observed_ = true; }
+  /// What it has noted since this was asked last, in order.
+  std::vector<MemberEvent> take_events() { return std::exchange(events_, {}); }
+
  private:
   /// Where an id stands in entries_, and by their numbers the lists that named it last.
   struct Known {
@@ -103,6 +112,9 @@ class Membership {
   void set_rival(MeshEntry& entry, std::optional<Member> rival);
   void set_member(MeshEntry& entry, Member member);
   ById::iterator erase(ById::iterator at);
+  void note(MemberEvent::Kind kind, const Member& member, const Member* before = nullptr);
+  void note_gone(const Member& member);
+  bool was_gone(const Member& member);
 
   std::shared_ptr<SlotPool> slots_;
   const bool may_forget_;
@@ -113,6 +125,10 @@ class Membership {
   std::size_t sick_ = 0;
   std::uint64_t lists_ = 0;
   std::vector<std::shared_ptr<const Instance>> gone_;
+  bool observed_ = false;
+  std::vector<MemberEvent> events_;
+  std::unordered_map<AppId, Member> gone_starts_;  // reported as gone: they may be back
+  std::deque<AppId> gone_first_;                   // in that order, to forget them
 };
 
 }  // namespace m3::mesh_detail

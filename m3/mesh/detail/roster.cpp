@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/detail/roster.h"
 
+#include <algorithm>
+
 namespace m3::mesh_detail {
 namespace {
 
@@ -24,8 +26,24 @@ void Roster::add_hash(Snapshot& snapshot) {
   snapshot.set_hash(std::move(hash));
 }
 
+void Roster::News::put_before(News older) {
+  if (!list) list = std::move(older.list);
+  probes.insert(probes.begin(), older.probes.begin(), older.probes.end());
+  hash |= older.hash;
+  observer = std::max(observer, older.observer);
+}
+
+void Roster::add_events(Edition& edition) {
+  edition.events = membership_.take_events();
+  edition.observer = std::exchange(observer_, 0);
+  if (edition.observer == 0) return;
+  for (const auto& [id, entry] : membership_.entries())
+    edition.present.push_back({MemberEvent::Kind::up, entry.member, std::nullopt});
+}
+
 Roster::Edition Roster::edition(std::shared_ptr<const Snapshot> snapshot) {
   Edition out;
+  if (snapshot || !table_due_) add_events(out);  // not before it is shown
   if (snapshot) out.gone = membership_.take_gone();
   out.snapshot = std::move(snapshot);
   out.doubtful = membership_.doubtful();
@@ -34,6 +52,8 @@ Roster::Edition Roster::edition(std::shared_ptr<const Snapshot> snapshot) {
 }
 
 Roster::Edition Roster::take(News news) {
+  observer_ = std::max(observer_, news.observer);
+  if (observer_) membership_.observe();
   bool changed = news.hash && !std::exchange(wants_hash_, true) && membership_.heard();
   if (news.list) changed |= membership_.on_list(*std::move(news.list), news.at);
   for (const auto& [instance, answered] : news.probes)

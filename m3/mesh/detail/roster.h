@@ -8,6 +8,7 @@
 
 #include "m3/mesh/detail/hash_slots.h"
 #include "m3/mesh/detail/membership.h"
+#include "m3/mesh/detail/observers.h"
 #include "m3/mesh/detail/snapshot.h"
 
 namespace m3::mesh_detail {
@@ -23,13 +24,21 @@ class Roster {
     std::vector<std::pair<std::shared_ptr<const Instance>, bool>> probes;  ///< did it answer?
     TimePoint at{};                                                        ///< when it is judged
     bool hash = false;  ///< from now on, snapshots have a hash table
-    bool empty() const noexcept { return !list && probes.empty() && !hash; }
+    /// The number of the newest observer, when one has come; it wants to know who is there.
+    std::uint64_t observer = 0;
+    bool empty() const noexcept { return !list && probes.empty() && !hash && observer == 0; }
+    /// These are older.
+    void put_before(News older);
   };
   struct Edition {
     std::shared_ptr<const Snapshot> snapshot;           ///< null: nothing new to show
     std::vector<std::shared_ptr<const Instance>> gone;  ///< in an earlier snapshot, not in this
     std::vector<Membership::Doubt> doubtful;
     std::size_t size = 0;  ///< entries
+    MemberEvents events;   ///< for those who observe it already
+    /// For the observers up to that number: all who are there, as events. 0: nobody has come.
+    std::uint64_t observer = 0;
+    MemberEvents present;
   };
 
   /// `may_forget`: Router::may_forget().
@@ -49,6 +58,7 @@ class Roster {
  private:
   void add_hash(Snapshot& snapshot);
   Edition edition(std::shared_ptr<const Snapshot> snapshot);
+  void add_events(Edition& edition);
 
   const ServiceId service_;
   const unsigned max_sick_percent_;
@@ -56,6 +66,7 @@ class Roster {
   HashSlots slots_;
   bool wants_hash_ = false;
   bool table_due_ = false;
+  std::uint64_t observer_ = 0;  // up to that number they wait for `present`
 };
 
 }  // namespace m3::mesh_detail

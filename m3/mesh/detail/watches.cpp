@@ -87,6 +87,8 @@ Watches::Watches(Runtime& runtime, Router& router, const MeshConfig& config,
       sick_ignored_(metrics.counter("m3_mesh_sick_ignored_total",
                                     "Changes with so many sick instances that these went on to "
                                     "get calls")),
+      observers_(runtime.core(0)),
+      home_(runtime.core(0)),
       scope_(runtime.core(0)) {}
 
 Watches::~Watches() = default;
@@ -104,6 +106,7 @@ Task<> Watches::stop(Ctx& ctx) {
   if (node_)
     for (const auto& [service, watched] : watched_) router_.unwatch(service);
   co_await scope_.close(ctx);
+  co_await observers_.stop(ctx);
   // Messages between the cores that refer to this are gone when these have come back.
   for (int round = 0; round < 2; ++round) {
     for (unsigned i = 0; i < runtime_.size(); ++i) {
@@ -127,29 +130,37 @@ void Watches::leave(Core& core, const ServiceId& service, std::shared_ptr<const 
 
 void Watches::watch(unsigned core, const ServiceId& service, bool hash) {
   if (stopped_) return;
+  const auto [watched, fresh] = watch(service);
+  const bool newly = !watched->wanted[core];
+  watched->wanted[core] = true;
+  if (hash && !std::exchange(watched->wants_hash, true)) {
+    watched->news.hash = true;
+    advance(watched);
+  }
+  if (fresh && node_) return router_.watch(service, *this);
+  if (newly && watched->shown) send_to(*views_[core], watched->shown, nullptr);
+}
+
+/// With a new one the router is still to be told, unless it is not started yet.
+std::pair<Watches::Shared, bool> Watches::watch(const ServiceId& service) {
   Shared& watched = watched_[service];
   const bool fresh = !watched;
   if (fresh)
     watched = std::make_shared<Watched>(service, slots_, router_.may_forget(),
                                         config_.max_sick_percent, runtime_.size());
-  const bool newly = !watched->wanted[core];
-  watched->wanted[core] = true;
-  const Shared keep = watched;
-  if (hash && !std::exchange(keep->wants_hash, true)) {
-    keep->news.hash = true;
-    advance(keep);
-  }
-  if (fresh && node_) return router_.watch(service, *this);
-  if (newly && keep->shown) send_to(*views_[core], keep->shown, nullptr);
+  return {watched, fresh};
 }
 
 void Watches::unwatch(unsigned core, const ServiceId& service) {
   const auto found = watched_.find(service);
   if (found == watched_.end()) return;
-  Watched& watched = *found->second;
-  watched.wanted[core] = false;
-  if (std::find(watched.wanted.begin(), watched.wanted.end(), true) == watched.wanted.end())
-    give_up(found->second);
+  found->second->wanted[core] = false;
+  if (!found->second->is_needed()) give_up(found->second);
+}
+
+bool Watches::Watched::is_needed() {
+  std::erase_if(observers, [](const auto& one) { return !*one->alive; });
+  return !observers.empty() || std::find(wanted.begin(), wanted.end(), true) != wanted.end();
 }
 
 /// Nobody calls it any more. Callers end what they have for its instances.
@@ -171,6 +182,10 @@ void Watches::give_up(const Shared& unused) {
 Task<> Watches::sweep(Ctx& ctx) {
   for (;;) {
     co_await sleep(ctx, kSweepEvery);
+    std::vector<Shared> unused;  // whose observers have left
+    for (const auto& [service, watched] : watched_)
+      if (!watched->is_needed()) unused.push_back(watched);
+    for (const Shared& watched : unused) give_up(watched);
     for (CoreView* view : views_) view->core().post(*new Sweep(*view));
   }
 }
@@ -232,10 +247,7 @@ Task<> Watches::advance_elsewhere(Ctx& ctx, Shared of) {
     log::warn_limited("{}: its list waits for a helper thread: {}", watched.service.to_string(),
                       edition.status().text());
     co_await sleep(ctx, kHelperPause);
-    if (!watched.news.list) watched.news.list = std::move(news->list);
-    watched.news.probes.insert(watched.news.probes.begin(), news->probes.begin(),
-                               news->probes.end());
-    watched.news.hash |= news->hash;
+    watched.news.put_before(std::move(*news));
     watched.news.at = runtime_.core(0).now();
   }
   watched.busy = false;
@@ -260,7 +272,39 @@ void Watches::show(const Shared& of, Roster::Edition edition) {
     watched.shown = std::move(edition.snapshot);
     send(watched, std::move(edition.gone));
   }
+  tell_observers(watched, edition);
   probe_doubtful(of);
+}
+
+// ---- observers
+
+MemberWatch Watches::observe(const ServiceId& service, MemberObserver observer) {
+  home_.demand("Mesh::observe");
+  auto made = std::make_shared<Observer>();
+  made->tell = std::move(observer);
+  made->number = ++last_observer_;
+  MemberWatch out(made->alive);
+  if (stopped_) return out;
+  const auto [watched, fresh] = watch(service);
+  watched->observers.push_back(std::move(made));
+  watched->news.observer = last_observer_;
+  advance(watched);
+  if (fresh && node_) router_.watch(service, *this);
+  return out;
+}
+
+void Watches::tell_observers(Watched& watched, Roster::Edition& edition) {
+  if (watched.observers.empty()) return;
+  const auto events = std::make_shared<const MemberEvents>(std::move(edition.events));
+  const auto present = std::make_shared<const MemberEvents>(std::move(edition.present));
+  for (const auto& observer : watched.observers) {
+    if (observer->greeted) {
+      observers_.deliver(observer, events);
+    } else if (observer->number <= edition.observer) {
+      observer->greeted = true;
+      observers_.deliver(observer, present);
+    }
+  }
 }
 
 // ---- what the cores are sent

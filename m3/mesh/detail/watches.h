@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "m3/async/channel.h"
+#include "m3/async/core_bound.h"
 #include "m3/async/runtime.h"
 #include "m3/async/scope.h"
 #include "m3/mesh/detail/core_view.h"
+#include "m3/mesh/detail/observers.h"
 #include "m3/mesh/detail/probe.h"
 #include "m3/mesh/detail/roster.h"
 #include "m3/mesh/mesh_config.h"
@@ -43,6 +45,7 @@ class Watches final : Router::Watcher {
   void leave(Core& core, const ServiceId& service, std::shared_ptr<const Snapshot> last);
 
   /// As Mesh's.
+  MemberWatch observe(const ServiceId& service, MemberObserver observer);
   Task<std::uint64_t> generation_at(Ctx& ctx, Member member) {
     return probe_.generation_at(ctx, std::move(member));
   }
@@ -56,6 +59,9 @@ class Watches final : Router::Watcher {
         : service(of),
           roster(std::make_shared<Roster>(of, slots, may_forget, max_sick_percent)),
           wanted(cores) {}
+    /// By a core, or an observer.
+    bool is_needed();
+
     const ServiceId service;
     std::shared_ptr<Roster> roster;  // while `busy` a helper thread's
     Roster::News news;
@@ -65,6 +71,7 @@ class Watches final : Router::Watcher {
     std::unordered_set<const Instance*> asked;  // those of them that are being asked
     Channel<int> doubts{1};                     // something of the two has changed
     std::vector<bool> wanted;                   // by which cores
+    std::vector<std::shared_ptr<Observer>> observers;
     bool wants_hash = false;
     bool busy = false;
     bool probing = false;
@@ -79,12 +86,14 @@ class Watches final : Router::Watcher {
   void on_unreachable(const ServiceId& service, const Status& why) override;
 
   void watch(unsigned core, const ServiceId& service, bool hash);
+  std::pair<Shared, bool> watch(const ServiceId& service);
   void unwatch(unsigned core, const ServiceId& service);
   void give_up(const Shared& watched);
   Task<> sweep(Ctx& ctx);
   void advance(const Shared& watched);
   Task<> advance_elsewhere(Ctx& ctx, Shared watched);
   void show(const Shared& watched, Roster::Edition edition);
+  void tell_observers(Watched& watched, Roster::Edition& edition);
   void send(const Watched& watched, Instances gone);
   void send_to(CoreView& view, std::shared_ptr<const Snapshot> snapshot,
                std::shared_ptr<const Instances> gone);
@@ -104,11 +113,14 @@ class Watches final : Router::Watcher {
   std::unordered_map<ServiceId, Shared> watched_;
   bool stopped_ = false;
   Status router_status_;
+  std::uint64_t last_observer_ = 0;
   Counter lists_;
   Counter unreachable_;
   Counter doubted_;
   Counter changes_;
   Counter sick_ignored_;
+  Observers observers_;
+  async_detail::CoreBound home_;
   Scope scope_;
 };
 

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "m3/async/core.h"
+#include "m3/async/countdown.h"
+#include "m3/mesh/member_events.h"
+
+namespace m3::mesh_detail {
+
+struct Observer {
+  MemberObserver tell;
+  std::uint64_t number = 0;  ///< grows; what the roster is asked for on its behalf carries it
+  bool greeted = false;      ///< it knows who was there when it came
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+};
+using MemberEvents = std::vector<MemberEvent>;
+
+/// Delivers events to observers, in order, from the ready queue of core 0: never inside what the
+/// mesh is doing. Owned by Watches.
+class Observers {
+ public:
+  explicit Observers(Core& core) : core_(core) {}
+  Observers(const Observers&) = delete;
+  Observers& operator=(const Observers&) = delete;
+
+  void deliver(std::shared_ptr<Observer> to, std::shared_ptr<const MemberEvents> events);
+  /// Ends when nothing is delivered any more.
+  Task<> stop(Ctx& ctx);
+
+ private:
+  struct Turn final : async_detail::Runnable {
+    explicit Turn(Observers& all) : Runnable(&Turn::fire), owner(all) {}
+    static void fire(Runnable& work) { static_cast<Turn&>(work).owner.run(); }
+    Observers& owner;
+  };
+  void run();
+
+  Core& core_;
+  std::deque<std::pair<std::shared_ptr<Observer>, std::shared_ptr<const MemberEvents>>> waiting_;
+  Countdown armed_;  // 1 while the core's queue knows turn_
+  Turn turn_{*this};
+};
+
+}  // namespace m3::mesh_detail
