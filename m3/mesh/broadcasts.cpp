@@ -18,9 +18,6 @@ using mesh_detail::multicast_topic;
 
 namespace {
 
-/// Of one topic. More of them than that are forgotten, and counted anew.
-constexpr std::size_t kMostPublishers = 65536;
-
 Status no_broker() {
   return Status(Errc::failed_precondition,
                 "topics need a broker: add a section [broker.redis] or [broker.nats]");
@@ -54,6 +51,7 @@ Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, Options options, Metric
       self_(std::move(options.self)),
       timeout_(options.timeout),
       proofs_(options.token, options.second_token),
+      publishers_(kMostPublishers),
       received_(
           metrics.counter("m3_broadcasts_received_total", "Notifies that the broker brought")),
       missing_(metrics.counter("m3_broadcasts_missing_total",
@@ -152,35 +150,41 @@ Task<> Broadcasts::subscribe(Ctx& ctx, std::string topic, std::string) {
 
 Task<> Broadcasts::unsubscribe(Ctx&, std::string topic, std::string) {
   if (joined_.erase(topic) == 0) co_return ok;
-  last_heard_ = nullptr;
+  last_topic_ = nullptr;
   heard_.erase(topic);
   if (node_) broker_->unsubscribe(topic, *this);
   co_return ok;
 }
 
-Broadcasts::Topic& Broadcasts::heard_of(std::string_view topic) {
-  if (last_heard_ && last_heard_->first == topic) return last_heard_->second;
+Broadcasts::Topic* Broadcasts::heard_of(std::string_view topic) {
+  if (last_topic_ && last_topic_->first == topic) return &last_topic_->second;
   auto at = heard_.find(topic);
   if (at == heard_.end()) {
+    if (!joined_.contains(topic)) return nullptr;
     at = heard_.try_emplace(std::string(topic)).first;
     const std::size_t hash = std::hash<std::string_view>()(topic);
     at->second.core = static_cast<unsigned>(hash % runtime_.size());
+    at->second.number = ++topics_;
   }
-  last_heard_ = &*at;
-  return at->second;
+  last_topic_ = &*at;
+  return &at->second;
 }
 
-Broadcasts::Heard* Broadcasts::heard_of(Topic& topic, std::string_view publisher, bool& first) {
-  if (topic.last && topic.last->first == publisher) return &topic.last->second;
-  auto at = topic.publishers.find(publisher);
-  if (at == topic.publishers.end()) {
+Broadcasts::Heard* Broadcasts::heard_of(const Topic& topic, std::string_view publisher,
+                                        bool& first) {
+  name_.assign(reinterpret_cast<const char*>(&topic.number), sizeof topic.number);
+  name_ += publisher;
+  if (last_publisher_ && last_publisher_->name == name_) return &last_publisher_->value;
+  Publishers::Entry* found = publishers_.find(name_);
+  if (!found) {
     if (!AppId::parse(publisher).is_ok()) return nullptr;
-    if (topic.publishers.size() >= kMostPublishers) topic.publishers.clear();
-    at = topic.publishers.try_emplace(std::string(publisher)).first;
+    found = &publishers_.insert(name_, [this](const Publishers::Entry& forgotten) {
+      if (last_publisher_ == &forgotten) last_publisher_ = nullptr;
+    });
     first = true;
   }
-  topic.last = &*at;
-  return &at->second;
+  last_publisher_ = found;
+  return &found->value;
 }
 
 /// Starts are told apart, not ordered: a clock may go back between them.
@@ -195,7 +199,8 @@ bool Broadcasts::is_new(Heard& heard, bool first, const BroadcastMessage& messag
       again_.add(message.count);
       return false;
     }
-    missing_.add(message.sequence - heard.sequence - 1);
+    if (mesh_detail::same_broadcast_row(message.sequence, heard.sequence))
+      missing_.add(message.sequence - heard.sequence - 1);
     heard.sequence = last;
     return true;
   }
@@ -218,14 +223,15 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   if (Status proven = proofs_.check(*message, topic); !proven)
     return bad("a broadcast of \"" + cut_text(message->publisher) + "\": " + proven.to_string());
   received_.add(message->count);
-  Topic& heard = heard_of(topic);
+  const Topic* heard = heard_of(topic);
+  if (!heard) return;
   bool first = false;
-  Heard* publisher = heard_of(heard, message->publisher, first);
+  Heard* publisher = heard_of(*heard, message->publisher, first);
   if (!publisher) return bad("the publisher's name is no app id");
   if (!is_new(*publisher, first, *message)) return;
   const Deadline deadline(runtime_.core(0).read_clock() + timeout_);
-  if (heard.core == 0) return handle(*node_, message->frames, message->publisher, deadline);
-  runtime_.core(heard.core).post(*new Delivery(*this, *node_, *message, deadline));
+  if (heard->core == 0) return handle(*node_, message->frames, message->publisher, deadline);
+  runtime_.core(heard->core).post(*new Delivery(*this, *node_, *message, deadline));
 }
 
 void Broadcasts::handle(RpcNode& node, std::string_view frames, std::string_view publisher,

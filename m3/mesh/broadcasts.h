@@ -12,6 +12,7 @@
 #include "m3/async/runtime.h"
 #include "m3/mesh/detail/broadcast_codec.h"
 #include "m3/mesh/detail/publisher.h"
+#include "m3/mesh/detail/recent_map.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/broker.h"
 #include "m3/rpc/broadcaster.h"
@@ -40,6 +41,10 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Broadcasts& operator=(const Broadcasts&) = delete;
   ~Broadcasts();
 
+  /// Publishers, of all topics together, whose last numbers are known. One that was forgotten is
+  /// like one that was never heard: what went missing or comes a second time is not seen then.
+  static constexpr std::size_t kMostPublishers = 65536;
+
   /// The app is ready: messages to its service and to the topics it joined come from now on.
   Task<> start(Ctx& ctx, RpcNode& node);
   /// No message is handled afterwards; publishing goes on until the broker stops.
@@ -66,12 +71,11 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
     std::uint64_t sequence = 0;
     std::uint64_t before = 0;  ///< the run that this one followed; what comes of that is late
   };
-  /// Messages come in rows: what was looked up last is compared first.
   struct Topic {
-    ByName<Heard> publishers;
-    ByName<Heard>::value_type* last = nullptr;
-    unsigned core = 0;  // its handlers'
+    std::uint64_t number = 0;  // another one each time it is joined
+    unsigned core = 0;         // its handlers'
   };
+  using Publishers = mesh_detail::RecentMap<Heard>;  // by topic number and name
   struct Delivery;
 
   void on_message(std::string_view topic, std::string_view payload) override;
@@ -83,9 +87,10 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Task<> publish(Ctx& ctx, std::string topic, std::string notify);
   Task<> subscribe(Ctx& ctx, std::string topic, std::string unused);
   Task<> unsubscribe(Ctx& ctx, std::string topic, std::string unused);
-  Topic& heard_of(std::string_view topic);
+  /// Null: it is not joined, or no longer.
+  Topic* heard_of(std::string_view topic);
   /// Null: the publisher's name is no app id.
-  Heard* heard_of(Topic& topic, std::string_view publisher, bool& first);
+  Heard* heard_of(const Topic& topic, std::string_view publisher, bool& first);
   /// Counts gaps; false: it was heard before.
   bool is_new(Heard& heard, bool first, const mesh_detail::BroadcastMessage& message);
   void handle(RpcNode& node, std::string_view frames, std::string_view publisher,
@@ -99,8 +104,13 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   RpcNode* node_ = nullptr;  // while started
   std::set<std::string, std::less<>> joined_;
   std::optional<mesh_detail::Publisher> publisher_;  // where there is a broker
-  ByName<Topic> heard_;
-  ByName<Topic>::value_type* last_heard_ = nullptr;
+  // Messages come in rows: what was looked up last is compared first.
+  ByName<Topic> heard_;  // of joined_
+  ByName<Topic>::value_type* last_topic_ = nullptr;
+  std::uint64_t topics_ = 0;
+  Publishers publishers_;
+  Publishers::Entry* last_publisher_ = nullptr;
+  std::string name_;  // of the publisher that is looked up
   Counter received_;
   Counter missing_;
   Counter again_;

@@ -15,12 +15,22 @@ namespace m3::mesh_detail {
 struct BroadcastMessage {
   std::string_view publisher;  ///< should be an app id
   std::uint64_t run_id = 0;    ///< which start of the publisher
-  std::uint64_t sequence = 0;  ///< of the first frame, from 1
+  std::uint64_t sequence = 0;  ///< of the first frame, above 0
   std::string_view head;       ///< all that comes before the proof
   std::string_view proof;      ///< of the publisher's token (BroadcastProofs); may be empty
   std::string_view frames;
   std::uint64_t count = 0;  ///< how many frames; reading says it
 };
+
+/// The numbers of a publisher and a topic come in rows of 2^32: within a row none is left out, the
+/// next row begins anywhere later. A publisher that has forgotten its last number begins a new row.
+constexpr bool same_broadcast_row(std::uint64_t a, std::uint64_t b) noexcept {
+  return a >> 32 == b >> 32;
+}
+/// The number before the first one of the row behind that of `last`.
+constexpr std::uint64_t next_broadcast_row(std::uint64_t last) noexcept {
+  return ((last >> 32) + 1) << 32;
+}
 
 /// Of a message with that many bytes of frames.
 std::size_t broadcast_size(std::string_view publisher, std::size_t frames);

@@ -37,7 +37,6 @@ Task<> Publisher::stop(Ctx& ctx) {
 }
 
 Status Publisher::publish(const std::string& topic, std::string_view notify) {
-  auto& to = *topics_.try_emplace(topic).first;
   const std::size_t limit = broker_.max_payload();
   const std::size_t alone = broadcast_size(self_.to_string(), notify.size());
   if (alone > limit)
@@ -45,17 +44,18 @@ Status Publisher::publish(const std::string& topic, std::string_view notify) {
                                               " bytes is over the broker's limit of " +
                                               std::to_string(limit));
   if (Status can = broker_.can_publish(bytes_); !can) return can;
+  Topics::Entry& to = topic_of(topic);
   Message& message = message_of(to);
   if (message.count > 0 && message.bytes.size() + notify.size() > std::min(limit, kGathered))
     if (Status sent = send(message); !sent) return sent;
   if (message.count == 0) {
-    begin_broadcast(message.bytes, self_.to_string(), run_id_, to.second.last + 1, proofs_.room());
+    begin_broadcast(message.bytes, self_.to_string(), run_id_, to.value.last + 1, proofs_.room());
     bytes_ += message.bytes.size() + topic.size() + kProtocol;
   }
   message.bytes += notify;
   bytes_ += notify.size();
   ++message.count;
-  ++to.second.last;
+  ++to.value.last;
   if (!gathers_ || message.bytes.size() >= kGathered) return send(message);
   if (armed_.count() == 0) {
     armed_.add();
@@ -70,19 +70,29 @@ void Publisher::Flush::fire(Runnable& work) {
   publisher.armed_.done();
 }
 
+Publisher::Topics::Entry& Publisher::topic_of(const std::string& name) {
+  if (Topics::Entry* known = topics_.find(name)) return *known;
+  while (topics_.leaving() && topics_.leaving()->value.message != kNone) flush();
+  Topics::Entry& made = topics_.insert(name, [this](const Topics::Entry& forgotten) {
+    begin_ = std::max(begin_, next_broadcast_row(forgotten.value.last));
+  });
+  made.value.last = begin_;
+  return made;
+}
+
 /// The topic's own of this turn, empty at first.
-Publisher::Message& Publisher::message_of(Topics::value_type& topic) {
-  if (topic.second.message == kNone) {
+Publisher::Message& Publisher::message_of(Topics::Entry& topic) {
+  if (topic.value.message == kNone) {
     if (used_ == waiting_.size()) waiting_.emplace_back();
-    topic.second.message = used_++;
-    waiting_[topic.second.message].topic = &topic;
+    topic.value.message = used_++;
+    waiting_[topic.value.message].topic = &topic;
   }
-  return waiting_[topic.second.message];
+  return waiting_[topic.value.message];
 }
 
 /// Its notifies have their numbers: when it does not leave, receivers miss them.
 Status Publisher::send(Message& message) {
-  const std::string& topic = message.topic->first;
+  const std::string& topic = message.topic->name;
   proofs_.sign(message.bytes, topic);
   Status sent = broker_.publish(topic, message.bytes);
   (sent ? published_ : unsent_).add(message.count);
@@ -97,7 +107,7 @@ Status Publisher::send(Message& message) {
 void Publisher::flush() {
   for (std::uint32_t i = 0; i < used_; ++i) {
     Message& message = waiting_[i];
-    message.topic->second.message = kNone;
+    message.topic->value.message = kNone;
     if (message.count > 0) (void)send(message).is_ok();  // counted
     if (message.bytes.capacity() > kBytesKept) message.bytes = std::string();
   }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "m3/async/core.h"
@@ -13,6 +12,7 @@
 #include "m3/async/task.h"
 #include "m3/base/app_id.h"
 #include "m3/mesh/detail/broadcast_proofs.h"
+#include "m3/mesh/detail/recent_map.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/broker.h"
 
@@ -26,6 +26,10 @@ class Publisher {
  public:
   /// A notify that is larger goes alone.
   static constexpr std::size_t kGathered = 16u << 10;
+  /// Topics whose numbers it knows. One that was forgotten goes on in a row of numbers of its own,
+  /// above all that it had, so that receivers take it; what went missing between the rows is not
+  /// seen.
+  static constexpr std::size_t kMostTopics = 65536;
 
   /// What is given stays the owner's, and outlives it.
   Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t run_id,
@@ -40,6 +44,7 @@ class Publisher {
 
   /// `notify`: one frame. What Broker::publish() answers.
   Status publish(const std::string& topic, std::string_view notify);
+  std::size_t topics() const noexcept { return topics_.size(); }  ///< that it knows
 
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
@@ -47,9 +52,9 @@ class Publisher {
     std::uint64_t last = 0;         // the number of its last notify
     std::uint32_t message = kNone;  // in waiting_
   };
-  using Topics = std::unordered_map<std::string, Topic>;
+  using Topics = RecentMap<Topic>;
   struct Message {
-    Topics::value_type* topic = nullptr;
+    Topics::Entry* topic = nullptr;
     std::string bytes;        // empty while count is 0
     std::uint64_t count = 0;  // notifies
   };
@@ -59,7 +64,8 @@ class Publisher {
     Publisher& owner;
   };
 
-  Message& message_of(Topics::value_type& topic);
+  Topics::Entry& topic_of(const std::string& name);
+  Message& message_of(Topics::Entry& topic);
   Status send(Message& message);
   void flush();
 
@@ -69,7 +75,8 @@ class Publisher {
   const std::uint64_t run_id_;
   BroadcastProofs& proofs_;
   bool gathers_ = false;
-  Topics topics_;
+  Topics topics_{kMostTopics};
+  std::uint64_t begin_ = 0;       // where the numbers of a topic that is not known begin
   std::vector<Message> waiting_;  // kept for their memory; those in use come first
   std::uint32_t used_ = 0;
   std::size_t bytes_ = 0;  // that wait, with what the broker's protocol may add

@@ -435,3 +435,122 @@ CO_TEST("broadcasts: what was gathered when the broker went away is counted") {
   CHECK(co_await say("6") == "ok");
   CHECK(hub.messages == messages + 2);
 }
+
+TEST_CASE("recent map: the one that was not asked for longest makes room") {
+  m3::mesh_detail::RecentMap<int> map(3);
+  std::string left;
+  const auto insert = [&](const char* name) {
+    map.insert(name, [&](const auto& entry) { left += entry.name; }).value = 7;
+  };
+  for (const char* name : {"a", "b", "c"}) insert(name);
+  CHECK(map.leaving()->name == "a");
+  REQUIRE(map.find("a"));
+  CHECK(map.find("a")->value == 7);
+  insert("d");
+  insert("e");
+  CHECK(left == "bc");
+  CHECK(map.size() == 3);
+  CHECK_FALSE(map.find("b"));
+  CHECK(map.find("a"));
+  CHECK(map.find("d"));
+}
+
+namespace {
+
+/// What a topic carried.
+struct Wire final : m3::Broker::Subscriber {
+  void on_message(std::string_view, std::string_view payload) override {
+    payloads.emplace_back(payload);
+  }
+  void on_resubscribed(std::string_view) override {}
+  std::vector<std::string> payloads;
+};
+
+/// The same notify, as another publisher would send it.
+std::string forged(const std::string& payload, const std::string& publisher,
+                   std::uint64_t sequence) {
+  const auto message = m3::mesh_detail::read_broadcast(payload);
+  REQUIRE(message.is_ok());
+  std::string out;
+  m3::mesh_detail::begin_broadcast(out, publisher, 1, sequence);
+  return out += message->frames;
+}
+
+}  // namespace
+
+CO_TEST(
+    "broadcasts: a publisher knows so many topics, and one that it forgot is heard all the same") {
+  constexpr std::size_t kMost = m3::mesh_detail::Publisher::kMostTopics;
+  Hub hub;
+  Member two(sim, &hub, "dev.w.role.2");
+  co_await two.start(ctx);
+  const std::string topic = m3::mesh_detail::broadcast_topic(*m3::ServiceId::parse("dev.w.role"));
+  Hub::Line line(hub);
+  Wire wire;
+  co_await line.subscribe(ctx, topic, wire);
+  Member teller(sim, &hub, "dev.w.role.1");
+  CHECK(co_await teller.say(ctx, "x", m3::to::all()) == "ok");
+  const std::string frame(m3::mesh_detail::read_broadcast(wire.payloads.at(0))->frames);
+
+  const m3::AppId self = *m3::AppId::parse("dev.w.role.3");
+  m3::MetricRegistry metrics;
+  m3::mesh_detail::Publisher publisher(ctx.core(), line, self, 1, metrics);
+  publisher.start();
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 3; ++i) CHECK(publisher.publish(topic, frame).is_ok());
+    co_await m3::sleep(ctx, 1ms);
+    for (std::size_t i = 0; i < kMost + 1000; ++i) {
+      CHECK(publisher.publish("other." + std::to_string(i), frame).is_ok());
+      if (i % 100 == 0) co_await m3::sleep(ctx, 1ms);
+    }
+    CHECK(publisher.topics() == kMost);
+  }
+  CHECK(two.heard.size() == 1 + 6);
+  CHECK(two.count("m3_broadcasts_missing_total") == 0);
+  CHECK(two.count("m3_broadcasts_repeated_total") == 0);
+  const auto last = m3::mesh_detail::read_broadcast(wire.payloads.back());
+  CHECK(last->sequence > std::uint64_t{1} << 32);
+  // Within its row of numbers what is lost is counted again.
+  CHECK(publisher.publish(topic, frame).is_ok());
+  co_await m3::sleep(ctx, 1ms);
+  hub.lose = 1;
+  for (int i = 0; i < 2; ++i) {
+    CHECK(publisher.publish(topic, frame).is_ok());
+    co_await m3::sleep(ctx, 1ms);
+  }
+  CHECK(two.count("m3_broadcasts_missing_total") == 1);
+  co_await publisher.stop(ctx);
+  line.unsubscribe(topic, wire);
+  co_await teller.stop(ctx);
+  co_await two.stop(ctx);
+}
+
+CO_TEST("broadcasts: who hears remembers so many publishers, the last ones") {
+  Hub hub;
+  Member two(sim, &hub, "dev.w.role.2");
+  co_await two.start(ctx);
+  const std::string topic = m3::mesh_detail::broadcast_topic(*m3::ServiceId::parse("dev.w.role"));
+  Hub::Line line(hub);
+  Wire wire;
+  co_await line.subscribe(ctx, topic, wire);
+  Member teller(sim, &hub, "dev.w.role.1");
+  CHECK(co_await teller.say(ctx, "x", m3::to::all()) == "ok");
+  line.unsubscribe(topic, wire);
+  const auto hear = [&](std::size_t publisher) {
+    two.line().hear(topic, forged(wire.payloads.at(0), "dev.w.f." + std::to_string(publisher), 1));
+  };
+  for (std::size_t i = 0; i <= Broadcasts::kMostPublishers; ++i) hear(i);
+  const std::size_t heard = two.heard.size();
+  CHECK(heard == Broadcasts::kMostPublishers + 2);
+  hear(Broadcasts::kMostPublishers);  // known
+  CHECK(two.heard.size() == heard);
+  CHECK(two.count("m3_broadcasts_repeated_total") == 1);
+  hear(0);  // forgotten: like one that was never heard
+  CHECK(two.heard.size() == heard + 1);
+  CHECK(two.count("m3_broadcasts_missing_total") == 0);
+  // A topic that was left is nobody's concern any more, whatever is still on its way.
+  two.line().hear("m3.topic.dev.w.left", wire.payloads.at(0));
+  CHECK(two.heard.size() == heard + 1);
+  co_await teller.stop(ctx);
+  co_await two.stop(ctx);
+}
