@@ -153,7 +153,7 @@ std::pair<Watches::Shared, bool> Watches::watch(const ServiceId& service) {
 
 void Watches::unwatch(unsigned core, const ServiceId& service) {
   const auto found = watched_.find(service);
-  if (found == watched_.end()) return;
+  if (stopped_ || found == watched_.end()) return;
   found->second->wanted[core] = false;
   if (!found->second->is_needed()) give_up(found->second);
 }
@@ -167,7 +167,7 @@ bool Watches::Watched::is_needed() {
 void Watches::give_up(const Shared& unused) {
   const Shared watched = unused;
   watched_.erase(watched->service);
-  if (node_ && !stopped_) router_.unwatch(watched->service);
+  if (node_) router_.unwatch(watched->service);
   watched->given_up = true;
   watched->doubtful.clear();
   (void)watched->doubts.try_send(0).is_ok();
