@@ -2,6 +2,7 @@
 // What befalls the broker: calls do not care, broadcasts come again and what was lost is counted.
 #include <fmt/format.h>
 
+#include "m3/mesh/topics.h"
 #include "m3/testing/chaos_proxy.h"
 #include "m3/testing/real_service.h"
 #include "support/filters.h"
@@ -119,4 +120,44 @@ TEST_CASE("fault: half-open TCP to the broker, redis") {
 
 TEST_CASE("fault: half-open TCP to the broker, nats") {
   half_open("fault: half-open TCP to the broker, nats", RealService::Kind::nats);
+}
+
+TEST_CASE("fault: a topic that the broker refuses") {
+  const auto kind = RealService::Kind::redis;
+  if (!RealService::installed(kind)) M3_SKIP(RealService::how_to_install(kind));
+  Row row("fault: a topic that the broker refuses");
+  INFO("again: " << row.replay());
+  RealService::Options allowed;
+  allowed.args = {"--user", "default", "on", "nopass", "+@all", "~*", "resetchannels", "&m3.all.*"};
+  auto server = RealService::start(kind, allowed);
+  REQUIRE(server.is_ok());
+  const std::string with_broker = broker((*server)->address(), kind);
+  const Instance one(kOne, with_broker + "[router.static]\n");
+  const Instance two(kTwo, with_broker + "[router.static]\n");
+  Load::Options options;
+  options.config = with_broker + static_router({&one, &two});
+  options.shouts = true;
+  Load load(std::move(options));
+  REQUIRE(warm_up(load));
+  REQUIRE(both_hear(load, 5));
+  for (int i = 0; i < 3; ++i) {
+    const m3::Status joined = load.run([&](m3::Ctx& ctx, m3::App&) -> m3::Task<> {
+      m3::Ctx soon(ctx, m3::Deadline(ctx.core().now() + 5s));
+      co_await m3::topics(soon).join("secret." + std::to_string(i));
+      co_return m3::ok;
+    });
+    row.holds("to join it fails: " + joined.to_string(),
+              joined.code() == m3::Errc::permission_denied);
+  }
+  REQUIRE(both_hear(load, load.shouted() + 10));
+  REQUIRE(load.stop());
+  const std::uint64_t shouted = load.shouted();
+  REQUIRE(both_hear(load, shouted - 1));
+  for (const std::string& id : {kOne, kTwo}) {
+    const CountRsp counts = load.count(id);
+    row.holds(fmt::format("{}: all of {} broadcasts came", id, shouted),
+              counts.shouts() == shouted && counts.missing() == 0);
+  }
+  row.holds("no subscription was lost", load.metric("m3_broadcasts_resubscribed_total") == 0);
+  check_calls(row, load, {kOne, kTwo});
 }

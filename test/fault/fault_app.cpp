@@ -1,11 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 // An app to break: ./fault-app -idstr dev.w.fault.1 -conf FILE
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <ctime>
 #include <unordered_set>
 
 #include "fault.m3.h"
 #include "m3/app/app.h"
 #include "m3/async/timer.h"
 #include "support/process_facts.h"
+
+/// A machine whose clock is wrong by M3_FAULT_CLOCK seconds.
+extern "C" int clock_gettime(clockid_t which, timespec* out) noexcept {
+  using Read = int (*)(clockid_t, timespec*);
+  static const Read real = reinterpret_cast<Read>(dlsym(RTLD_NEXT, "clock_gettime"));
+  static const char* const said = std::getenv("M3_FAULT_CLOCK");
+  static const long wrong = said ? std::atol(said) : 0;
+  const int outcome = real(which, out);
+  if (which == CLOCK_REALTIME) out->tv_sec += wrong;
+  return outcome;
+}
 
 namespace fault {
 namespace {
@@ -40,6 +55,12 @@ class FaultSer final : public FaultService {
   }
   m3::Task<RelayRsp> relay(m3::Ctx& ctx, const RelayReq& req) override {
     FaultClient others(app_);
+    if (req.shout() > 0) {
+      ShoutReq shout;
+      shout.set_number(req.shout());
+      co_await others.shout(ctx, shout);
+      co_return RelayRsp();
+    }
     const CountReq nothing;
     auto answer = co_await m3::as_result(others.count(ctx, nothing, m3::to::app(req.to())));
     RelayRsp rsp;

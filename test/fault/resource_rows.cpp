@@ -72,7 +72,7 @@ TEST_CASE("fault: too many open files") {
   const Instance one(kOne,
                      static_peers({peer(kTwo, two.address()), peer(third.id(), third.address()),
                                    nobody + "@127.0.0.1:1"}),
-                     "127.0.0.1:0", 48);
+                     "127.0.0.1:0", "ulimit -n 48");
   Load::Options options;
   options.config = static_router({&one, &two});
   Load load(std::move(options));
@@ -127,7 +127,7 @@ TEST_CASE("fault: a start without files to open") {
   for (const unsigned files : {5u, 6u, 7u, 8u}) {
     std::string why;
     try {
-      const Instance one(kOne, "", "127.0.0.1:0", files);
+      const Instance one(kOne, "", "127.0.0.1:0", "ulimit -n " + std::to_string(files));
     } catch (const std::exception& error) {
       why = error.what();
     }

@@ -21,14 +21,19 @@ std::string program() {
 
 }  // namespace
 
+std::unique_ptr<seed::Process> Instance::begin(const std::string& id,
+                                               const seed::TempFile& config) {
+  return std::make_unique<seed::Process>(
+      std::vector<std::string>{program(), "-idstr", id, "-conf", config.path()});
+}
+
 Instance::Instance(std::string id, const std::string& config, const std::string& at,
-                   unsigned most_files)
+                   const std::string& first)
     : id_(std::move(id)), config_("listen = \"" + at + "\"\ncores = 1\n" + config) {
   std::vector<std::string> command = {program(), "-idstr", id_, "-conf", config_.path()};
-  if (most_files)
+  if (!first.empty())
     command = {"/bin/sh", "-c",
-               "ulimit -n " + std::to_string(most_files) + " && exec " + program() + " -idstr " +
-                   id_ + " -conf " + config_.path()};
+               first + " && exec " + program() + " -idstr " + id_ + " -conf " + config_.path()};
   process_ = std::make_unique<seed::Process>(std::move(command));
   if (!process_->says("services=fault.Fault"))
     throw std::runtime_error(id_ + " did not start:\n" + process_->output());

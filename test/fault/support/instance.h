@@ -13,9 +13,13 @@ namespace fault {
 /// A running fault-app: a process of its own, to kill and to freeze. Its end is SIGKILL.
 class Instance {
  public:
-  /// `config`: more of its file. `at`: where it listens; port 0: anywhere.
+  /// Only begins to start one, with all of its file.
+  static std::unique_ptr<seed::Process> begin(const std::string& id, const seed::TempFile& config);
+
+  /// `config`: more of its file. `at`: where it listens; port 0: anywhere. `first`: what a shell
+  /// does before it becomes the app.
   explicit Instance(std::string id, const std::string& config = "",
-                    const std::string& at = "127.0.0.1:0", unsigned most_files = 0);
+                    const std::string& at = "127.0.0.1:0", const std::string& first = "");
 
   const std::string& id() const { return id_; }
   const m3::HostPort& address() const { return address_; }

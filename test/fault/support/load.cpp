@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "m3/admin.m3.h"
 #include "m3/async/scope.h"
 #include "m3/async/timer.h"
 #include "support/process_facts.h"
@@ -182,6 +183,30 @@ void Load::behave(const std::string& id, BehaveReq::Mode mode, m3::Errc code) {
     co_return m3::ok;
   });
   if (!status) throw std::runtime_error("behaviour of " + id + ": " + status.to_string());
+}
+
+void Load::shout_from(const std::string& id, std::uint64_t number) {
+  RelayReq req;
+  req.set_shout(number);
+  const Status status = run([&](Ctx& ctx, m3::App&) -> Task<> {
+    Ctx soon(ctx, Deadline(ctx.core().now() + 20s));
+    co_await client_->relay(soon, req, m3::to::app(id));
+    co_return m3::ok;
+  });
+  if (!status) throw std::runtime_error("the shout of " + id + ": " + status.to_string());
+}
+
+void Load::drain(const std::string& id, bool drained) {
+  m3::admin::SetStateReq req;
+  req.set_state(drained ? m3::admin::MEMBER_STATE_DRAINING : m3::admin::MEMBER_STATE_SERVING);
+  const Status status = run([&](Ctx& ctx, m3::App& app) -> Task<> {
+    Ctx soon(ctx, Deadline(ctx.core().now() + 20s));
+    m3::admin::ControlClient control(app, m3::func("fault"));
+    m3::admin::SetStateRsp rsp;
+    co_await control.set_state(soon, req, rsp, m3::to::app(id));
+    co_return m3::ok;
+  });
+  if (!status) throw std::runtime_error("the state of " + id + ": " + status.to_string());
 }
 
 // ---- what records say

@@ -76,6 +76,10 @@ class Load {
   CountRsp count(const std::string& id);
   /// `code`: what a REFUSE says.
   void behave(const std::string& id, BehaveReq::Mode mode, m3::Errc code = m3::Errc::unavailable);
+  /// Has an instance shout.
+  void shout_from(const std::string& id, std::uint64_t number);
+  /// As an operator: drains an instance, or has it serve again.
+  void drain(const std::string& id, bool drained);
   /// Runs body(Ctx&, App&) on the caller's core.
   template <class Body>
   m3::Status run(Body body) {

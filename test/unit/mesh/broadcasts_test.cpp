@@ -472,7 +472,7 @@ std::string forged(const std::string& payload, const std::string& publisher,
   const auto message = m3::mesh_detail::read_broadcast(payload);
   REQUIRE(message.is_ok());
   std::string out;
-  m3::mesh_detail::begin_broadcast(out, publisher, 1, sequence);
+  m3::mesh_detail::begin_broadcast(out, publisher, 1, sequence, "");
   return out += message->frames;
 }
 
@@ -494,7 +494,8 @@ CO_TEST(
 
   const m3::AppId self = *m3::AppId::parse("dev.w.role.3");
   m3::MetricRegistry metrics;
-  m3::mesh_detail::Publisher publisher(ctx.core(), line, self, 1, metrics);
+  m3::mesh_detail::BroadcastProofs none("", "");
+  m3::mesh_detail::Publisher publisher(ctx.core(), line, self, 1, none, metrics);
   publisher.start();
   for (int round = 0; round < 2; ++round) {
     for (int i = 0; i < 3; ++i) CHECK(publisher.publish(topic, frame).is_ok());
