@@ -13,11 +13,11 @@ namespace {
 
 Status refused(Errc code, std::string text) { return Status(code, std::move(text)).not_executed(); }
 
-/// Ids and names are shown in logs and errors: printable, no blanks.
+/// Names are shown in logs and errors: printable, no blanks.
 bool is_plain(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
-bool is_plain_id(std::string_view id) { return id.size() <= kMaxHelloId && is_plain(id); }
+bool is_id_or_empty(std::string_view id) { return id.empty() || AppId::parse(id).is_ok(); }
 
 std::string who(const std::string& app_id) { return app_id.empty() ? "the peer" : app_id; }
 
@@ -60,7 +60,7 @@ FrameLimits Handshake::frame_limits() const {
 }
 
 Handshake::Step Handshake::start() {
-  if (!is_plain_id(config_.app_id)) {
+  if (!is_id_or_empty(config_.app_id)) {
     return fail(refused(Errc::internal, "this app's id cannot be sent in a hello"));
   }
   if (role_ == Role::acceptor) return {};
@@ -111,7 +111,7 @@ Handshake::Step Handshake::on_hello(const wire::Hello& hello) {
 /// The acceptor says nothing of itself yet: the dialer proves first.
 Handshake::Step Handshake::on_dialer_intro(const wire::Hello& hello) {
   if (Status status = meet(hello, intro_.dialer); !status) return fail(std::move(status));
-  if (!is_plain_id(hello.app_id()) || !is_plain_id(hello.dialled())) {
+  if (!is_id_or_empty(hello.app_id()) || !is_id_or_empty(hello.dialled())) {
     return fail(refused(Errc::invalid_argument, "an app id in the hello is not one"));
   }
   peer_.app_id = intro_.dialer_id = hello.app_id();
@@ -151,7 +151,7 @@ Handshake::Step Handshake::on_dialer_proof(const wire::Hello& hello) {
 }
 
 Handshake::Step Handshake::on_acceptor_proof(const wire::Hello& hello) {
-  if (!is_plain_id(hello.app_id()) || hello.app_id().empty()) {
+  if (!is_id_or_empty(hello.app_id()) || hello.app_id().empty()) {
     return fail(refused(Errc::invalid_argument, "an app id in the hello is not one"));
   }
   peer_.app_id = hello.app_id();

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "m3/base/app_id.h"
 #include "m3/base/status.h"
 #include "m3/wire/frame.h"
 #include "m3/wire/proof.h"
@@ -21,7 +22,7 @@ class Hello;
 }
 
 inline constexpr std::uint32_t kProtocolVersion = 2;
-inline constexpr std::size_t kMaxHelloId = 255;
+inline constexpr std::size_t kMaxHelloId = 4 * kMaxIdPart + 3;  // of an AppId
 
 /// What an acceptor serves: the full name "/pkg.Service/Method" and its method_hash().
 struct MethodName {

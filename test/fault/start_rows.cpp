@@ -62,8 +62,8 @@ std::string hour_of(const Instance& one) { return one.output().substr(0, 13); }
 void drained(Row& row, const Instance& one, const Instance& two, const std::string& router) {
   Load::Options options;
   options.config = router;
-  options.routes = {m3::to::random(), m3::to::hash("ann"), m3::to::hash("bob"),
-                    m3::to::hash("eve"), m3::to::single()};
+  options.routes = {m3::to::random(), m3::to::hash("ann"), m3::to::hash("bob"), m3::to::hash("eve"),
+                    m3::to::single()};
   Load load(std::move(options));
   REQUIRE(warm_up(load));
   load.drain(one.id(), true);
@@ -76,8 +76,8 @@ void drained(Row& row, const Instance& one, const Instance& two, const std::stri
   others.id = "dev.w.load.2";
   others.first_id = 1'000'000'000;
   others.config = router;
-  others.routes = {m3::to::random(), m3::to::hash("ann"), m3::to::hash("bob"),
-                   m3::to::hash("eve"), m3::to::single()};
+  others.routes = {m3::to::random(), m3::to::hash("ann"), m3::to::hash("bob"), m3::to::hash("eve"),
+                   m3::to::single()};
   Load newcomer(std::move(others));
   REQUIRE(newcomer.more_calls(200));
   REQUIRE(newcomer.stop());
@@ -173,9 +173,8 @@ TEST_CASE("fault: SIGTERM while the registry does not answer the registration") 
   int code = 0;
   row.within_mark("it ends after", time_to_end(*waits, code), 12s);
   row.holds(fmt::format("its exit code is {}", code), code == 0);
-  row.holds("it is not listed any more", eventually([&] {
-              return !lists((*consul)->address(), kOne);
-            }, 5s));
+  row.holds("it is not listed any more",
+            eventually([&] { return !lists((*consul)->address(), kOne); }, 5s));
 }
 
 TEST_CASE("fault: a start that does not get through is undone") {
@@ -212,7 +211,8 @@ TEST_CASE("fault: a broker that is full at the start") {
   auto guests = std::make_unique<std::pair<Guest, Guest>>(
       std::piecewise_construct, std::tuple<std::uint16_t>(port), std::tuple<std::uint16_t>(port));
   const seed::TempFile config(fmt::format(
-      "listen = \"127.0.0.1:0\"\n[broker.redis]\naddress = \"127.0.0.1:{}\"\n[router.static]\n", port));
+      "listen = \"127.0.0.1:0\"\n[broker.redis]\naddress = \"127.0.0.1:{}\"\n[router.static]\n",
+      port));
   const auto waits = Instance::begin(kOne, config);
   REQUIRE(waits->says("max number of clients"));
   const std::string said = waits->output();
@@ -283,9 +283,12 @@ TEST_CASE("fault: an instance comes back with a clock that is an hour behind, th
     const TimePoint back = now();
     row.within_mark(fmt::format("with its clock {} s wrong it gets calls after", clock),
                     load.answered_by(kOne, back) - back, 5s);
-    row.holds("it hears broadcasts", eventually([&] {
-                return load.count(kOne).last_shout() + 3 > load.shouted() && load.shouted() > 5;
-              }, 10s));
+    row.holds("it hears broadcasts",
+              eventually(
+                  [&] {
+                    return load.count(kOne).last_shout() + 3 > load.shouted() && load.shouted() > 5;
+                  },
+                  10s));
     REQUIRE(load.more_calls(200));
   }
   REQUIRE(load.stop());

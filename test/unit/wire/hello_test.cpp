@@ -409,6 +409,10 @@ TEST_CASE("wire: a hello that is not one is refused with the reason") {
   hello.set_nonce(std::string(16, 'n'));
   hello.set_app_id("two words");
   CHECK(refusal(hello) == "an app id in the hello is not one");
+  for (const char* id : {"....", "dev.w.f", "a.b.c.d.e", "dev.w.f.1\n"}) {
+    hello.set_app_id(id);
+    CHECK(refusal(hello) == "an app id in the hello is not one");
+  }
   hello.set_app_id(std::string(256, 'a'));
   CHECK(refusal(hello) == "an app id in the hello is not one");
   hello.set_app_id("");
