@@ -116,6 +116,27 @@ void emit_handler_declarations(const FileModel& file, const RpcModel& rpc, Write
   }
 }
 
+/// An inherited member's address has the type of the class that declares it.
+void emit_not_overridden(const FileModel& file, const ServiceModel& service, Writer& out) {
+  const std::string m3 = file.root + "m3::";
+  out.line();
+  out.line("  /// Names of the rpcs that S, which derives from this, has not overridden.");
+  out.line("  template <class S>");
+  out.line("  static " + file.root + "std::vector<" + file.root +
+           "std::string_view> not_overridden() {");
+  out.line("    " + file.root + "std::vector<" + file.root + "std::string_view> names;");
+  for (const auto& rpc : service.rpcs) {
+    std::string head = "    if constexpr (requires { " + m3 + "as_declared<" +
+                       service.service_class + ">(&S::" + rpc.method + "); })";
+    const std::string add =
+        " names.push_back(" + quoted(rpc.full_name.substr(rpc.full_name.rfind('/') + 1)) + ");";
+    if (!Writer::fits(head + add)) head += "\n     ";
+    out.line(head + add);
+  }
+  out.line("    return names;");
+  out.line("  }");
+}
+
 }  // namespace
 
 void emit_service_class(const FileModel& file, const ServiceModel& service, Writer& out) {
@@ -139,6 +160,7 @@ void emit_service_class(const FileModel& file, const ServiceModel& service, Writ
   out.line("  " + std_ns + "span<const " + m3 + "MethodBinding> bindings() const final;");
   out.line("  " + std_ns + "string_view placement() const final { return kPlacement; }");
   for (const auto& rpc : service.rpcs) emit_handler_declarations(file, rpc, out);
+  emit_not_overridden(file, service, out);
   out.line("};");
 }
 

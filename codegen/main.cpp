@@ -41,6 +41,7 @@ std::string header(const FileModel& file) {
   out.line("#include <span>");
   out.line("#include <string_view>");
   out.line("#include <utility>");
+  out.line("#include <vector>");
   out.line();
   out.line("#include \"" + file.stem + ".pb.h\"");
   out.line("#include \"m3/rpc/client.h\"");

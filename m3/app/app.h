@@ -66,6 +66,8 @@ class App final : public Host {
       else
         made = std::make_unique<S>(app, std::move(args)...);
       if constexpr (std::derived_from<S, ServiceHooks>) slot.hooks = made.get();
+      if constexpr (requires { S::template not_overridden<S>(); })
+        slot.not_overridden = S::template not_overridden<S>();
       slot.service = std::move(made);
       return slot;
     });
@@ -196,6 +198,7 @@ class App final : public Host {
   struct ServiceSlot {
     std::unique_ptr<Service> service;
     ServiceHooks* hooks = nullptr;
+    std::vector<std::string_view> not_overridden;  // rpcs
   };
   template <class Make>
   App& add_service(Make make) {

@@ -20,6 +20,11 @@ struct MethodBinding {
   rpc_detail::ServerCall* (*take)(Core& core) = nullptr;  ///< a record out of the pool
 };
 
+/// For generated services, never called: takes the address of a handler that `Declarer` declares
+/// and that has not been overridden where the address was taken.
+template <class Declarer, class Answer, class Request>
+void as_declared(Task<Answer> (Declarer::*handler)(Ctx&, const Request&));
+
 /// A call that its service runs: see Service::run(). Stays until the Task of run() has ended.
 class IncomingCall {
  public:

@@ -2,6 +2,8 @@
 #include <concepts>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "actors.m3.h"
 #include "both.m3.h"
@@ -63,6 +65,31 @@ TEST_CASE("golden: a service lists its methods in the order of the .proto") {
   CHECK(service.bindings()[0].info == &hello::HelloService::kSay);
   CHECK(service.bindings()[1].info == &hello::HelloService::kShout);
   CHECK(demo::routes::NoneService().bindings().empty());
+}
+
+TEST_CASE("golden: a service knows which of its rpcs have no handler") {
+  using Names = std::vector<std::string_view>;
+  struct Nothing : hello::HelloService {};
+  struct ByValue : hello::HelloService {
+    m3::Task<hello::SayRsp> say(m3::Ctx&, const hello::SayReq&) override {
+      co_return hello::SayRsp();
+    }
+  };
+  struct Pooled : hello::HelloService {
+    m3::Task<> say(m3::Ctx&, const hello::SayReq&, hello::SayRsp&) override { co_return m3::ok; }
+  };
+  struct Grandchild : ByValue {
+    m3::Task<> shout(m3::Ctx&, const hello::Notice&) override { co_return m3::ok; }
+  };
+  struct Hidden : hello::HelloService {
+   private:
+    m3::Task<> shout(m3::Ctx&, const hello::Notice&) override { co_return m3::ok; }
+  };
+  CHECK(Nothing::not_overridden<Nothing>() == Names{"Say", "Shout"});
+  CHECK(ByValue::not_overridden<ByValue>() == Names{"Shout"});
+  CHECK(Pooled::not_overridden<Pooled>() == Names{"Shout"});
+  CHECK(Grandchild::not_overridden<Grandchild>().empty());
+  CHECK(Hidden::not_overridden<Hidden>() == Names{"Say"});
 }
 
 TEST_CASE("golden: a hash key is the field as text") {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "m3/app/service_hooks.h"
+#include "m3/obs/log.h"
 
 namespace m3::app_detail {
 
@@ -19,6 +20,9 @@ Status ServiceList::add(const std::function<Slot(App&)>& make, RpcNode& node) {
     return Status(Errc::internal, std::string("the constructor of a service threw: ") + e.what());
   }
   Service& service = *slots_.back().service;
+  if (const auto& missing = slots_.back().not_overridden; !missing.empty())
+    log::warn("{} is served without {}: override it, or its callers get unimplemented",
+              service.service_name(), fmt::join(missing, ", "));
   Status served = node.serve(service);
   if (!served)
     return std::move(served).add_context(fmt::format("serve {}", service.service_name()));

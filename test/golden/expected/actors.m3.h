@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "actors.pb.h"
 #include "m3/rpc/client.h"
@@ -37,6 +38,19 @@ class RoleSerService : public m3::Service {
   virtual m3::Task<> tick(m3::Ctx& ctx, const TickMsg& req);
 
   virtual m3::Task<> kick(m3::Ctx& ctx, const KickMsg& req);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<RoleSerService>(&S::login); })
+      names.push_back("Login");
+    if constexpr (requires { m3::as_declared<RoleSerService>(&S::fight); })
+      names.push_back("Fight");
+    if constexpr (requires { m3::as_declared<RoleSerService>(&S::tick); }) names.push_back("Tick");
+    if constexpr (requires { m3::as_declared<RoleSerService>(&S::kick); }) names.push_back("Kick");
+    return names;
+  }
 };
 
 /// Calls demo.actors.RoleSer. Without a route, a call goes as the .proto says; `host` outlives it.
@@ -91,6 +105,14 @@ class ClubServerService : public m3::Service {
 
   virtual m3::Task<WhoRsp> who(m3::Ctx& ctx, const WhoReq& req);
   virtual m3::Task<> who(m3::Ctx& ctx, const WhoReq& req, WhoRsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<ClubServerService>(&S::who); }) names.push_back("Who");
+    return names;
+  }
 };
 
 /// Calls demo.actors.ClubServer. Without a route, a call goes as the .proto says; `host` outlives it.
@@ -120,6 +142,13 @@ class WorldService : public m3::Service {
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
   std::string_view placement() const final { return kPlacement; }
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    return names;
+  }
 };
 
 /// Calls demo.actors.World. Without a route, a call goes as the .proto says; `host` outlives it.
@@ -141,6 +170,13 @@ class SvcService : public m3::Service {
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
   std::string_view placement() const final { return kPlacement; }
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    return names;
+  }
 };
 
 /// Calls demo.actors.Svc. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "both.pb.h"
 #include "m3/rpc/client.h"
@@ -38,6 +39,18 @@ class BothService : public m3::Service {
   virtual m3::Task<> answers(m3::Ctx& ctx, const Answers_Req& req, Answers_Rsp& rsp);
 
   virtual m3::Task<> tells(m3::Ctx& ctx, const Tells_Req& req);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<BothService>(&S::key); }) names.push_back("Key");
+    if constexpr (requires { m3::as_declared<BothService>(&S::no_key); }) names.push_back("NoKey");
+    if constexpr (requires { m3::as_declared<BothService>(&S::answers); })
+      names.push_back("Answers");
+    if constexpr (requires { m3::as_declared<BothService>(&S::tells); }) names.push_back("Tells");
+    return names;
+  }
 };
 
 /// Calls both.Both. Without a route, a call goes as the .proto says; `host` outlives it.

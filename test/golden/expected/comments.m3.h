@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "comments.pb.h"
 #include "m3/rpc/client.h"
@@ -30,6 +31,14 @@ class EchoService : public m3::Service {
   /// $cost$ 100 % "of" */ the /* text
   virtual m3::Task<Rsp> say(m3::Ctx& ctx, const Req& req);
   virtual m3::Task<> say(m3::Ctx& ctx, const Req& req, Rsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<EchoService>(&S::say); }) names.push_back("Say");
+    return names;
+  }
 };
 
 /// Calls comments.Echo. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "hello.pb.h"
 #include "m3/rpc/client.h"
@@ -27,6 +28,15 @@ class HelloService : public m3::Service {
   virtual m3::Task<> say(m3::Ctx& ctx, const SayReq& req, SayRsp& rsp);
 
   virtual m3::Task<> shout(m3::Ctx& ctx, const Notice& req);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<HelloService>(&S::say); }) names.push_back("Say");
+    if constexpr (requires { m3::as_declared<HelloService>(&S::shout); }) names.push_back("Shout");
+    return names;
+  }
 };
 
 /// Calls hello.Hello. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "hidden.pb.h"
 #include "m3/rpc/client.h"
@@ -31,6 +32,17 @@ class HiddenService : public ::m3::Service {
   virtual ::m3::Task<> google(::m3::Ctx& ctx, const ::hidden::m3::google& req, Id& rsp);
 
   virtual ::m3::Task<> tell(::m3::Ctx& ctx, const Told& req);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static ::std::vector<::std::string_view> not_overridden() {
+    ::std::vector<::std::string_view> names;
+    if constexpr (requires { ::m3::as_declared<HiddenService>(&S::find); }) names.push_back("Find");
+    if constexpr (requires { ::m3::as_declared<HiddenService>(&S::google); })
+      names.push_back("Google");
+    if constexpr (requires { ::m3::as_declared<HiddenService>(&S::tell); }) names.push_back("Tell");
+    return names;
+  }
 };
 
 /// Calls hidden.m3.Hidden. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "names.pb.h"
 #include "m3/rpc/client.h"
@@ -120,6 +121,51 @@ class NamesService : public m3::Service {
       m3::Ctx& ctx, const Task& req);
   virtual m3::Task<> a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names(
       m3::Ctx& ctx, const Task& req, ::demo::names::v1::rsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<NamesService>(&S::register_); })
+      names.push_back("Register");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::delete_); })
+      names.push_back("delete");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::assert_); })
+      names.push_back("Assert");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::errno_); }) names.push_back("errno");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::call_); }) names.push_back("Call");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::call_into_); })
+      names.push_back("CallInto");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::notify_); })
+      names.push_back("Notify");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::bindings_); })
+      names.push_back("Bindings");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::target_); })
+      names.push_back("Target");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::service_name_); })
+      names.push_back("ServiceName");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::lookup); })
+      names.push_back("Lookup");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::placement); })
+      names.push_back("Placement");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::default_func); })
+      names.push_back("DefaultFunc");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::co_await_); })
+      names.push_back("co_await");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::ss_pull_channel); })
+      names.push_back("SSPullChannel");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::get_http_info); })
+      names.push_back("GetHTTPInfo");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::p2p_call); })
+      names.push_back("P2PCall");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::level2_up); })
+      names.push_back("Level2Up");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::all_caps_2); })
+      names.push_back("ALL_CAPS_2");
+    if constexpr (requires { m3::as_declared<NamesService>(&S::a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names); })
+      names.push_back("a_veryLongNameThatDoesNotFitOnOneLineTogetherWithItsParametersAndItsRouteBecauseNobodyReadsSuchNames");
+    return names;
+  }
 };
 
 /// Calls demo.names.v1.Names. Without a route, a call goes as the .proto says; `host` outlives it.

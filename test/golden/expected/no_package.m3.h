@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "no_package.pb.h"
 #include "m3/rpc/client.h"
@@ -22,6 +23,14 @@ class GlobalService : public m3::Service {
 
   virtual m3::Task<GlobalRsp> do_(m3::Ctx& ctx, const GlobalReq& req);
   virtual m3::Task<> do_(m3::Ctx& ctx, const GlobalReq& req, GlobalRsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<GlobalService>(&S::do_); }) names.push_back("Do");
+    return names;
+  }
 };
 
 /// Calls Global. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "reference.pb.h"
 #include "m3/rpc/client.h"
@@ -36,6 +37,21 @@ class ActorSerService : public m3::Service {
   virtual m3::Task<SSPullChannel_Rsp> ss_pull_channel(m3::Ctx& ctx, const SSPullChannel_Req& req);
   virtual m3::Task<> ss_pull_channel(
       m3::Ctx& ctx, const SSPullChannel_Req& req, SSPullChannel_Rsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<ActorSerService>(&S::login); })
+      names.push_back("Login");
+    if constexpr (requires { m3::as_declared<ActorSerService>(&S::modify_name); })
+      names.push_back("ModifyName");
+    if constexpr (requires { m3::as_declared<ActorSerService>(&S::post_channel); })
+      names.push_back("PostChannel");
+    if constexpr (requires { m3::as_declared<ActorSerService>(&S::ss_pull_channel); })
+      names.push_back("SSPullChannel");
+    return names;
+  }
 };
 
 /// Calls proto.ActorSer. Without a route, a call goes as the .proto says; `host` outlives it.
@@ -94,6 +110,15 @@ class ActorRegSerService : public m3::Service {
 
   virtual m3::Task<Register_Rsp> register_(m3::Ctx& ctx, const Register_Req& req);
   virtual m3::Task<> register_(m3::Ctx& ctx, const Register_Req& req, Register_Rsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<ActorRegSerService>(&S::register_); })
+      names.push_back("Register");
+    return names;
+  }
 };
 
 /// Calls proto.ActorRegSer. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "routes.pb.h"
 #include "m3/rpc/client.h"
@@ -91,6 +92,48 @@ class RoutesService : public m3::Service {
 
   virtual m3::Task<Answer> no_key(m3::Ctx& ctx, const EmptyKey& req);
   virtual m3::Task<> no_key(m3::Ctx& ctx, const EmptyKey& req, Answer& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_name); })
+      names.push_back("HashByName");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_i32); })
+      names.push_back("HashByI32");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_i64); })
+      names.push_back("HashByI64");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_u32); })
+      names.push_back("HashByU32");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_u64); })
+      names.push_back("HashByU64");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_optional); })
+      names.push_back("HashByOptional");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_oneof); })
+      names.push_back("HashByOneof");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::random_with_key); })
+      names.push_back("RandomWithKey");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::to_one); })
+      names.push_back("ToOne");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::to_first); })
+      names.push_back("ToFirst");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::in_time); })
+      names.push_back("InTime");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::in_a_day); })
+      names.push_back("InADay");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::everything); })
+      names.push_back("Everything");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::tell_all); })
+      names.push_back("TellAll");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::tell_topic); })
+      names.push_back("TellTopic");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::tell_key); })
+      names.push_back("TellKey");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::plain); }) names.push_back("Plain");
+    if constexpr (requires { m3::as_declared<RoutesService>(&S::no_key); })
+      names.push_back("NoKey");
+    return names;
+  }
 };
 
 /// Calls demo.routes.Routes. Without a route, a call goes as the .proto says; `host` outlives it.
@@ -245,6 +288,13 @@ class NoneService : public m3::Service {
   std::string_view service_name() const final;
   std::span<const m3::MethodBinding> bindings() const final;
   std::string_view placement() const final { return kPlacement; }
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    return names;
+  }
 };
 
 /// Calls demo.routes.None. Without a route, a call goes as the .proto says; `host` outlives it.

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "seed.pb.h"
 #include "m3/rpc/client.h"
@@ -26,6 +27,15 @@ class SimpleSerService : public m3::Service {
 
   virtual m3::Task<HelloWorld_Rsp> hello_world(m3::Ctx& ctx, const HelloWorld_Req& req);
   virtual m3::Task<> hello_world(m3::Ctx& ctx, const HelloWorld_Req& req, HelloWorld_Rsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<SimpleSerService>(&S::hello_world); })
+      names.push_back("HelloWorld");
+    return names;
+  }
 };
 
 /// Calls proto.SimpleSer. Without a route, a call goes as the .proto says; `host` outlives it.
@@ -61,6 +71,15 @@ class MutilSerService : public m3::Service {
 
   virtual m3::Task<TraceHello_Rsp> trace_hello(m3::Ctx& ctx, const TraceHello_Req& req);
   virtual m3::Task<> trace_hello(m3::Ctx& ctx, const TraceHello_Req& req, TraceHello_Rsp& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<MutilSerService>(&S::trace_hello); })
+      names.push_back("TraceHello");
+    return names;
+  }
 };
 
 /// Calls proto.MutilSer. Without a route, a call goes as the .proto says; `host` outlives it.

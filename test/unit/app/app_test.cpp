@@ -251,6 +251,19 @@ CO_TEST("app: m3::call finds its way from a hook's context") {
   co_await talk.stop(ctx);
 }
 
+CO_TEST("app: a service without a handler for one of its rpcs is served, with a warning") {
+  struct Empty final : app_test::TalkService {};
+  World world(sim);
+  auto sink = std::make_shared<m3::RecordingSink>();
+  const m3::ScopedLogSink scoped(sink);
+  App talk("talk");
+  talk.serve<Empty>().serve<CounterOf>(1u);
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  CHECK(sink->count("app_test.Talk is served without Ask: override it, or its callers get") == 1);
+  CHECK(sink->count("app_test.Counter is served without") == 0);
+  co_await talk.stop(ctx);
+}
+
 TEST_CASE("app: who can be reached from other machines asks for a token") {
   const auto refusal = [](const std::string& text) {
     App talk("talk");

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "game/role.pb.h"
 #include "m3/rpc/client.h"
@@ -52,6 +53,20 @@ class RoleService : public m3::Service {
 
   virtual m3::Task<::google::protobuf::Empty> second(m3::Ctx& ctx, const Twice& req);
   virtual m3::Task<> second(m3::Ctx& ctx, const Twice& req, ::google::protobuf::Empty& rsp);
+
+  /// Names of the rpcs that S, which derives from this, has not overridden.
+  template <class S>
+  static std::vector<std::string_view> not_overridden() {
+    std::vector<std::string_view> names;
+    if constexpr (requires { m3::as_declared<RoleService>(&S::find); }) names.push_back("Find");
+    if constexpr (requires { m3::as_declared<RoleService>(&S::shared); }) names.push_back("Shared");
+    if constexpr (requires { m3::as_declared<RoleService>(&S::ping); }) names.push_back("Ping");
+    if constexpr (requires { m3::as_declared<RoleService>(&S::same); }) names.push_back("Same");
+    if constexpr (requires { m3::as_declared<RoleService>(&S::own); }) names.push_back("Own");
+    if constexpr (requires { m3::as_declared<RoleService>(&S::first); }) names.push_back("First");
+    if constexpr (requires { m3::as_declared<RoleService>(&S::second); }) names.push_back("Second");
+    return names;
+  }
 };
 
 /// Calls game.role.Role. Without a route, a call goes as the .proto says; `host` outlives it.
