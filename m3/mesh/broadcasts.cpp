@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/broadcasts.h"
 
+#include <algorithm>
 #include <cassert>
 #include <functional>
 #include <memory>
@@ -170,8 +171,7 @@ Broadcasts::Topic* Broadcasts::heard_of(std::string_view topic) {
   return &at->second;
 }
 
-Broadcasts::Heard* Broadcasts::heard_of(const Topic& topic, std::string_view publisher,
-                                        bool& first) {
+Broadcasts::Heard* Broadcasts::heard_of(const Topic& topic, std::string_view publisher) {
   name_.assign(reinterpret_cast<const char*>(&topic.number), sizeof topic.number);
   name_ += publisher;
   if (last_publisher_ && last_publisher_->name == name_) return &last_publisher_->value;
@@ -181,34 +181,25 @@ Broadcasts::Heard* Broadcasts::heard_of(const Topic& topic, std::string_view pub
     found = &publishers_.insert(name_, [this](const Publishers::Entry& forgotten) {
       if (last_publisher_ == &forgotten) last_publisher_ = nullptr;
     });
-    first = true;
   }
   last_publisher_ = found;
   return &found->value;
 }
 
-/// Starts are told apart, not ordered: a clock may go back between them.
-bool Broadcasts::is_new(Heard& heard, bool first, const BroadcastMessage& message) {
-  const std::uint64_t last = message.sequence + message.count - 1;
-  if (first) {
-    heard = {message.run_id, last, message.run_id};
-    return true;
-  }
-  if (message.run_id == heard.run_id) {
-    if (message.sequence <= heard.sequence) {
-      again_.add(message.count);
-      return false;
-    }
-    if (mesh_detail::same_broadcast_row(message.sequence, heard.sequence))
-      missing_.add(message.sequence - heard.sequence - 1);
-    heard.sequence = last;
-    return true;
-  }
-  if (message.run_id == heard.before) {
+bool Broadcasts::is_new(Heard& heard, const BroadcastMessage& message) {
+  const auto run = std::ranges::find_if(heard.runs, [&](const Heard::Run& one) {
+    return one.id == message.run_id && one.sequence > 0;
+  });
+  const bool known = run != heard.runs.end();
+  if (known && message.sequence <= run->sequence) {
     again_.add(message.count);
     return false;
   }
-  heard = {message.run_id, last, heard.run_id};
+  if (known && mesh_detail::same_broadcast_row(message.sequence, run->sequence))
+    missing_.add(message.sequence - run->sequence - 1);
+  std::rotate(heard.runs.begin(), known ? run : heard.runs.end() - 1,
+              known ? run + 1 : heard.runs.end());
+  heard.runs.front() = {message.run_id, message.sequence + message.count - 1};
   return true;
 }
 
@@ -225,10 +216,9 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   received_.add(message->count);
   const Topic* heard = heard_of(topic);
   if (!heard) return;
-  bool first = false;
-  Heard* publisher = heard_of(*heard, message->publisher, first);
+  Heard* publisher = heard_of(*heard, message->publisher);
   if (!publisher) return bad("the publisher's name is no app id");
-  if (!is_new(*publisher, first, *message)) return;
+  if (!is_new(*publisher, *message)) return;
   const Deadline deadline(runtime_.core(0).read_clock() + timeout_);
   if (heard->core == 0) return handle(*node_, message->frames, message->publisher, deadline);
   runtime_.core(heard->core).post(*new Delivery(*this, *node_, *message, deadline));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -65,11 +66,15 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   };
   template <class T>
   using ByName = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
-  /// What came last of one publisher.
+  /// What came last of one publisher: of each of its starts, heard last first. Runs are not
+  /// ordered, and one that is over may speak again: what the old process still had under way, or
+  /// what somebody recorded. It takes nothing away from the others.
   struct Heard {
-    std::uint64_t run_id = 0;
-    std::uint64_t sequence = 0;
-    std::uint64_t before = 0;  ///< the run that this one followed; what comes of that is late
+    struct Run {
+      std::uint64_t id = 0;
+      std::uint64_t sequence = 0;  ///< 0: not heard
+    };
+    std::array<Run, 3> runs;
   };
   struct Topic {
     std::uint64_t number = 0;  // another one each time it is joined
@@ -90,9 +95,9 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   /// Null: it is not joined, or no longer.
   Topic* heard_of(std::string_view topic);
   /// Null: the publisher's name is no app id.
-  Heard* heard_of(const Topic& topic, std::string_view publisher, bool& first);
+  Heard* heard_of(const Topic& topic, std::string_view publisher);
   /// Counts gaps; false: it was heard before.
-  bool is_new(Heard& heard, bool first, const mesh_detail::BroadcastMessage& message);
+  bool is_new(Heard& heard, const mesh_detail::BroadcastMessage& message);
   void handle(RpcNode& node, std::string_view frames, std::string_view publisher,
               Deadline deadline);
 

@@ -233,6 +233,44 @@ CO_TEST("broadcasts: a publisher that was started again is heard from its first 
   co_await two.stop(ctx);
 }
 
+CO_TEST("broadcasts: what somebody recorded of earlier starts takes nothing from the publisher") {
+  Hub hub;
+  Member two(sim, &hub, "dev.w.role.2");
+  Lines recorded;
+  for (std::uint64_t run : {1, 2, 3, 4, 5}) {  // two has not heard them
+    Member old(sim, &hub, "dev.w.role.1", run);
+    CHECK(co_await old.say(ctx, "of run " + std::to_string(run), m3::to::all()) == "ok");
+    recorded.push_back(hub.last);
+    co_await old.stop(ctx);
+  }
+  co_await two.start(ctx);
+  Member one(sim, &hub, "dev.w.role.1", 9);
+  Lines of_the_living;
+  const auto say = [&](std::string text) -> Task<> {
+    of_the_living.push_back("dev.w.role.1: " + text);
+    CHECK(co_await one.say(ctx, text, m3::to::all()) == "ok");
+    co_return m3::ok;
+  };
+  co_await say("a");
+  for (int round = 0; round < 2; ++round)
+    for (const std::string& message : recorded) {
+      two.line().hear("m3.all.dev.w.role", message);
+      co_await say("b" + std::to_string(round));
+    }
+  Lines living = two.heard;
+  std::erase_if(living,
+                [](const std::string& line) { return m3::testing::contains(line, "of run"); });
+  CHECK(living == of_the_living);
+  CHECK(two.count("m3_broadcasts_missing_total") == 0);
+  // Of the three that it heard last it takes no message twice.
+  const auto before = two.heard.size();
+  two.line().hear("m3.all.dev.w.role", recorded.back());
+  two.line().hear("m3.all.dev.w.role", recorded.back());
+  CHECK(two.heard.size() == before);
+  CHECK(two.count("m3_broadcasts_repeated_total") == 2);
+  co_await two.stop(ctx);
+}
+
 CO_TEST("broadcasts: what cannot go is refused with the reason") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1");
