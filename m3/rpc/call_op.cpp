@@ -22,6 +22,8 @@ using rpc_detail::Serves;
 namespace {
 /// A budget that is saved up for longer would let a storm through.
 constexpr double kMostRetries = 100;
+/// So many instances that cannot be reached cost a call none of its attempts.
+constexpr std::uint8_t kMostUnreached = 8;
 /// Calls inside a process begin on the stack of the call that makes them.
 constexpr std::uint8_t kMostNested = 64;
 }  // namespace
@@ -424,7 +426,18 @@ void CallOp::on_link_ready() {
   }
 }
 
-void CallOp::on_link_failed(const Status& why) { settle_later(why); }
+void CallOp::on_link_failed(const Status& why) {
+  not_asked();
+  settle_later(why);
+}
+
+/// An attempt is a request that was sent. Whoever gets instances into a list at which nobody
+/// answers takes none from the calls to the others.
+void CallOp::not_asked() noexcept {
+  if (unreached_ >= kMostUnreached) return;
+  ++unreached_;
+  --attempts_;
+}
 
 /// Another instance is better than a connection that does not come, or to one that is leaving;
 /// without another one this has to do.
@@ -435,6 +448,7 @@ bool CallOp::goes_elsewhere() {
   (void)caller_.peers_.take_to_dial();  // pick() has seen to it
   if (!usable || other.instance->slot == slot_) return false;
   caller_.core_.metrics().retries.inc();
+  not_asked();
   settle_later(ok);
   return true;
 }

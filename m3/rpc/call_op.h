@@ -94,6 +94,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   void on_link_ready() override;
   void on_link_failed(const Status& why) override;
   bool goes_elsewhere() override;
+  void not_asked() noexcept;
   void on_route_change();
   void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
                        Status outcome);
@@ -126,6 +127,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   bool trial_ = false;    // its end decides the trial of the instance at counted_
   bool lacking_ = false;  // an instance that was picked does not serve the method
   std::uint8_t attempts_ = 0;
+  std::uint8_t unreached_ = 0;  // instances to which no connection came
   Status refusal_;  // of the last instance, if it refused: stands when there is no other
   Timer timer_{*this};
   Settle settle_{*this};

@@ -142,8 +142,13 @@ void Connection::apply(Handshake::Step step) {
   }
   if (step.state == Handshake::State::failed) {
     core_.metrics().handshake_failed.inc();
-    log::warn_limited("connection with {} was not let in: {}", peer_name(),
-                      step.status.to_string());
+    // A line of its own, so that nobody hides it behind other refusals.
+    if (step.status == Errc::unauthenticated)
+      log::warn_limited("connection with {} has the wrong credentials: {}", peer_name(),
+                        step.status.text());
+    else
+      log::warn_limited("connection with {} was not let in: {}", peer_name(),
+                        step.status.to_string());
     close(step.status, false);
     return;
   }

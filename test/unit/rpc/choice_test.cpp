@@ -460,6 +460,26 @@ CO_TEST("rpc: calls that wait for a connection go elsewhere when its handshake f
   }
 }
 
+CO_TEST("rpc: five listed liars cost no call, when one instance is true") {
+  for (const auto& [name, route] : kRoutes) {
+    INFO(name);
+    Net net(sim);
+    std::vector<std::unique_ptr<Rogue>> liars;
+    for (int i = 0; i < 5; ++i) {
+      liars.push_back(std::make_unique<Rogue>(net, "dev.w.echo.1" + std::to_string(i)));
+      liars.back()->peer.manner = Manner::rejects;
+    }
+    net.add("dev.w.echo.9", true);
+    const auto req = request("x");
+    for (int i = 0; i < 16; ++i) {  // each of them knows nobody yet
+      EchoClient echo(net.add("dev.w.test." + std::to_string(i), false).node);
+      auto answer = co_await as_result(echo.echo(ctx, req, route(i)));
+      CHECK(answer.is_ok());
+    }
+    co_await net.stop(ctx);
+  }
+}
+
 CO_TEST("rpc: calls do not wait for a handshake that never ends when another instance is there") {
   for (const auto& [name, route] : kRoutes) {
     INFO(name);

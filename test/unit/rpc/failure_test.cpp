@@ -437,12 +437,9 @@ CO_TEST("rpc: a call that may have run is not called unexecuted because its retr
 
 CO_TEST("rpc: a call is tried on as many instances as max_attempts says") {
   Net net(sim);
-  for (int i = 1; i <= 6; ++i) {
-    m3::HostPort nobody;
-    nobody.host = "nobody";
-    nobody.port = static_cast<std::uint16_t>(i);
-    CHECK(net.resolver.add(app_id("dev.w.echo." + std::to_string(i)), nobody).is_ok());
-  }
+  for (int i = 1; i <= 6; ++i)
+    net.add("dev.w.echo." + std::to_string(i), true).handler.refuses =
+        Status(Errc::unavailable, "go away").not_executed();
   m3::RpcConfig config;
   config.max_attempts = 4;
   auto& caller = net.add("dev.w.test.1", false, config);
@@ -452,6 +449,24 @@ CO_TEST("rpc: a call is tried on as many instances as max_attempts says") {
   CHECK(result.code() == Errc::unavailable);
   CHECK_FALSE(result.status().maybe_executed());
   CHECK(counted(caller.metrics, "m3_rpc_retries_total") == 3);
+  co_await net.stop(ctx);
+}
+
+CO_TEST("rpc: nobody was asked where no connection came: eight such instances are no attempt") {
+  Net net(sim);
+  for (int i = 1; i <= 20; ++i) {
+    m3::HostPort nobody;
+    nobody.host = "nobody";
+    nobody.port = static_cast<std::uint16_t>(i);
+    CHECK(net.resolver.add(app_id("dev.w.echo." + std::to_string(i)), nobody).is_ok());
+  }
+  auto& caller = net.add("dev.w.test.1", false);
+  EchoClient echo(caller.node);
+  const auto req = request("x");
+  auto result = co_await as_result(echo.echo(ctx, req));
+  CHECK(result.code() == Errc::unavailable);
+  CHECK_FALSE(result.status().maybe_executed());
+  CHECK(counted(caller.metrics, "m3_rpc_retries_total") == 8 + 2);  // and three attempts
   co_await net.stop(ctx);
 }
 
