@@ -195,6 +195,11 @@ TEST_CASE("connector: addresses are not looked up, and both families are known")
   auto peer = host.connect("name", good.port());
   REQUIRE(peer.is_ok());
   CHECK(*peer == at("127.0.0.1", good.port()));
+  // One family may have more than the other: all are tried.
+  host.server->addresses = {"::1", "127.0.0.2", "127.0.0.3", "127.0.0.1"};
+  peer = host.connect("name", good.port());
+  REQUIRE(peer.is_ok());
+  CHECK(*peer == at("127.0.0.1", good.port()));
 }
 
 TEST_CASE("connector: a dead name server holds up neither other names nor the end") {

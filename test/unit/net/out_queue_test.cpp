@@ -222,6 +222,7 @@ TEST_CASE("net: one frame may always wait, however large, and keeps its place") 
   peer.take(queue);
   CHECK(peer.ids() == Ids{3, 5, 4, 1});
   CHECK(queue.empty());
+  CHECK(pool.lent_bytes() == 0);
 }
 
 TEST_CASE("net: of a dying connection it is known which frames were never sent") {
