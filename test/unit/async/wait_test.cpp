@@ -264,8 +264,23 @@ CO_TEST("scope: close cancels what runs and waits for it") {
   co_await scope.close(ctx);
   CHECK(scope.size() == 0);
   CHECK(out == std::vector<int>{2});
-  scope.spawn("refused", [&](Ctx& c) { return note_after(c, 0ms, out, 3); });
-  CHECK(scope.size() == 0);
+}
+
+CO_TEST("scope: what is spawned while it closes, or after, is not begun") {
+  m3::Scope scope(ctx.core());
+  bool begun = false;
+  const auto refused = [&](Ctx&) -> Task<> {
+    begun = true;
+    co_return m3::ok;
+  };
+  scope.spawn("ends last", [&](Ctx& own) -> Task<> {
+    (void)co_await as_result(m3::sleep(own, 24h));
+    scope.spawn("refused", refused);
+    co_return m3::ok;
+  });
+  co_await scope.close(ctx);
+  scope.spawn("refused", refused);
+  CHECK_FALSE(begun);
 }
 
 CO_TEST("countdown: all who wait go on at zero, and one that gives up does not stay") {
@@ -480,6 +495,24 @@ CO_TEST("core: timers fire between pieces of long work") {
   std::erase(order, -1);
   CHECK(std::is_sorted(order.begin(), order.end()));
   co_await scope.close(ctx);
+}
+
+CO_TEST("core: it is saturated while it has no time to spare, however much it had before") {
+  struct Work final : m3::async_detail::Runnable {
+    explicit Work(m3::testing::SimClock& time)
+        : Runnable([](Runnable& r) { static_cast<Work&>(r).clock.advance(5ms); }), clock(time) {}
+    m3::testing::SimClock& clock;
+  };
+  Work work(sim.clock());
+  for (int round = 0; round < 2; ++round) {
+    co_await m3::sleep(ctx, 10s);
+    CHECK_FALSE(ctx.core().saturated());
+    for (int i = 0; i < 60; ++i) {
+      ctx.core().ready(work);
+      co_await m3::sleep(ctx, 1ms);  // over before the core could sleep
+    }
+    CHECK(ctx.core().saturated());
+  }
 }
 
 CO_TEST("core: messages of another core keep their order when a turn's slice ends between them") {
