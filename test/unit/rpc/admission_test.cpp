@@ -20,6 +20,7 @@ class Gatekeeper final : public Admission {
     std::vector<std::string> asked, ended;
     std::size_t most_bytes = 1000;
     m3::Nanos oldest{0};
+    m3::Nanos last_took{0};
     bool with_metadata = false;
   };
   explicit Gatekeeper(Book& book) : book_(book) {}
@@ -33,7 +34,8 @@ class Gatekeeper final : public Admission {
       return Status(Errc::resource_exhausted, "too large for today").with_retry_after(3s);
     return m3::ok;
   }
-  void ended(const m3::MethodInfo& method, const Status& outcome, m3::Nanos) override {
+  void ended(const m3::MethodInfo& method, const Status& outcome, m3::Nanos took) override {
+    book_.last_took = took;
     book_.ended.push_back(std::string(method.full_name) + " " + m3::errc_name(outcome.code()));
   }
 
@@ -115,6 +117,11 @@ CO_TEST("rpc: an admission hears of the end of requests that cannot be read, too
   auto& server = net.add("dev.w.echo.1", true);
   server.node.admit_by(keeper(book));
   auto& caller = net.add("dev.w.caller.1", false);
+  EchoClient client(caller.node);
+  EchoReq good = request("its record is used again");
+  good.set_wait_ms(1000);
+  co_await client.echo(ctx, good);
+  CHECK(book.last_took >= 1s);
   // A Notice of the same number of fields would parse: this one is not UTF-8, as no string may be.
   m3::MethodInfo method = EchoService::kEcho;
   Nothing garbage;
@@ -124,7 +131,8 @@ CO_TEST("rpc: an admission hears of the end of requests that cannot be read, too
   auto refused = co_await as_result(
       m3::CallOp(caller.node.caller(), ctx, service, method, garbage, &rsp, m3::to::random()));
   CHECK(refused.status() == Errc::invalid_argument);
-  CHECK(book.asked.size() == 1);
-  CHECK(book.ended == Lines{"/rpc_test.Echo/Echo invalid_argument"});
+  CHECK(book.asked.size() == 2);
+  CHECK(book.ended == Lines{"/rpc_test.Echo/Echo ok", "/rpc_test.Echo/Echo invalid_argument"});
+  CHECK(book.last_took == 0s);  // no handler began
   co_await net.stop(ctx);
 }

@@ -150,6 +150,22 @@ TEST_CASE("peers: one call tries an instance on trial, then as many as were answ
   CHECK(service.at(0).standing == Standing::trusted);
 }
 
+TEST_CASE("peers: a second trial begins from nothing") {
+  Service service(1);
+  Peers::State& state = service.at(0);
+  for (int round = 0; round < 2; ++round) {
+    service.pass(service.peers.eject(state, Answer::error, service.config, 0s) + 1ms);
+    for (int i = 1; i <= 10; ++i) {
+      CHECK(state.standing != Standing::trusted);
+      CHECK(service.peers.begin_trial(state));
+      CHECK(state.trials == 1);
+      service.peers.answered(state, Answer::good, true, service.config);
+      service.peers.end_trial(state);
+    }
+    CHECK(state.standing == Standing::trusted);
+  }
+}
+
 TEST_CASE("peers: one bad answer of a trial ends it, one of a call from before does not") {
   Service service(1);
   service.peers.unreachable(service.at(0), 0s);
