@@ -130,6 +130,19 @@ CO_TEST("member events: an observer that ends its watch hears nothing more, whoe
   co_await caller.stop(ctx);
 }
 
+CO_TEST("member events: an observer that begins while another one is told hears of it soon") {
+  Wires wires;
+  Caller caller(sim, wires);
+  Diary late;
+  MemberWatch second;
+  const MemberWatch first = caller.mesh().observe(kRole, [&](const MemberEvent&) {
+    if (late.text.empty()) second = late.begin(caller);
+  });
+  caller.router.tell(kRole, {member(1)});
+  CHECK(co_await late.read(ctx) == "up 1#1; ");  // without other news
+  co_await caller.stop(ctx);
+}
+
 CO_TEST("member events: a service is watched as long as it is observed, though nobody calls it") {
   Wires wires;
   Caller caller(sim, wires);

@@ -52,6 +52,14 @@ TEST_CASE("snapshot: Random goes to the less busy of two, by weight, never where
   CHECK(counts["dev.w.role.1"] > 2700);
   CHECK(counts["dev.w.role.2"] > 700);
 
+  // Small weights are shares as well as large ones.
+  auto single = member(1), twice = member(2);
+  single.weight = 1;
+  twice.weight = 2;
+  auto shares = Seen({single, twice}).draws(3000);
+  CHECK(std::abs(shares["dev.w.role.1"] - 1000) < 150);
+  CHECK(std::abs(shares["dev.w.role.2"] - 2000) < 150);
+
   // Two of equal weight: all go to the one that has nothing to do.
   Seen pair({member(1), member(2)});
   pair.peers[pair.at("dev.w.role.1").slot].in_flight = 5;
