@@ -121,7 +121,7 @@ CO_TEST("app: stopping refuses new calls as not executed and finishes those that
   };
   m3::Scope scope(ctx.core());
   Status running(Errc::unknown, "still running"), late = running;
-  scope.spawn("running", [&](Ctx& c) { return Calls::ask(c, client, 500, running); });
+  scope.spawn("running", [&](Ctx& c) { return Calls::ask(c, client, 4000, running); });
   co_await m3::sleep(ctx, 100ms);
   scope.spawn("stop", [&](Ctx& c) { return talk.stop(c); });
   co_await m3::sleep(ctx, 100ms);
