@@ -127,6 +127,19 @@ CO_TEST("scope: closing ends every task, also those under a child of their conte
   CHECK(cancelled == 3);
 }
 
+CO_TEST("ctx: one that is used again has nothing of its last deadline") {
+  m3::Core& core = ctx.core();
+  Ctx own(core, m3::Deadline(core.now() + 10ms));
+  co_await m3::sleep(own, 1ms);  // its deadline is watched
+  own.reset(core, m3::Deadline(core.now() + 1h), nullptr);
+  co_await m3::sleep(own, 20ms);
+  CHECK_FALSE(own.cancelled());
+  own.reset(core, m3::Deadline(core.now() + 10ms), nullptr);  // sooner than the last one
+  const auto began = core.now();
+  CHECK((co_await as_result(m3::sleep(own, 1h))).code() == Errc::deadline_exceeded);
+  CHECK(core.now() - began < 12ms);
+}
+
 TEST_CASE("ctx: one that is destroyed while operations wait under it ends the process") {
   const std::string words = last_words_of([](Ctx& ctx) -> Task<> {
     auto call = std::make_unique<Ctx>(ctx.core());
