@@ -31,23 +31,55 @@ void append_time(std::string& out, std::chrono::system_clock::time_point time) {
 
 constexpr std::size_t kFullLine = kMaxLogLine - 80;  // room for the mark of a cut and the trace
 
-/// Control characters become \n, \t, \x1b; bytes of UTF-8 stay. Of a text that overfills the line,
-/// enough to show that.
+/// Length of the UTF-8 character at the front of `text`; 0 when there is none.
+std::size_t character_length(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const std::size_t length = byte(0) < 0x80   ? 1
+                             : byte(0) < 0xc2 ? 0
+                             : byte(0) < 0xe0 ? 2
+                             : byte(0) < 0xf0 ? 3
+                             : byte(0) < 0xf5 ? 4
+                                              : 0;
+  if (length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  // Overlong forms, surrogates, and what is above U+10FFFF.
+  if ((byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xed && byte(1) > 0x9f) ||
+      (byte(0) == 0xf0 && byte(1) < 0x90) || (byte(0) == 0xf4 && byte(1) > 0x8f))
+    return 0;
+  return length;
+}
+
+/// Whether a terminal or a viewer would obey this character instead of showing it: control
+/// characters, also those of two bytes (U+0080 to U+009F), line separators, changes of direction.
+bool is_control(std::string_view character) {
+  const auto byte = [character](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
+  if (character.size() == 2) return byte(0) == 0xc2 && byte(1) < 0xa0;
+  if (character.size() != 3 || byte(0) != 0xe2) return false;
+  return (byte(1) == 0x80 && byte(2) >= 0xa8 && byte(2) <= 0xae) ||  // U+2028 to U+202E
+         (byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9);    // U+2066 to U+2069
+}
+
+/// Control characters and bytes that are not UTF-8 become \n, \t, \x1b. Of a text that overfills
+/// the line, enough to show that.
 void append_escaped(std::string& out, std::string_view text, bool quoted) {
   const std::size_t room = kFullLine - std::min(out.size(), kFullLine) + 8;
-  for (char c : text_start(text, room)) {
-    auto byte = static_cast<unsigned char>(c);
+  for (std::string_view rest = text_start(text, room); !rest.empty();) {
+    const char c = rest.front();
+    const std::size_t length = character_length(rest);
+    const std::string_view character = rest.substr(0, std::max<std::size_t>(length, 1));
+    rest.remove_prefix(character.size());
     if (c == '\n') {
       out += "\\n";
     } else if (c == '\t') {
       out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
-    } else if (quoted && (c == '"' || c == '\\')) {
-      out += '\\';
-      out += c;
+    } else if (length == 0 || is_control(character)) {
+      for (const char each : character)
+        fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(each));
     } else {
-      out += c;
+      if (quoted && (c == '"' || c == '\\')) out += '\\';
+      out += character;
     }
   }
 }

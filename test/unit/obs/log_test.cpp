@@ -296,6 +296,28 @@ TEST_CASE("obs: what a player typed cannot forge a log line") {
   CHECK(contains(line, "name=a\\x0d\\nb"));
 }
 
+TEST_CASE("obs: a log line is UTF-8 without characters that a viewer obeys") {
+  const auto text_of = [](std::string_view text) {
+    m3::LogRecord record;
+    record.text = text;
+    const std::string line = m3::format_log_line(record);
+    return line.substr(line.find("[") + 1, line.rfind("]") - line.find("[") - 1);
+  };
+  for (const std::string shown :
+       {"é€😀", "\u00a0", "\u2027\u202f", "\u2065\u206a", "\ud7ff\ue000", "\U0010ffff"})
+    CHECK(text_of("[" + shown + "]") == shown);
+  CHECK(text_of("[\xff\xfe]") == "\\xff\\xfe");
+  CHECK(text_of("[\x80\xc1\xbf]") == "\\x80\\xc1\\xbf");
+  CHECK(text_of("[\xe2\x82]") == "\\xe2\\x82");                    // torn
+  CHECK(text_of("[\xe0\x80\xaf]") == "\\xe0\\x80\\xaf");           // longer than needed
+  CHECK(text_of("[\xed\xa0\x80]") == "\\xed\\xa0\\x80");           // half of a surrogate pair
+  CHECK(text_of("[\xf4\x90\x80\x80]") == "\\xf4\\x90\\x80\\x80");  // above U+10FFFF
+  CHECK(text_of("[\xc2\x9b"
+                "31m]") == "\\xc2\\x9b31m");  // the CSI of one character
+  CHECK(text_of("[\u2028\u202e]") == "\\xe2\\x80\\xa8\\xe2\\x80\\xae");
+  CHECK(text_of("[\u2066]") == "\\xe2\\x81\\xa6");
+}
+
 TEST_CASE("obs: a line is bounded, keeps its trace and says how long the text was") {
   m3::LogRecord record;
   const auto trace =
