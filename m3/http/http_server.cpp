@@ -136,7 +136,7 @@ struct HttpServer::Impl::Connection {
   Ctx ctx;
   std::string in;       // read, but of no request yet
   bool idle = false;    // between two requests
-  bool asking = false;  // no request is there yet, since:
+  bool asking = false;  // no request is there (yet, or any more), since:
   bool evicted = false;
   TimePoint since{};
 };
@@ -297,9 +297,10 @@ Task<> HttpServer::Impl::Connection::refuse(HttpResponse why) {
 }
 
 /// Says that nothing more comes and reads what the peer still sends: closing over unread bytes
-/// would reset the connection, and the reset may overtake the answer.
+/// would reset the connection, and the reset may overtake the answer. The first to make room.
 Task<> HttpServer::Impl::Connection::linger() {
-  idle = true;
+  idle = asking = true;
+  since = TimePoint::min();
   boost::system::error_code ignored;
   socket.shutdown(tcp::socket::shutdown_send, ignored);
   Ctx soon(ctx, Deadline(server.core.read_clock() + kLinger));

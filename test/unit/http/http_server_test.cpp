@@ -277,6 +277,20 @@ TEST_CASE("http server: who holds connections without a request keeps nobody out
   CHECK(idle.front()->rest().empty());  // closed
 }
 
+TEST_CASE("http server: who was refused and stays keeps nobody out") {
+  HttpServerConfig config;
+  config.max_connections = 4;
+  Server server(config);
+  std::vector<std::unique_ptr<Client>> refused;
+  for (int i = 0; i < 20; ++i) {
+    refused.push_back(std::make_unique<Client>(server.port));
+    CHECK(refused.back()->ask("no request\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  }
+  Client fresh(server.port);
+  CHECK(fresh.ask(kGet).starts_with("HTTP/1.1 200 "));
+  CHECK(server.counted("m3_net_http_refused_total", "http") == 0);
+}
+
 TEST_CASE("http server: a connection carries so many requests, then it is closed") {
   HttpServerConfig config;
   config.max_requests = 2;
