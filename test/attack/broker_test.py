@@ -308,5 +308,16 @@ def messages_over_the_limit(folder, server):
             assert listener.hears(f'true {i}') == before + i + 1, 'a notify over the limit was handled'
 
 
+@case
+def a_message_of_a_hundred_mebibytes(folder, server):
+    if server.name == 'nats':
+        raise Skip('NATS takes no such message')
+    with listening(folder, server, mebibytes=32) as listener:
+        before, bad = listener.hears('before'), listener.bad()
+        server.publish([b'x' * (100 * MIB)])
+        assert listener.hears('after') == before + 1
+        assert listener.bad() == bad + 1
+
+
 if __name__ == '__main__':
     sys.exit(run_cases('broker', CASES))

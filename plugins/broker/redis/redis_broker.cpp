@@ -10,9 +10,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Redis's own limit of a string.
-constexpr std::size_t kMostBytes = 512u << 20;
-
 Status good_address(const std::string& text) { return HostPort::parse_remote(text).status(); }
 
 RedisOptions options_of(const RedisBroker::Config& config) {
@@ -21,6 +18,7 @@ RedisOptions options_of(const RedisBroker::Config& config) {
   out.user = config.user;
   out.password = config.password;
   out.max_pending = config.max_pending.bytes;
+  out.max_value = config.max_message.bytes;
   out.connect_timeout = config.connect_timeout;
   out.ping_interval = config.ping_interval;
   return out;
@@ -37,6 +35,11 @@ void RedisBroker::Config::describe(Schema<Config>& s) {
   s.add("max_pending", &Config::max_pending)
       .doc("what may wait to be sent; publishing more fails")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
+  s.add("max_message", &Config::max_message)
+      .doc(
+          "the largest message that is published, the same in every app; a larger one that others "
+          "publish is dropped and counted as bad")
+      .range(ByteSize{64u << 10}, ByteSize{512u << 20});
   s.add("connect_timeout", &Config::connect_timeout)
       .doc("until the server lets us in")
       .range(10ms, 1min);
@@ -47,6 +50,7 @@ void RedisBroker::Config::describe(Schema<Config>& s) {
 
 RedisBroker::RedisBroker(Env& env, const Config& config)
     : core_(env.runtime().core(0)),
+      max_message_(config.max_message.bytes),
       speaks_(core_, "broker.redis", options_of(config)),
       hears_(core_, "broker.redis", options_of(config),
              {[this](std::string_view topic, std::string_view payload) {
@@ -56,7 +60,7 @@ RedisBroker::RedisBroker(Env& env, const Config& config)
 
 RedisBroker::~RedisBroker() = default;
 
-std::size_t RedisBroker::max_payload() const { return kMostBytes; }
+std::size_t RedisBroker::max_payload() const { return max_message_; }
 
 Task<> RedisBroker::start(Ctx& ctx) {
   co_await speaks_.start(ctx);
@@ -83,9 +87,9 @@ void RedisBroker::unsubscribe(std::string_view topic, Subscriber& subscriber) {
 Status RedisBroker::can_publish(std::size_t waiting) const { return speaks_.can_send(waiting); }
 
 Status RedisBroker::publish(std::string_view topic, std::string_view payload) {
-  if (payload.size() > kMostBytes)
+  if (payload.size() > max_message_)
     return Status(Errc::invalid_argument, "a message of " + std::to_string(payload.size()) +
-                                              " bytes is over Redis's limit");
+                                              " bytes is over broker.redis.max_message");
   if (Status may = refused_.check(topic, core_.now()); !may) return may;
   const std::array<std::string_view, 3> words{"PUBLISH", topic, payload};
   return speaks_.send(words, [this, name = std::string(topic)](const Status& status) {

@@ -24,6 +24,7 @@ class RedisBroker final : public Broker {
     std::string user;
     std::string password;
     ByteSize max_pending{16u << 20};
+    ByteSize max_message{4u << 20};
     Duration connect_timeout = std::chrono::seconds(2);
     Duration ping_interval = std::chrono::seconds(2);
     static void describe(Schema<Config>& s);
@@ -43,6 +44,7 @@ class RedisBroker final : public Broker {
 
  private:
   Core& core_;
+  const std::size_t max_message_;
   Subscribers subscribers_;
   RefusedTopics refused_;
   RedisClient speaks_;

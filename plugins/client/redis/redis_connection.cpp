@@ -12,6 +12,7 @@
 #include "m3/base/cut_text.h"
 #include "m3/net/batched_stream.h"
 #include "m3/obs/log.h"
+#include "plugins/client/redis/resp_filter.h"
 
 namespace m3 {
 namespace {
@@ -96,11 +97,13 @@ struct RedisConnection::Impl final : StreamHandler {
       : core(owner),
         options(std::move(given)),
         on_message(std::move(told)),
+        filter(options.max_value),
         reader(redisReaderCreate(), &redisReaderFree) {
     living.add();
   }
 
   Taken on_bytes(std::string_view bytes) override;
+  bool parse(std::string_view bytes);
   void on_writable() override {}
   void on_closed(Status reason) override {
     end(Status(Errc::unavailable, options.address.to_string() + ": " + reason.text()));
@@ -114,6 +117,7 @@ struct RedisConnection::Impl final : StreamHandler {
   Core& core;
   const RedisOptions options;
   const OnMessage on_message;
+  RespFilter filter;
   const std::unique_ptr<redisReader, decltype(&redisReaderFree)> reader;
   std::unique_ptr<BatchedStream> stream;
   bool alive = true;
@@ -179,7 +183,7 @@ StreamHandler::Taken RedisConnection::Impl::on_bytes(std::string_view bytes) {
   while (alive && !taken.again && taken.bytes < bytes.size()) {
     const std::string_view slice = bytes.substr(taken.bytes, kSlice);
     taken.bytes += slice.size();
-    redisReaderFeed(reader.get(), slice.data(), slice.size());
+    if (!parse(slice)) break;
     while (alive) {
       void* made = nullptr;
       if (redisReaderGetReply(reader.get(), &made) != REDIS_OK) {
@@ -194,6 +198,21 @@ StreamHandler::Taken RedisConnection::Impl::on_bytes(std::string_view bytes) {
     }
   }
   return taken;
+}
+
+/// False: this is the end.
+bool RedisConnection::Impl::parse(std::string_view bytes) {
+  const bool good = filter.feed(
+      bytes,
+      [this](std::string_view piece) { redisReaderFeed(reader.get(), piece.data(), piece.size()); },
+      [this](std::size_t size) {
+        log::warn_limited("{}: a value of {} bytes is dropped, the limit is {}",
+                          options.address.to_string(), size, options.max_value);
+      });
+  if (!good)
+    end(Status(Errc::unavailable,
+               options.address.to_string() + " speaks no Redis: a line without an end"));
+  return good;
 }
 
 bool RedisConnection::Impl::is_message(const redisReply& reply) const {

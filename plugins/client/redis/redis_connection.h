@@ -23,6 +23,7 @@ struct RedisOptions {
   std::string password;
   unsigned db = 0;
   std::size_t max_pending = 16u << 20;  ///< bytes that may wait to be sent
+  std::size_t max_value = 512u << 20;   ///< a larger one that comes is empty, and logged
   Nanos connect_timeout = std::chrono::seconds(2);
   Nanos ping_interval = std::chrono::seconds(2);
   Nanos ping_timeout = std::chrono::seconds(2);
