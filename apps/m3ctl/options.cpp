@@ -147,7 +147,8 @@ OptionValue option_value(std::string_view name) {
 Result<Options> parse_options(std::span<const std::string> arguments,
                               std::span<const std::string_view> allowed) {
   Options options;
-  if (const char* token = std::getenv("M3_TOKEN")) options.token = token;
+  for (const char* name : {"M3_TOKEN", "M3_OPERATOR_TOKEN"})
+    if (const char* token = std::getenv(name)) options.token = token;
   bool only_words = false;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];

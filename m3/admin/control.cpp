@@ -26,7 +26,7 @@ class Control final : public admin::ControlService {
     if (!ctx.by_operator())
       co_return Status(Errc::permission_denied,
                        "to change the state of an app takes rpc.operator_token: give it to m3ctl "
-                       "in M3_TOKEN");
+                       "in M3_OPERATOR_TOKEN");
     const int wanted = req.state();
     if (wanted < admin::MEMBER_STATE_SERVING || wanted > admin::MEMBER_STATE_DRAINING)
       co_return Status(Errc::invalid_argument, "state " + std::to_string(wanted) +

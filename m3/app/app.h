@@ -169,6 +169,15 @@ class App final : public Host {
   /// hook that fails keeps no other from the change, and the first such error is the outcome.
   Task<> reload(Ctx& ctx);
 
+  /// From a thread that is no core, while the app runs: runs body(Ctx&) on core 0 as work of the
+  /// app (its clients, m3::call and m3::topics find their way by the Ctx), and waits for the
+  /// outcome.
+  ///   auto said = app.block_on([&](m3::Ctx& ctx) { return hello.say(ctx, req); });
+  template <class Body>
+  auto block_on(Body body) {
+    return runtime().block_on(runtime().core(0), std::move(body), this);
+  }
+
   // ---- while it lives. caller(), node(), runtime() and metrics() are made by the start: they
   // throw std::logic_error before.
 

@@ -93,7 +93,8 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
       .secret();
   s.add("operator_token", &Rpc::operator_token)
       .doc(
-          "the credential of people and their tools, as M3_TOKEN of m3ctl: only with it the state "
+          "the credential of people and their tools (m3ctl: M3_OPERATOR_TOKEN): only with it the "
+          "state "
           "of "
           "an app is changed (drain, cordon); empty: token is enough")
       .secret();

@@ -56,6 +56,7 @@ AppId App::Impl::choose_id(const AppId& given, const LoadedConfig& loaded,
   AppId chosen = given.empty() ? loaded.app.id.value_or(AppId()) : given;
   const std::string file = given.empty() ? embedding.config_file : "--id";
   if (chosen.empty()) {
+    if (!errors.empty()) return {};  // what is wrong with the file may have hidden its id
     errors.add({"", 0, "id",
                 "who is this app? Give --id env.world." + func + ".ins, or write id in the file"});
     return {};

@@ -72,7 +72,8 @@ class Ctx {
     const Metadata* incoming = nullptr;  ///< stays as it is while a context refers to it
     std::string_view caller;             ///< as it has proven
     bool by_operator = false;            ///< the caller has proven the operator's token, too
-    std::uint8_t depth = 0;              ///< of calls inside this process that led here
+    std::uint8_t depth = 0;              ///< calls inside this process that led here
+    std::uint8_t hops = 0;               ///< calls between processes that led here
   };
 
   /// A root. `host` is the app it runs in (m3::call finds its way through it); may be null.
@@ -145,7 +146,10 @@ class Ctx {
     facts_.caller = app_id;
     facts_.by_operator = by_operator;
   }
-  void set_depth(std::uint8_t depth) noexcept { facts_.depth = depth; }
+  void set_trail(std::uint8_t depth, std::uint8_t hops) noexcept {
+    facts_.depth = depth;
+    facts_.hops = hops;
+  }
   void set_last_reply(const Metadata* metadata);
   void add(async_detail::CancelNode& node);
   /// An operation has ended, and its coroutine is in the ready queue; then it is resumed.

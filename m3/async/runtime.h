@@ -57,9 +57,10 @@ class Runtime {
   [[nodiscard]] bool submit_blocking(std::function<void()> job);
 
   /// From a thread that is not a core: runs body(Ctx&) on a core and waits for the outcome. On a
-  /// core it would wait for itself, and before start() for ever: failed_precondition then.
+  /// core it would wait for itself, and before start() for ever: failed_precondition then. `host`:
+  /// what the context has as its app; App::block_on() says so.
   template <class Body>
-  auto block_on(Core& core, Body body)
+  auto block_on(Core& core, Body body, Host* host = nullptr)
       -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type>;
 
  private:
@@ -98,17 +99,18 @@ async_detail::BlockingOp<F> run_blocking(Ctx& ctx, Runtime& runtime, F fn) {
 }
 
 template <class Body>
-auto Runtime::block_on(Core& core, Body body)
+auto Runtime::block_on(Core& core, Body body, Host* host)
     -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type> {
   using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
   if (Status usable = can_block(); !usable) return usable;
   struct Job final : async_detail::Runnable {
-    Job(Core& home, Body made)
+    Job(Core& home, Body made, Host* app)
         : Runnable([](Runnable& r) { static_cast<Job&>(r).begin(); }),
           core(home),
+          host(app),
           body(std::move(made)) {}
     void begin() {
-      ctx.emplace(core);
+      ctx.emplace(core, Deadline::never(), host);
       root.start(*this, async_detail::task_of([this] { return body(*ctx); }));
     }
     void ended(Result<T> outcome) {
@@ -118,6 +120,7 @@ auto Runtime::block_on(Core& core, Body body)
       changed.notify_one();  // under the lock: *this goes as soon as the waiter has it
     }
     Core& core;
+    Host* const host;
     Body body;
     std::optional<Ctx> ctx;
     async_detail::Root<T, Job> root;
@@ -125,7 +128,7 @@ auto Runtime::block_on(Core& core, Body body)
     std::condition_variable changed;
     std::optional<Result<T>> result;
   };
-  Job job(core, std::move(body));
+  Job job(core, std::move(body), host);
   core.post(job);
   std::unique_lock lock(job.mutex);
   job.changed.wait(lock, [&] { return job.result.has_value(); });

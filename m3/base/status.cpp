@@ -104,7 +104,20 @@ Status&& Status::with_retry_after(std::chrono::milliseconds wait) && {
 }
 
 Status&& Status::not_executed() && {
-  if (rep_) rep_->not_executed = true;
+  if (rep_) {
+    rep_->not_executed = true;
+    rep_->about_callee = false;
+  }
+  return std::move(*this);
+}
+
+Status&& Status::of_callee() && {
+  if (rep_) rep_->about_callee = true;
+  return std::move(*this);
+}
+
+Status&& Status::of_handler() && {
+  if (rep_ && std::exchange(rep_->about_callee, false)) rep_->not_executed = false;
   return std::move(*this);
 }
 

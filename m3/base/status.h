@@ -76,6 +76,11 @@ class [[nodiscard]] Status {
   Status&& with_app_code(std::int32_t code) &&;
   Status&& with_retry_after(std::chrono::milliseconds wait) &&;
   Status&& not_executed() &&;
+  /// For those who make calls: "not executed" is said of the call that they made, and no word about
+  /// the work that made it. not_executed() behind it says it of that, too.
+  Status&& of_callee() &&;
+  /// For those who run handlers: what was said of a callee only is no longer said.
+  Status&& of_handler() &&;
   /// Puts `where` and ": " before the text; the code stays.
   Status&& add_context(std::string_view where) &&;
 
@@ -88,6 +93,7 @@ class [[nodiscard]] Status {
   struct Rep {
     Errc code;
     bool not_executed = false;
+    bool about_callee = false;  // not_executed is
     std::int32_t app_code = 0;
     std::chrono::milliseconds retry_after{0};
     std::string text;

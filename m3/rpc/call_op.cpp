@@ -59,10 +59,11 @@ struct CallOp::Intercepted final : Interceptor::Next {
   }
   void ended(Result<void> result) {
     op.phase_ = Phase::idle;
+    Status outcome = std::move(result).status().of_callee();
     if (op.suspended())
-      op.finish(std::move(result).status());
+      op.finish(std::move(outcome));
     else
-      op.error() = std::move(result).status();
+      op.error() = std::move(outcome);
   }
   CallOp& op;
   InterceptedCall info;
@@ -132,7 +133,8 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   return false;
 }
 
-void CallOp::tally(const Status& outcome) {
+void CallOp::tally(Status& outcome) {
+  (void)std::move(outcome).of_callee();
   const auto code = static_cast<std::size_t>(outcome.code());
   auto& outcomes = caller_.core_.metrics().outcomes;
   outcomes[code < outcomes.size() ? code : static_cast<std::size_t>(Errc::unknown)].inc();
@@ -290,6 +292,10 @@ Status CallOp::lacking() const {
 CallOp::Sent CallOp::send() {
   ClientConnection& connection = *connection_;
   phase_ = Phase::idle;
+  if (ctx().facts().hops >= kMostHops) [[unlikely]] {
+    error() = rpc_detail::circle_status(method_);
+    return Sent::ended;
+  }
   if (connection.is_full()) {
     error() =
         Status(Errc::resource_exhausted, "too many calls in flight to " + connection.peer_name())
@@ -320,6 +326,7 @@ CallOp::Sent CallOp::send() {
   FrameHeader header;
   header.kind = kind;
   header.method = method_.hash;
+  header.flags = static_cast<std::uint8_t>(ctx().facts().hops << kHopsShift);
   header.deadline = connection.wire_deadline(deadline_);
   if (!method_.notify) {
     call_id_ = connection.add(*this);
@@ -364,7 +371,7 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
   local_ = sink;
   const std::optional<Metadata> metadata = request_metadata();
   caller_.core_.dispatch_local(*sink, *entry, request_, metadata ? &*metadata : nullptr, deadline_,
-                               0, ctx().facts().depth);
+                               0, ctx().facts());
   if (sink->gave_up()) return Sent::waiting;  // the cancellation has ended the call
   if (method_.notify || !local_) {
     local_ = nullptr;
@@ -558,7 +565,7 @@ void CallOp::forget() noexcept {
 }
 
 void CallOp::detach() noexcept {
-  const Status why = ctx().status();
+  Status why = ctx().status();
   // Whose deadline it was, the context's or the call's, says nothing about the instance.
   if (phase_ == Phase::waiting && why == Errc::deadline_exceeded) note(why);
   forget();
@@ -569,7 +576,7 @@ bool CallOp::ends_itself_when_cancelled() noexcept { return phase_ == Phase::int
 
 Status CallOp::cancel_status() const {
   Status status = CtxOp::cancel_status();
-  if (!sent_ && !may_have_run_) return std::move(status).not_executed();
+  if (!sent_ && !may_have_run_) return std::move(status).not_executed().of_callee();
   return status;
 }
 

@@ -87,7 +87,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   bool start_intercepted();
   bool may_retry(const Status& outcome) const;
   std::optional<Metadata> request_metadata() const;
-  void tally(const Status& outcome);
+  void tally(Status& outcome);
   static void on_timer(async_detail::TimerNode& node);
   void on_response(const Metadata* metadata, std::string_view body, bool not_executed);
   void on_lost(const Status& why);

@@ -9,6 +9,7 @@
 #include "m3/obs/log.h"
 #include "m3/rpc/broadcaster.h"
 #include "m3/rpc/call_op.h"
+#include "m3/rpc/detail/call_frame.h"
 #include "m3/rpc/detail/client_connection.h"
 #include "m3/rpc/detail/rpc_core.h"
 #include "m3/rpc/interceptor.h"
@@ -257,8 +258,7 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
   InterceptedCall call{method, request, nullptr, service.to_string()};
   Last last(*this, service, call, Route(mode, route.key()));
   rpc_detail::Chain chain(core_.shared().client_interceptors, call, last);
-  co_await chain.run(ctx);
-  co_return ok;
+  co_return (co_await as_result(chain.run(ctx))).status().of_callee();
 }
 
 Task<> Caller::notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method,
@@ -276,6 +276,7 @@ Task<> Caller::notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method
   if (!broadcaster)
     co_return Status(Errc::failed_precondition, "this program has no broker for topics")
         .not_executed();
+  if (ctx.facts().hops >= kMostHops) co_return rpc_detail::circle_status(method);
   std::string frame = rpc_detail::encode_notify(ctx, method, request, route);
   Status status =
       (co_await as_result(

@@ -31,6 +31,9 @@ std::string frame_kind_name(FrameKind kind);
 /// Bits of FrameHeader::flags; those not listed are ignored.
 inline constexpr std::uint8_t kFlagNotExecuted = 0x01;  // response: the call did not run
 inline constexpr std::uint8_t kFlagFailover = 0x02;     // request: the owner refused or reset
+/// The upper four bits of a request's or notify's flags: how many calls have led to this one.
+inline constexpr int kHopsShift = 4;
+inline constexpr std::uint8_t kMostHops = 15;
 
 /// The 24 bytes before every frame's metadata and body, in memory as on the wire.
 struct FrameHeader {

@@ -27,6 +27,7 @@ SCRIPTS = (".py", ".sh", ".proto", ".mjs", ".js")
 SPDX_NAMES = ("meson.build", "meson_options.txt", "dev", ".clang-format", ".clang-tidy", "run")
 SPDX = "SPDX-License-Identifier: BSL-1.0"
 MAX_LINES = 600
+COMMITS = 20  # that are looked at
 LEFTOVER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 MACHINE_PATH = "/wo" + "rk/"
 # Text that must stay as others wrote it, or as a generator writes it.
@@ -219,9 +220,26 @@ def check_format(tree):
         tree.report(".clang-format", 1, result.stderr.strip() or "clang-format failed")
 
 
+def subject_faults(subject):
+    if len(subject) > 72:
+        yield f"its subject has {len(subject)} columns, at most 72"
+    if not re.match(r"[a-z0-9_.-]+: \S", subject):
+        yield 'its subject is not "room: what it does"'
+
+
+def check_commits(tree):
+    """The last commits, where there is a repository: "room: what it does", in 72 columns."""
+    log = subprocess.run(["git", "-C", str(tree.root), "log", f"-{COMMITS}", "--no-merges", "--format=%h %s"],
+                         capture_output=True, text=True, check=False)
+    for line in log.stdout.splitlines() if log.returncode == 0 else ():
+        commit, subject = line.split(" ", 1)
+        for fault in subject_faults(subject):
+            tree.report(commit, 1, fault)
+
+
 def lint(root, with_format=True):
     tree = Tree(root)
-    for check in (check_includes, check_heavy_headers, check_texts, check_readmes):
+    for check in (check_includes, check_heavy_headers, check_texts, check_readmes, check_commits):
         check(tree)
     if with_format:
         check_format(tree)

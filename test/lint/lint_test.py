@@ -106,6 +106,9 @@ def main():
     clean = findings_with({}, with_format=True)
     failures += report("fail" if clean else "pass", f"lint: a clean tree has no findings {clean or ''}")
     has_format = shutil.which("clang-format-19") is not None
+    for subject, faults in (("net: take two addresses", 0), ("net: " + "x" * 68, 1), ("Take two", 1), ("net:", 1)):
+        found = list(lint.subject_faults(subject))
+        failures += report("pass" if len(found) == faults else "fail", f"lint: the subject '{subject[:20]}' {found}")
     for name, text, piece in PLANTED:
         case = f"lint: sees '{piece}' in {name} ({text.splitlines()[-1][:60]})"
         if piece == "not formatted" and not has_format:

@@ -112,7 +112,7 @@ TEST_CASE(
     diary.clear();
     file.write("id = \"example.world1.table.1\"\ncores = 1\n[app]\ntables = 8\nmotto = \"fun\"\n");
     auto reload = [&app](Ctx& ctx) { return app.reload(ctx); };
-    CHECK(app.runtime().block_on(app.runtime().core(0), reload).is_ok());
+    CHECK(app.block_on(reload).is_ok());
     CHECK(diary == Diary{"server reload: fun", "app reload"});
     diary.clear();
     CHECK(app.stop().is_ok());

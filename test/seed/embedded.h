@@ -28,17 +28,7 @@ class Embedded {
   template <class Body>
   auto run(Body body) {
     if (m3::Status status = start(); !status) throw std::runtime_error(status.to_string());
-    auto inside = [this, &body](m3::Ctx&) -> std::invoke_result_t<Body&, m3::Ctx&> {
-      m3::Ctx ctx(app_.runtime().core(0), m3::Deadline::never(), &app_);
-      auto task = body(ctx);
-      if constexpr (std::is_void_v<typename decltype(task)::value_type>) {
-        co_await std::move(task);
-        co_return m3::ok;
-      } else {
-        co_return co_await std::move(task);
-      }
-    };
-    return app_.runtime().block_on(app_.runtime().core(0), inside);
+    return app_.block_on(std::move(body));
   }
 
   /// What simple answers, or the error as text.

@@ -59,17 +59,7 @@ class Town {
   }
   template <class Body>
   auto run_on(m3::App& app, Body body) {
-    auto inside = [&app, &body](Ctx&) -> std::invoke_result_t<Body&, Ctx&, m3::App&> {
-      Ctx own(app.runtime().core(0), m3::Deadline::never(), &app);
-      auto task = body(own, app);
-      if constexpr (std::is_void_v<typename decltype(task)::value_type>) {
-        co_await std::move(task);
-        co_return m3::ok;
-      } else {
-        co_return co_await std::move(task);
-      }
-    };
-    auto done = app.runtime().block_on(app.runtime().core(0), inside);
+    auto done = app.block_on([&](Ctx& ctx) { return body(ctx, app); });
     INFO(done.status().to_string());
     REQUIRE(done.is_ok());
     if constexpr (!std::is_void_v<typename decltype(done)::value_type>) return *std::move(done);

@@ -18,6 +18,14 @@ std::optional<Metadata> request_metadata_of(const Ctx& ctx, const MethodInfo& me
   return metadata;
 }
 
+Status circle_status(const MethodInfo& method) {
+  return Status(Errc::failed_precondition,
+                "calls go round in a circle: " + std::to_string(kMostHops) +
+                    " of them, each made by the one before, have led to " +
+                    std::string(method.full_name))
+      .not_executed();
+}
+
 void write_call(char* to, const FrameHeader& header, const std::optional<Metadata>& metadata,
                 std::size_t meta, const google::protobuf::MessageLite& message, std::size_t body) {
   write_header(to, header, meta, body);
@@ -35,6 +43,7 @@ std::string encode_notify(const Ctx& ctx, const MethodInfo& method,
   FrameHeader header;
   header.kind = FrameKind::notify;
   header.method = method.hash;
+  header.flags = static_cast<std::uint8_t>(ctx.facts().hops << kHopsShift);
   write_call(frame.data(), header, metadata, meta, message, body);
   return frame;
 }

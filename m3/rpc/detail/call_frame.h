@@ -7,9 +7,15 @@
 #include <optional>
 
 #include "m3/base/metadata.h"
+#include "m3/base/status.h"
+#include "m3/rpc/method.h"
 #include "m3/wire/frame.h"
 
 namespace m3::rpc_detail {
+
+/// When kMostHops calls from process to process, each made by the one before, have led to this one:
+/// they must go in a circle.
+Status circle_status(const MethodInfo& method);
 
 /// Writes the frame of a request or a notify. `meta` and `body` are the sizes that were computed
 /// right before.

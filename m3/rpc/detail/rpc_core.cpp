@@ -135,6 +135,7 @@ void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const Fra
                        const ProvenPeer& peer) {
   ServerCall& call = take(sink, entry, deadline, header.call_id);
   call.ctx.set_caller(peer.app_id, peer.is_operator);
+  call.ctx.set_trail(0, static_cast<std::uint8_t>((header.flags >> kHopsShift) + 1));
   call.request_bytes = static_cast<std::uint32_t>(body.size());
   call.admitted = has_admissions();
   Status bad;
@@ -184,10 +185,10 @@ void RpcCore::tell_admissions(ServerCall& call, const Status& outcome) {
 
 void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
                              const google::protobuf::MessageLite& request, const Metadata* metadata,
-                             Deadline deadline, std::uint64_t id, std::uint8_t depth) {
+                             Deadline deadline, std::uint64_t id, const Ctx::Facts& from) {
   ServerCall& call = take(sink, entry, deadline, id);
   call.ctx.set_caller(shared_.id.to_string(), shared_.all_are_operators());
-  call.ctx.set_depth(depth + 1);
+  call.ctx.set_trail(static_cast<std::uint8_t>(from.depth + 1), from.hops);
   call.request().Clear();
   call.request().CheckTypeAndMergeFrom(request);
   call.request_bytes = static_cast<std::uint32_t>(request.ByteSizeLong());
@@ -380,6 +381,8 @@ void RpcCore::finish(ServerCall& call) {
   if (call.began != ServerCall::kNotHandled) times_.ended(call.began);
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
+  // An error of a call that the handler made has climbed out of it: this one has run.
+  (void)std::move(outcome).of_handler();
   if (call.admitted) [[unlikely]]
     tell_admissions(call, outcome);
   const auto code = static_cast<std::size_t>(outcome.code());

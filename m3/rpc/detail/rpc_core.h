@@ -140,11 +140,11 @@ class RpcCore {
   void dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
                 std::string_view metadata, std::string_view body, Deadline deadline,
                 const ProvenPeer& peer);
-  /// A call inside this process, made by a call that `depth` others have led to: the request is
-  /// copied, nothing is encoded.
+  /// A call inside this process, made by the work that `from` is of: the request is copied, nothing
+  /// is encoded.
   void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
                       const google::protobuf::MessageLite& request, const Metadata* metadata,
-                      Deadline deadline, std::uint64_t id, std::uint8_t depth);
+                      Deadline deadline, std::uint64_t id, const Ctx::Facts& from);
   /// Before the app listens.
   void add(std::unique_ptr<Admission> admission) { admissions_.push_back(std::move(admission)); }
   bool has_admissions() const noexcept { return !admissions_.empty(); }

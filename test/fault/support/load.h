@@ -83,12 +83,7 @@ class Load {
   /// Runs body(Ctx&, App&) on the caller's core.
   template <class Body>
   m3::Status run(Body body) {
-    auto inside = [this, &body](m3::Ctx&) -> m3::Task<> {
-      m3::Ctx ctx(app_.runtime().core(0), m3::Deadline::never(), &app_);
-      co_await body(ctx, app_);
-      co_return m3::ok;
-    };
-    return app_.runtime().block_on(app_.runtime().core(0), inside).status();
+    return app_.block_on([this, &body](m3::Ctx& ctx) { return body(ctx, app_); }).status();
   }
   m3::App& app() { return app_; }
 

@@ -264,6 +264,26 @@ CO_TEST("app: a service without a handler for one of its rpcs is served, with a 
   co_await talk.stop(ctx);
 }
 
+TEST_CASE("app: a thread that is no core has work done as the app's own") {
+  App talk("talk");
+  talk.serve<CounterOf>(9u);
+  App::Embedding embedding;
+  embedding.id = *m3::AppId::parse("dev.w.talk.1");
+  embedding.config = "listen = \"127.0.0.1:0\"\n";
+  REQUIRE(talk.start(embedding).is_ok());
+  const auto counted = talk.block_on([](Ctx& ctx) -> Task<unsigned> {
+    const app_test::Count req;
+    const auto rsp = co_await m3::call(ctx, req);  // finds the app by the context
+    co_return rsp.questions();
+  });
+  REQUIRE(counted.is_ok());
+  CHECK(*counted == 9);
+  const auto failed =
+      talk.block_on([](Ctx&) -> Task<> { co_return Status(Errc::aborted, "as it says itself"); });
+  CHECK(failed.status().text() == "as it says itself");
+  CHECK(talk.stop().is_ok());
+}
+
 TEST_CASE("app: who can be reached from other machines asks for a token") {
   const auto refusal = [](const std::string& text) {
     App talk("talk");

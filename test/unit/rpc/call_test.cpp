@@ -379,10 +379,11 @@ class Circle final : public OtherService {
  public:
   Task<Nothing> ech(Ctx& ctx, const AbsentReq& req) override {
     ++started;
-    co_await OtherClient(*node).ech(ctx, req);
+    co_await OtherClient(*node).ech(ctx, req, to);
     co_return Nothing();
   }
   m3::RpcNode* node = nullptr;
+  m3::Route to;
   int started = 0;
 };
 
@@ -401,6 +402,75 @@ CO_TEST("rpc: calls that go round inside a process end with an error, not with t
   CHECK(
       m3::testing::contains(result.status().text(), "/rpc_test.Other/Ech is asked for by itself"));
   CHECK(circle.started == 64);
+  co_await net.stop(ctx);
+}
+
+namespace {
+
+/// Does something, then asks another service, whose error climbs out of it.
+class Greedy final : public OtherService {
+ public:
+  Task<Nothing> ech(Ctx& ctx, const AbsentReq&) override {
+    ++took;
+    const auto req = request("x");
+    if (says_so) {
+      auto answer = co_await as_result(EchoClient(*node).echo(ctx, req));
+      --took;
+      co_return std::move(answer).status().not_executed();
+    }
+    (void)co_await EchoClient(*node).echo(ctx, req);
+    co_return Nothing();
+  }
+  m3::RpcNode* node = nullptr;
+  bool says_so = false;
+  int took = 0;
+};
+
+}  // namespace
+
+CO_TEST("rpc: a handler whose own call was not executed has run, unless it says otherwise") {
+  for (const bool says_so : {false, true}) {
+    Net net(sim);
+    Greedy one, two;
+    for (Greedy* greedy : {&one, &two}) {
+      const std::string id = greedy == &one ? "dev.w.other.1" : "dev.w.other.2";
+      auto& app = net.add(id, false);
+      greedy->node = &app.node;
+      greedy->says_so = says_so;
+      CHECK(app.node.serve(*greedy).is_ok());
+      CHECK(net.resolver.add(app_id(id), app.address).is_ok());
+      net.listen(app);
+    }
+    auto& caller = net.add("dev.w.test.1", false);
+    AbsentReq req;
+    auto result = co_await as_result(OtherClient(caller.node).ech(ctx, req));  // nobody serves Echo
+    CHECK(result.code() == Errc::unavailable);
+    CHECK(result.status().maybe_executed() == !says_so);
+    CHECK(one.took + two.took == (says_so ? 0 : 1));  // it was not sent again
+    CHECK((counted(caller.metrics, "m3_rpc_retries_total") > 0) == says_so);
+    co_await net.stop(ctx);
+  }
+}
+
+CO_TEST("rpc: calls that go round from process to process end after fifteen") {
+  Net net(sim);
+  Circle circles[2];
+  for (int i = 0; i < 2; ++i) {
+    const std::string id = "dev.w.other." + std::to_string(i + 1);
+    auto& app = net.add(id, false);
+    circles[i].node = &app.node;
+    circles[i].to = m3::to::app("dev.w.other." + std::to_string(2 - i));
+    CHECK(app.node.serve(circles[i]).is_ok());
+    CHECK(net.resolver.add(app_id(id), app.address).is_ok());
+    net.listen(app);
+  }
+  auto& caller = net.add("dev.w.test.1", false);
+  AbsentReq req;
+  auto result = co_await as_result(OtherClient(caller.node).ech(ctx, req, circles[1].to));
+  CHECK(result.code() == Errc::failed_precondition);
+  CHECK(m3::testing::contains(result.status().text(), "calls go round in a circle"));
+  CHECK(result.status().maybe_executed());
+  CHECK(circles[0].started + circles[1].started == 15);
   co_await net.stop(ctx);
 }
 
