@@ -134,7 +134,7 @@ bool CallOp::start(async_detail::Waiter& waiter) {
 }
 
 void CallOp::tally(Status& outcome) {
-  (void)std::move(outcome).of_callee();
+  if (!outcome.is_ok()) (void)std::move(outcome).of_callee();
   const auto code = static_cast<std::size_t>(outcome.code());
   auto& outcomes = caller_.core_.metrics().outcomes;
   outcomes[code < outcomes.size() ? code : static_cast<std::size_t>(Errc::unknown)].inc();
