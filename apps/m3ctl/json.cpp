@@ -234,7 +234,7 @@ std::string not_utf8_in(const Message& message, const std::string& where) {
     if (!is_text && field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
     const bool many = field->is_repeated();
     for (int i = 0; i < (many ? reflection.FieldSize(message, field) : 1); ++i) {
-      const std::string here = where + field->name() + (many ? "[" + std::to_string(i) + "]" : "");
+      std::string here = where + field->name() + (many ? "[" + std::to_string(i) + "]" : "");
       if (is_text) {
         if (!is_utf8(many ? reflection.GetRepeatedString(message, field, i)
                           : reflection.GetString(message, field)))

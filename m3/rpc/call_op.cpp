@@ -16,7 +16,6 @@ namespace m3 {
 using rpc_detail::ClientConnection;
 using rpc_detail::LocalCall;
 using rpc_detail::request_metadata_of;
-using rpc_detail::ServerCall;
 using rpc_detail::Serves;
 
 namespace {
@@ -134,7 +133,7 @@ bool CallOp::start(async_detail::Waiter& waiter) {
 }
 
 void CallOp::tally(Status& outcome) {
-  if (!outcome.is_ok()) (void)std::move(outcome).of_callee();
+  if (!outcome.is_ok()) outcome = std::move(outcome).of_callee();
   const auto code = static_cast<std::size_t>(outcome.code());
   auto& outcomes = caller_.core_.metrics().outcomes;
   outcomes[code < outcomes.size() ? code : static_cast<std::size_t>(Errc::unknown)].inc();

@@ -165,6 +165,8 @@ bool Watches::Watched::is_needed() {
 
 /// Nobody calls it any more. Callers end what they have for its instances.
 void Watches::give_up(const Shared& unused) {
+  // `unused` may be the one that is erased.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Shared watched = unused;
   watched_.erase(watched->service);
   if (node_) router_.unwatch(watched->service);

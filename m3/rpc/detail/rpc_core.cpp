@@ -382,7 +382,7 @@ void RpcCore::finish(ServerCall& call) {
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
   // An error of a call that the handler made has climbed out of it: this one has run.
-  if (!outcome.is_ok()) (void)std::move(outcome).of_handler();
+  if (!outcome.is_ok()) outcome = std::move(outcome).of_handler();
   if (call.admitted) [[unlikely]]
     tell_admissions(call, outcome);
   const auto code = static_cast<std::size_t>(outcome.code());

@@ -19,7 +19,6 @@ using namespace std::chrono_literals;
 using m3::as_result;
 using m3::Ctx;
 using m3::Errc;
-using m3::Status;
 using m3::Task;
 
 namespace {

@@ -203,7 +203,7 @@ CO_TEST("member events: who adds them up knows what the mesh knows, whatever hap
     std::vector<Member> list;
     for (int ins = 1; ins <= 6; ++ins) {
       if (below(4) == 0) continue;
-      list.push_back(member(ins, static_cast<std::uint64_t>(1 + below(3))));
+      list.push_back(member(ins, 1 + static_cast<std::uint64_t>(below(3))));
       list.back().weight = static_cast<std::uint32_t>(below(3));
       list.back().healthy = below(5) > 0;
     }

@@ -301,7 +301,7 @@ TEST_CASE("obs: a log line is UTF-8 without characters that a viewer obeys") {
     m3::LogRecord record;
     record.text = text;
     const std::string line = m3::format_log_line(record);
-    return line.substr(line.find("[") + 1, line.rfind("]") - line.find("[") - 1);
+    return line.substr(line.find('[') + 1, line.rfind(']') - line.find('[') - 1);
   };
   for (const std::string shown :
        {"é€😀", "\u00a0", "\u2027\u202f", "\u2065\u206a", "\ud7ff\ue000", "\U0010ffff"})

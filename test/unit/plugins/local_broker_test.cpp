@@ -8,8 +8,6 @@
 #include "m3/testing/plugin_host.h"
 
 using m3::Ctx;
-using m3::ok;
-using m3::Task;
 
 namespace {
 
