@@ -88,15 +88,12 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("second_token", &Rpc::second_token)
       .doc(
           "accepted beside token while it is changed: first the new one here in every app, then "
-          "the "
-          "new one as token and the old one here, at last none here")
+          "the new one as token and the old one here, at last none here")
       .secret();
   s.add("operator_token", &Rpc::operator_token)
       .doc(
           "the credential of people and their tools (m3ctl: M3_OPERATOR_TOKEN): only with it the "
-          "state "
-          "of "
-          "an app is changed (drain, cordon); empty: token is enough")
+          "state of an app is changed (drain, cordon); empty: token is enough")
       .secret();
   s.add("default_timeout", &Rpc::default_timeout)
       .doc("of a call whose method and caller set no deadline")
@@ -138,8 +135,7 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("max_sick_percent", &Rpc::max_sick_percent)
       .doc(
           "instances that a registry's check calls sick get no calls by choice, unless more than "
-          "this share of "
-          "a service is")
+          "this share of a service is")
       .range(0, 100);
   s.add("wait_for_route", &Rpc::wait_for_route)
       .doc("how long a call waits, within its deadline, when no instance is known; 0s: not at all")

@@ -70,7 +70,7 @@ void CoreView::sweep() {
   drop_if([&](const View& one) { return one.used + (one.is_empty() ? kKeepEmpty : kKeep) < now; });
 }
 
-/// Half of the empty ones go, or there are too few of them: then all may stay for now.
+/// Drops half of the empty ones. When there are only a few of them, none is dropped.
 void CoreView::make_room() {
   std::vector<TimePoint> used;
   for (const auto& [name, one] : by_service_)
