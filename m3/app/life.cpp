@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <exception>
+#include <utility>
 
 #include "m3/admin/control.h"
 #include "m3/admin/reflection.h"
@@ -132,8 +133,11 @@ Status App::Impl::make_node() {
   }
   broadcasts = std::make_unique<Broadcasts>(*runtime, broker, std::move(hears), *metrics);
 
-  if (const std::string& token = config.rpc.token; !token.empty() && token.size() < kGoodToken)
-    log::warn("rpc.token is short enough to be guessed: \"m3ctl token new\" makes a good one");
+  for (const auto& [name, token] :
+       {std::pair("token", &config.rpc.token), std::pair("second_token", &config.rpc.second_token),
+        std::pair("operator_token", &config.rpc.operator_token)})
+    if (!token->empty() && token->size() < kGoodToken)
+      log::warn("rpc.{} is short enough to be guessed: \"m3ctl token new\" makes a good one", name);
   RpcNode::Options options;
   options.id = id;
   options.generation = generation;

@@ -284,6 +284,24 @@ TEST_CASE("app: a thread that is no core has work done as the app's own") {
   CHECK(talk.stop().is_ok());
 }
 
+CO_TEST("app: a token that can be guessed is warned about, whichever it is") {
+  World world(sim);
+  const std::string good = "of-twenty-two-characters";
+  for (const std::string bad : {"", "token", "second_token", "operator_token"}) {
+    auto sink = std::make_shared<m3::RecordingSink>();
+    const m3::ScopedLogSink scoped(sink);
+    std::string rpc = "[rpc]\n";
+    for (const std::string name : {"token", "second_token", "operator_token"})
+      rpc += name + " = \"" + (name == bad ? "short" : good + name) + "\"\n";
+    App talk("talk");
+    talk.serve<CounterOf>(1u);
+    co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk + rpc));
+    CHECK(sink->count("is short enough to be guessed") == (bad.empty() ? 0 : 1));
+    CHECK(sink->count("rpc." + bad + " is short enough") == (bad.empty() ? 0 : 1));
+    co_await talk.stop(ctx);
+  }
+}
+
 TEST_CASE("app: who can be reached from other machines asks for a token") {
   const auto refusal = [](const std::string& text) {
     App talk("talk");
