@@ -2,6 +2,8 @@
 // What befalls the broker: calls do not care, broadcasts come again and what was lost is counted.
 #include <fmt/format.h>
 
+#include <memory>
+
 #include "m3/mesh/topics.h"
 #include "m3/testing/chaos_proxy.h"
 #include "m3/testing/real_service.h"
@@ -29,6 +31,22 @@ bool both_hear(Load& load, std::uint64_t after, Nanos limit = 60s) {
       limit);
 }
 
+/// Two instances and a load that shouts to them over the broker, heard by both.
+struct Shouting {
+  explicit Shouting(const std::string& with_broker)
+      : one(kOne, with_broker + "[router.static]\n"), two(kTwo, with_broker + "[router.static]\n") {
+    Load::Options options;
+    options.config = with_broker + static_router({&one, &two});
+    options.shouts = true;
+    load = std::make_unique<Load>(std::move(options));
+    REQUIRE(warm_up(*load));
+    REQUIRE(both_hear(*load, 5));
+  }
+  const Instance one;
+  const Instance two;
+  std::unique_ptr<Load> load;
+};
+
 void restarted(const std::string& name, RealService::Kind kind) {
   if (!RealService::installed(kind)) M3_SKIP(RealService::how_to_install(kind));
   Row row(name);
@@ -36,14 +54,8 @@ void restarted(const std::string& name, RealService::Kind kind) {
   auto server = RealService::start(kind);
   REQUIRE(server.is_ok());
   const std::string with_broker = broker((*server)->address(), kind);
-  const Instance one(kOne, with_broker + "[router.static]\n");
-  const Instance two(kTwo, with_broker + "[router.static]\n");
-  Load::Options options;
-  options.config = with_broker + static_router({&one, &two});
-  options.shouts = true;
-  Load load(std::move(options));
-  REQUIRE(warm_up(load));
-  REQUIRE(both_hear(load, 5));
+  const Shouting all(with_broker);
+  Load& load = *all.load;
 
   // What a frozen server was sent is lost with it, and nobody is told: only numbers show it.
   (*server)->freeze();
@@ -79,14 +91,8 @@ void half_open(const std::string& name, RealService::Kind kind) {
   auto proxy = ChaosProxy::start((*server)->address());
   REQUIRE(proxy.is_ok());
   const std::string with_broker = broker((*proxy)->address(), kind);
-  const Instance one(kOne, with_broker + "[router.static]\n");
-  const Instance two(kTwo, with_broker + "[router.static]\n");
-  Load::Options options;
-  options.config = with_broker + static_router({&one, &two});
-  options.shouts = true;
-  Load load(std::move(options));
-  REQUIRE(warm_up(load));
-  REQUIRE(both_hear(load, 5));
+  const Shouting all(with_broker);
+  Load& load = *all.load;
   const std::uint64_t accepted = (*proxy)->accepted();
   (*proxy)->black_hole(true);
   const TimePoint at = now();
@@ -132,14 +138,8 @@ TEST_CASE("fault: a topic that the broker refuses") {
   auto server = RealService::start(kind, allowed);
   REQUIRE(server.is_ok());
   const std::string with_broker = broker((*server)->address(), kind);
-  const Instance one(kOne, with_broker + "[router.static]\n");
-  const Instance two(kTwo, with_broker + "[router.static]\n");
-  Load::Options options;
-  options.config = with_broker + static_router({&one, &two});
-  options.shouts = true;
-  Load load(std::move(options));
-  REQUIRE(warm_up(load));
-  REQUIRE(both_hear(load, 5));
+  const Shouting all(with_broker);
+  Load& load = *all.load;
   for (int i = 0; i < 3; ++i) {
     const m3::Status joined = load.run([&](m3::Ctx& ctx, m3::App&) -> m3::Task<> {
       m3::Ctx soon(ctx, m3::Deadline(ctx.core().now() + 5s));
