@@ -4,26 +4,9 @@
 #include <algorithm>
 #include <random>
 
+#include "m3/base/hash_slot.h"
+
 namespace m3 {
-namespace {
-
-/// FNV-1a, 64 bits, then the finalizer of MurmurHash3: the rank of an instance for a key.
-std::uint64_t rank(std::string_view key, std::string_view id) {
-  std::uint64_t hash = 14695981039346656037ull;
-  auto mix = [&](std::string_view text) {
-    for (char c : text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 1099511628211ull;
-    hash = (hash ^ 0xff) * 1099511628211ull;
-  };
-  mix(key);
-  mix(id);
-  hash ^= hash >> 33;
-  hash *= 0xff51afd7ed558ccdull;
-  hash ^= hash >> 33;
-  hash *= 0xc4ceb9fe1a85ec53ull;
-  return hash ^ (hash >> 33);
-}
-
-}  // namespace
 
 void RouteWaiters::add(RouteWaiter& waiter) noexcept {
   waiter.list_ = this;
@@ -166,9 +149,10 @@ const Instance& StaticResolver::pick_ranked(const Group& group, std::string_view
                                             const Choice* choice) {
   const Instance* best = nullptr;
   std::pair<unsigned, std::uint64_t> best_rank;
+  const std::uint16_t slot = hash_slot(key);
   for (const Instance* instance : group.eligible) {
     const std::pair now(choice ? choice->grade(*instance) : 0u,
-                        rank(key, instance->id.to_string()));
+                        slot_score(hash_of_id(instance->id.to_string()), slot));
     if (best && now <= best_rank) continue;
     best = instance;
     best_rank = now;

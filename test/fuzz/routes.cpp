@@ -42,12 +42,11 @@ void check_owner(const std::vector<m3::AppId>& ids, std::string_view key) {
   for (const auto& id : ids) hashed.push_back(m3::mesh_detail::HashSlots::Id::of(id));
   m3::mesh_detail::HashSlots slots;
   slots.set(hashed);
-  const std::uint16_t slot = m3::mesh_detail::hash_slot(key);
+  const std::uint16_t slot = m3::hash_slot(key);
   const m3::AppId* best = nullptr;
   std::uint64_t best_score = 0;
   for (const auto& id : ids) {
-    const std::uint64_t score =
-        m3::mesh_detail::slot_score(m3::mesh_detail::hash_of_id(id.to_string()), slot);
+    const std::uint64_t score = m3::slot_score(m3::hash_of_id(id.to_string()), slot);
     if (best && (score < best_score || (score == best_score && *best < id))) continue;
     best = &id;
     best_score = score;

@@ -22,7 +22,7 @@ int main() {
   m3::mesh_detail::HashSlots slots;
   slots.set(hashed);
   for (std::string key; std::getline(std::cin, key);) {
-    const std::uint16_t slot = m3::mesh_detail::hash_slot(key);
+    const std::uint16_t slot = m3::hash_slot(key);
     std::cout << slot << " " << slots.id_at(slots.owners()[slot]).to_string() << "\n";
   }
 }

@@ -4,26 +4,6 @@
 #include <utility>
 
 namespace m3::mesh_detail {
-namespace {
-
-/// FNV-1a, 64 bits, then the finalizer of MurmurHash3.
-std::uint64_t mixed(std::string_view text) noexcept {
-  std::uint64_t hash = 14695981039346656037u;
-  for (char c : text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 1099511628211u;
-  hash ^= hash >> 33;
-  hash *= 0xff51afd7ed558ccdu;
-  hash ^= hash >> 33;
-  hash *= 0xc4ceb9fe1a85ec53u;
-  return hash ^ (hash >> 33);
-}
-
-}  // namespace
-
-std::uint16_t hash_slot(std::string_view key) noexcept {
-  return static_cast<std::uint16_t>(mixed(key));
-}
-
-std::uint64_t hash_of_id(std::string_view id) noexcept { return mixed(id); }
 
 bool HashSlots::beats(Position position, std::uint64_t score, std::size_t slot) const noexcept {
   const Position owner = owners_[slot];

@@ -250,17 +250,17 @@ void measure_balance(JsonLine& line, int instances, int keys) {
   fewer.on_list(list, {});
   const m3::mesh_detail::Snapshot after(service, fewer.entries());
   // By slot first: a key's owner is its slot's.
-  std::vector<std::size_t> in_slot(m3::mesh_detail::kHashSlots);
-  std::vector<std::string> key_of(m3::mesh_detail::kHashSlots);
+  std::vector<std::size_t> in_slot(m3::kHashSlots);
+  std::vector<std::string> key_of(m3::kHashSlots);
   for (int i = 0; i < keys; ++i) {
     std::string key = std::to_string(i);
-    const std::uint16_t slot = m3::mesh_detail::hash_slot(key);
+    const std::uint16_t slot = m3::hash_slot(key);
     ++in_slot[slot];
     key_of[slot] = std::move(key);
   }
   std::unordered_map<std::string, std::size_t> load;
   std::size_t moved = 0;
-  for (std::size_t slot = 0; slot < m3::mesh_detail::kHashSlots; ++slot) {
+  for (std::size_t slot = 0; slot < m3::kHashSlots; ++slot) {
     if (in_slot[slot] == 0) continue;
     const std::string was = before.owner(key_of[slot])->id.to_string();
     load[was] += in_slot[slot];

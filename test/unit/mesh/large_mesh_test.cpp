@@ -160,7 +160,7 @@ TEST_CASE(
                 s.named("dev.w.role.7")->address != replaced.address;
     for (int key = 0; key < 300; ++key) {
       const std::string text = std::to_string(key);
-      wrong += s.owner(text)->id != slots.id_at(slots.owners()[m3::mesh_detail::hash_slot(text)]);
+      wrong += s.owner(text)->id != slots.id_at(slots.owners()[m3::hash_slot(text)]);
     }
     return wrong == 0;
   }));
