@@ -100,7 +100,9 @@ std::string_view out_refusal_name(OutRefusal refusal);
 /// out. Only new requests and notifies are shed, notifies first.
 class OutQueue {
  public:
-  explicit OutQueue(OutBufferPool& pool, OutLimits limits = {}) : pool_(&pool), limits_(limits) {}
+  /// `pool` and `limits` outlive it.
+  OutQueue(OutBufferPool& pool, const OutLimits& limits) : pool_(&pool), limits_(limits) {}
+  OutQueue(OutBufferPool& pool, const OutLimits&& limits) = delete;
   ~OutQueue();
   OutQueue(const OutQueue&) = delete;
   OutQueue& operator=(const OutQueue&) = delete;
@@ -199,7 +201,7 @@ class OutQueue {
   std::size_t first_whole_frame() const;
 
   OutBufferPool* pool_;
-  OutLimits limits_;
+  const OutLimits& limits_;
   OutBufferPool::Buffer data_;  // the line
   std::size_t head_ = 0;
   std::size_t tail_ = 0;

@@ -23,18 +23,20 @@ constexpr std::int32_t wire_ms_until(WireMs then, WireMs now) {
 /// The acceptor's knowledge of its dialer's clock: what a deadline in a frame means here.
 ///
 /// The dialer's clock is 0 when it sends its hello. Every ping says when it was sent; the least
-/// (received − sent) over the last 64 is the offset between the clocks plus the shortest way. A
-/// frame that lay in the socket while this process was frozen is therefore known to be late, which
-/// no clock that starts at reception would see. A window, because clocks drift and machines sleep;
-/// counted in pings, so that a freeze does not empty it.
+/// (received − sent) over the last 64 or so is the offset between the clocks plus the shortest way.
+/// A frame that lay in the socket while this process was frozen is therefore known to be late,
+/// which no clock that starts at reception would see. A window, because clocks drift and machines
+/// sleep; counted in pings, so that a freeze does not empty it.
 ///
 /// `now` is this side's monotonic clock in milliseconds, cut to 32 bits; any origin will do.
 class DeadlineClock {
  public:
-  static constexpr std::size_t kWindow = 64;
+  /// Pings are forgotten eight at a time: the least is that of the last 57 to 64.
+  static constexpr std::size_t kGroups = 8;
+  static constexpr std::size_t kPingsOfGroup = 8;
 
   /// The first hello came at `now`; it counts as the first ping, sent at 0.
-  explicit DeadlineClock(WireMs now) : offset_(now) { window_[0] = now; }
+  explicit DeadlineClock(WireMs now) : offset_(now) { least_[0] = now; }
 
   /// A ping of the dialer, with its deadline field.
   void on_ping(WireMs sent, WireMs now);
@@ -50,9 +52,10 @@ class DeadlineClock {
 
  private:
   WireMs offset_;
-  std::array<WireMs, kWindow> window_{};  // received − sent of the last pings, a ring
-  std::uint8_t count_ = 1;
-  std::uint8_t next_ = 1;
+  std::array<WireMs, kGroups> least_{};  // received − sent: the least of each group, a ring
+  std::uint8_t groups_ = 1;              // that have pings
+  std::uint8_t current_ = 0;
+  std::uint8_t pings_ = 1;  // of the current group
 };
 
 }  // namespace m3

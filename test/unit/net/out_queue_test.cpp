@@ -75,9 +75,12 @@ OutLimits small_limits() {
   return limits;
 }
 
+const OutLimits kLimits;
+const OutLimits kSmallLimits = small_limits();
+
 TEST_CASE("net: while there is room frames go out in the order they came in") {
   OutBufferPool pool;
-  OutQueue queue(pool);
+  OutQueue queue(pool, kLimits);
   put(queue, FrameKind::notify, 1);
   put(queue, FrameKind::request, 2);
   put(queue, FrameKind::ping, 3);
@@ -90,7 +93,7 @@ TEST_CASE("net: while there is room frames go out in the order they came in") {
 
 TEST_CASE("net: an idle queue holds no memory and a busy one allocates nothing") {
   OutBufferPool pool;
-  OutQueue queue(pool);
+  OutQueue queue(pool, kLimits);
   Peer peer;
   const auto turn = [&] {
     for (std::uint64_t i = 0; i < 500; ++i) put(queue, FrameKind::request, i, 400);
@@ -107,7 +110,7 @@ TEST_CASE("net: an idle queue holds no memory and a busy one allocates nothing")
 
 TEST_CASE("net: a frame that was reserved and not committed is never sent") {
   OutBufferPool pool;
-  OutQueue queue(pool, small_limits());
+  OutQueue queue(pool, kSmallLimits);
   REQUIRE(queue.reserve(FrameKind::request, 100) != nullptr);
   CHECK(queue.empty());
   CHECK(queue.pending().empty());
@@ -127,7 +130,7 @@ TEST_CASE("net: a frame that was reserved and not committed is never sent") {
 
 TEST_CASE("net: behind a full line control goes before response, request and notify") {
   OutBufferPool pool;
-  OutQueue queue(pool, small_limits());
+  OutQueue queue(pool, kSmallLimits);
   put(queue, FrameKind::request, 1, 1000);
   put(queue, FrameKind::notify, 2);
   put(queue, FrameKind::request, 3);
@@ -142,7 +145,7 @@ TEST_CASE("net: behind a full line control goes before response, request and not
 
 TEST_CASE("net: once the line has room a higher class may pass lower ones that wait") {
   OutBufferPool pool;
-  OutQueue queue(pool, small_limits());
+  OutQueue queue(pool, kSmallLimits);
   put(queue, FrameKind::request, 1, 900);
   put(queue, FrameKind::request, 2, 700);
   Peer peer;
@@ -156,7 +159,7 @@ TEST_CASE("net: once the line has room a higher class may pass lower ones that w
 
 TEST_CASE("net: new notifies are shed first, then new requests, never the rest") {
   OutBufferPool pool;
-  OutQueue queue(pool, small_limits());
+  OutQueue queue(pool, kSmallLimits);
   put(queue, FrameKind::request, 0, 1000);
   for (std::uint64_t i = 0; i < 10; ++i) CHECK(put(queue, FrameKind::request, 1 + i));
   CHECK_FALSE(put(queue, FrameKind::notify, 98));
@@ -182,7 +185,7 @@ TEST_CASE("net: new notifies are shed first, then new requests, never the rest")
 
 TEST_CASE("net: responses are never shed, the reader is told to stop and later to go on") {
   OutBufferPool pool;
-  OutQueue queue(pool, small_limits());
+  OutQueue queue(pool, kSmallLimits);
   for (std::uint64_t i = 0; i < 30; ++i) CHECK(put(queue, FrameKind::response, i));
   CHECK_FALSE(queue.response_over_limit());
   for (std::uint64_t i = 30; i < 50; ++i) CHECK(put(queue, FrameKind::response, i));
@@ -198,7 +201,7 @@ TEST_CASE("net: responses are never shed, the reader is told to stop and later t
 
 TEST_CASE("net: a peer that pings and does not read is noticed twice") {
   OutBufferPool pool;
-  OutQueue queue(pool, small_limits());
+  OutQueue queue(pool, kSmallLimits);
   put(queue, FrameKind::response, 0, 1000);
   for (std::uint64_t i = 1; i <= 10; ++i) {
     CHECK(queue.response_over_limit() == (i > 6));
@@ -210,7 +213,7 @@ TEST_CASE("net: a peer that pings and does not read is noticed twice") {
 
 TEST_CASE("net: one frame may always wait, however large, and keeps its place") {
   OutBufferPool pool;
-  OutQueue queue(pool);
+  OutQueue queue(pool, kLimits);
   const std::size_t huge = 9u << 20;
   CHECK(put(queue, FrameKind::request, 1, huge));
   CHECK_FALSE(put(queue, FrameKind::request, 2, huge));
@@ -227,7 +230,7 @@ TEST_CASE("net: one frame may always wait, however large, and keeps its place") 
 
 TEST_CASE("net: of a dying connection it is known which frames were never sent") {
   OutBufferPool pool;
-  OutQueue queue(pool, small_limits());
+  OutQueue queue(pool, kSmallLimits);
   for (std::uint64_t i = 0; i < 20; ++i) put(queue, FrameKind::request, i);
   const auto unsent = [&queue] {
     Ids ids;
