@@ -369,8 +369,8 @@ bool ServerCall::clear() {
     }
     return false;
   }
+  if (ctx.incoming()) metadata.clear();
   ctx.reset(ctx.core(), Deadline::never(), nullptr);
-  metadata.clear();
   home = nullptr;
   return true;
 }

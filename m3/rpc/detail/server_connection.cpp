@@ -24,6 +24,10 @@ HelloConfig acceptor_hello(RpcCore& core) {
 
 /// A dialer pings at least this often; silence for three of them ends the connection.
 constexpr int kSilentPings = 3;
+/// For so long every request has to have waited, before one is refused for it; and once that was
+/// so, it is again for a while.
+constexpr Nanos kStanding = std::chrono::milliseconds(20);
+constexpr Nanos kRefusing = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -152,11 +156,25 @@ bool ServerConnection::too_late(const Dispatcher::Entry& entry, Nanos left) cons
 /// While a core is saturated its queues never empty, and all that wait in them would be answered
 /// late or not at all. What has waited is refused soon, so that its caller can act; what has just
 /// come is answered in time. A burst on a core with time to spare waits as long as it must (Ben
-/// Maurer, "Fail at Scale", ACM Queue 13-8, 2015: controlled delay).
-bool ServerConnection::waited_too_long() const {
+/// Maurer, "Fail at Scale", ACM Queue 13-8, 2015: controlled delay). So does one on a core that has
+/// none, unless it stays: a hiccup of the machine is no overload (Nichols and Jacobson,
+/// "Controlling Queue Delay", ACM Queue 10-5, 2012: good queue, bad queue).
+bool ServerConnection::waited_too_long() {
   const Core& core = core_.core();
   const Nanos limit = core_.config().overload_wait;
-  return core.saturated() && limit > Nanos(0) && core.now() - arrived() > limit;
+  if (!core.saturated() || limit <= Nanos(0)) {
+    waiting_since_ = refuses_until_ = TimePoint();
+    return false;
+  }
+  const TimePoint now = core.now();
+  const bool waited = now - arrived() > limit;
+  if (now >= refuses_until_) {
+    if (!waited) waiting_since_ = TimePoint();
+    if (waited && waiting_since_ == TimePoint()) waiting_since_ = now;
+    if (!waited || now - waiting_since_ < kStanding) return false;
+  }
+  if (waited) refuses_until_ = now + kRefusing;
+  return waited;
 }
 
 void ServerConnection::on_measured(Nanos mean) {

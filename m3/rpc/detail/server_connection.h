@@ -32,7 +32,7 @@ class ServerConnection final : public Connection {
   void on_call(const Frame& frame);
   void refuse_place();
   bool too_late(const Dispatcher::Entry& entry, Nanos left) const;
-  bool waited_too_long() const;
+  bool waited_too_long();
   void on_cancel(std::uint64_t id);
   void refuse(const FrameHeader& header, Counter& counter, Status why);
   void refuse(const FrameHeader& header, Status why);
@@ -50,6 +50,8 @@ class ServerConnection final : public Connection {
   std::unique_ptr<const std::string> caller_;  // its id, for handlers: outlives those left behind
   DeadlineClock clock_{0};
   std::vector<ServerCall*> table_;  // suspended calls, chained by id
+  TimePoint waiting_since_{};       // each request since then has waited longer than it should
+  TimePoint refuses_until_{};       // those that have
   std::size_t suspended_ = 0;
   std::size_t suspended_bytes_ = 0;  // of their requests
 };
