@@ -62,16 +62,13 @@ Status MetadataStatus::to_status() const {
 }
 
 bool Metadata::empty() const noexcept {
-  return route == RouteMode::none && route_key.empty() && actor_id.empty() && traceparent.empty() &&
-         lane.empty() && call_chain.empty() && !status && entries.empty();
+  return actor_id.empty() && traceparent.empty() && call_chain.empty() && !status &&
+         entries.empty();
 }
 
 void Metadata::clear() noexcept {
-  route = RouteMode::none;
-  route_key.clear();
   actor_id.clear();
   traceparent.clear();
-  lane.clear();
   call_chain.clear();
   status.reset();
   entries.clear();

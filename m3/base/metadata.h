@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "m3/base/route_mode.h"
 #include "m3/base/status.h"
 
 namespace m3 {
@@ -35,11 +34,8 @@ struct MetadataStatus {
 struct Metadata {
   using Entry = std::pair<std::string, std::string>;
 
-  RouteMode route = RouteMode::none;
-  std::string route_key;
   std::string actor_id;
   std::string traceparent;
-  std::string lane;
   std::vector<std::string> call_chain;
   std::optional<MetadataStatus> status;
   std::vector<Entry> entries;  ///< keys are lower case; one key may stand several times

@@ -13,9 +13,9 @@ constexpr std::uint32_t varint_tag(std::uint32_t field) { return field << 3; }
 constexpr std::uint32_t bytes_tag(std::uint32_t field) { return field << 3 | 2; }
 
 // The fields of wire.proto. All tags are one byte.
-constexpr std::uint32_t kRoute = varint_tag(2), kRouteKey = bytes_tag(3), kActorId = bytes_tag(4),
-                        kStatus = bytes_tag(5), kTraceparent = bytes_tag(6), kLane = bytes_tag(7),
-                        kCallChain = bytes_tag(8), kEntry = bytes_tag(9);
+constexpr std::uint32_t kActorId = bytes_tag(4), kStatus = bytes_tag(5),
+                        kTraceparent = bytes_tag(6), kCallChain = bytes_tag(8),
+                        kEntry = bytes_tag(9);
 constexpr std::uint32_t kCode = varint_tag(1), kAppCode = varint_tag(2),
                         kRetryAfter = varint_tag(3), kText = bytes_tag(4), kOwner = bytes_tag(5);
 constexpr std::uint32_t kKey = bytes_tag(1), kValue = bytes_tag(2);
@@ -239,11 +239,8 @@ bool good_key(std::string_view key) {
 class Filler {
  public:
   explicit Filler(Metadata& out) : out_(out) {
-    out.route = RouteMode::none;
-    out.route_key.clear();
     out.actor_id.clear();
     out.traceparent.clear();
-    out.lane.clear();
     out.status.reset();
   }
 
@@ -267,18 +264,12 @@ class Filler {
 
   const char* field(Reader& in, std::uint32_t tag) {
     switch (tag) {
-      case kRoute:
-        return route(in);
-      case kRouteKey:
-        return check(in.bytes(out_.route_key));
       case kActorId:
         return check(in.bytes(out_.actor_id));
       case kStatus:
         return status(in);
       case kTraceparent:
         return check(in.bytes(out_.traceparent));
-      case kLane:
-        return check(in.bytes(out_.lane));
       case kCallChain:
         return link(in);
       case kEntry:
@@ -286,12 +277,6 @@ class Filler {
       default:
         return check(in.skip(tag, kMaxDepth));
     }
-  }
-  const char* route(Reader& in) {
-    std::uint64_t number = 0;
-    if (!in.varint(number)) return kMalformed;
-    out_.route = route_mode_from_number(static_cast<std::uint32_t>(number));
-    return nullptr;
   }
   const char* status(Reader& in) {
     std::string_view inner;
@@ -321,9 +306,7 @@ class Filler {
 }  // namespace
 
 std::size_t encoded_metadata_size(const Metadata& metadata) noexcept {
-  std::size_t size = optional_size(static_cast<std::uint64_t>(metadata.route)) +
-                     optional_size(metadata.route_key) + optional_size(metadata.actor_id) +
-                     optional_size(metadata.traceparent) + optional_size(metadata.lane);
+  std::size_t size = optional_size(metadata.actor_id) + optional_size(metadata.traceparent);
   if (metadata.status) size += bytes_size(inner_size(*metadata.status));
   for (const std::string& link : metadata.call_chain) size += bytes_size(link.size());
   for (const Metadata::Entry& entry : metadata.entries) size += bytes_size(inner_size(entry));
@@ -331,12 +314,9 @@ std::size_t encoded_metadata_size(const Metadata& metadata) noexcept {
 }
 
 char* encode_metadata(const Metadata& metadata, char* to) noexcept {
-  to = put_optional(to, kRoute, static_cast<std::uint64_t>(metadata.route));
-  to = put_optional(to, kRouteKey, metadata.route_key);
   to = put_optional(to, kActorId, metadata.actor_id);
   if (metadata.status) to = put(to, *metadata.status);
   to = put_optional(to, kTraceparent, metadata.traceparent);
-  to = put_optional(to, kLane, metadata.lane);
   for (const std::string& link : metadata.call_chain) to = put_bytes(to, kCallChain, link);
   for (const Metadata::Entry& entry : metadata.entries) to = put(to, entry);
   return to;

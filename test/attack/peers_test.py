@@ -54,7 +54,7 @@ def requests_with_every_field_broken(folder):
                   {'entries': [entries(key=b'a\n')]}, {'entries': [entries(key=b'k' * 257)]},
                   {'call_chain': [b'x'] * 33}))]
     odd = [wire.Metadata(**fields).SerializeToString() for fields in (
-        {'route': 3, 'route_key': b'\xff' * 5000}, {'traceparent': b'00-zz\n'}, {'lane': b'\0' * 9000},
+        {'traceparent': b'00-zz\n'}, {'traceparent': b'\0' * 9000},
         {'actor_id': b'\x1b[2J'},
         {'status': wire.Status(code=13, text=b'x' * 9000)}, {'entries': [entries(key=b'k', value=b'\xff' * 100)] * 128})]
     with under_attack(folder) as app, app.peer() as client:

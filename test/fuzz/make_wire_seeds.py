@@ -63,8 +63,8 @@ def write(target, seeds):
 
 
 full = wire.Metadata(
-    route=wire.ROUTE_ACTOR, route_key=b'k', actor_id=b'role-1',
-    traceparent=b'00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', lane=b'fast', call_chain=[b'a', b'b'],
+    actor_id=b'role-1',
+    traceparent=b'00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', call_chain=[b'a', b'b'],
     status=wire.Status(code=17, app_code=-5, retry_after_ms=10, text=b'moved', owner=b'dev.world1.role.2'),
     entries=[wire.Metadata.Entry(key=b'k', value=b'v'), wire.Metadata.Entry(key=b'k')]).SerializeToString()
 

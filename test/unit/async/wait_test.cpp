@@ -383,7 +383,6 @@ TEST_CASE("run_on: the other side has the call's facts") {
   m3::testing::SimRuntime two(2);
   m3::Metadata request;
   request.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-  request.lane = "blue";
   REQUIRE(request.set("color", "red").is_ok());
   alignas(8) char somebody[8];
   auto* host = reinterpret_cast<m3::Host*>(somebody);  // async never looks at it
@@ -398,7 +397,6 @@ TEST_CASE("run_on: the other side has the call's facts") {
       CHECK(there.caller() == "dev.w.player.1");
       CHECK(there.meta("color") == "red");
       CHECK(there.traceparent() == request.traceparent);
-      CHECK(there.lane() == "blue");
       CHECK(there.name() == std::string("/echo.Echo/Say"));
       CHECK(there.host() == host);
       CHECK(there.deadline() == call.deadline());

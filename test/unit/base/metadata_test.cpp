@@ -58,11 +58,8 @@ TEST_CASE("base: metadata is empty only when every field is, and after clear") {
     CHECK(meta.empty());
     CHECK(meta == Metadata());
   };
-  filled([](Metadata& m) { m.route = m3::RouteMode::hash; });
-  filled([](Metadata& m) { m.route_key = "k"; });
   filled([](Metadata& m) { m.actor_id = "7"; });
   filled([](Metadata& m) { m.traceparent = "t"; });
-  filled([](Metadata& m) { m.lane = "l"; });
   filled([](Metadata& m) { m.call_chain.emplace_back("c"); });
   filled([](Metadata& m) { m.status.emplace(); });
   filled([](Metadata& m) { m.entries.emplace_back("k", "v"); });

@@ -18,11 +18,8 @@ std::string encoded(const Metadata& metadata) {
 
 Metadata full() {
   Metadata metadata;
-  metadata.route = RouteMode::actor;
-  metadata.route_key = "key";
   metadata.actor_id = "role-4711";
   metadata.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  metadata.lane = "fast";
   metadata.call_chain = {"a", "", "c"};
   metadata.status.emplace();
   metadata.status->code = 17;
@@ -56,7 +53,7 @@ TEST_CASE("wire: full metadata comes back as it went") {
 TEST_CASE("wire: protobuf reads the values we write and writes the bytes we write") {
   const std::string bytes = encoded(full());
   const wire::Metadata message = as_protobuf(bytes);
-  CHECK(message.route() == wire::ROUTE_ACTOR);
+  CHECK(message.actor_id() == "role-4711");
   CHECK(message.status().code() == wire::MOVED);
   CHECK(message.status().app_code() == -5);
   CHECK(message.status().retry_after_ms() == 250);
@@ -76,34 +73,32 @@ TEST_CASE("wire: a status of all defaults is still there") {
 
 TEST_CASE("wire: the last scalar wins and a second status is merged, as in protobuf") {
   wire::Metadata first;
-  first.set_lane("slow");
+  first.set_actor_id("slow");
   first.mutable_status()->set_text("text");
   first.mutable_status()->set_app_code(3);
   wire::Metadata second;
-  second.set_lane("fast");
+  second.set_actor_id("fast");
   second.mutable_status()->set_app_code(4);
   Metadata out;
   REQUIRE(decode_metadata(first.SerializeAsString() + second.SerializeAsString(), out));
-  CHECK(out.lane == "fast");
+  CHECK(out.actor_id == "fast");
   REQUIRE(out.status);
   CHECK(out.status->text == "text");
   CHECK(out.status->app_code == 4);
 }
 
 TEST_CASE("wire: unknown fields are skipped whatever their type") {
-  const std::string bytes("\x50\x01\x59zzzzzzzz\x62\x02zz\x6dzzzz\x73\x50\x05\x74\x3a\x01L");
+  const std::string bytes("\x50\x01\x59zzzzzzzz\x62\x02zz\x6dzzzz\x73\x50\x05\x74\x22\x01L");
   Metadata out;
   REQUIRE(decode_metadata(bytes, out));
-  CHECK(out.lane == "L");
+  CHECK(out.actor_id == "L");
 }
 
-TEST_CASE("wire: an unknown route mode reads as none, an unknown code stays a number") {
+TEST_CASE("wire: an unknown code stays a number") {
   wire::Metadata message;
-  message.set_route(static_cast<wire::RouteMode>(200));
   message.mutable_status()->set_code(static_cast<wire::Errc>(900));
   Metadata out;
   REQUIRE(decode_metadata(message.SerializeAsString(), out));
-  CHECK(out.route == RouteMode::none);
   CHECK(out.status->code == 900);
   CHECK(out.status->to_status().code() == Errc::unknown);
 }
@@ -159,10 +154,10 @@ TEST_CASE("wire: decoding anew reuses the memory of what was there") {
   const std::string bytes = encoded(full());
   REQUIRE(decode_metadata(bytes, out));
   const char* entry = out.entries.back().second.data();
-  const char* key = out.route_key.data();
+  const char* key = out.traceparent.data();
   REQUIRE(decode_metadata(bytes, out));
   CHECK(out.entries.back().second.data() == entry);
-  CHECK(out.route_key.data() == key);
+  CHECK(out.traceparent.data() == key);
   CHECK(out == full());
 }
 
