@@ -70,12 +70,12 @@ std::unique_ptr<Service> make_reflection(const std::vector<Service*>& services, 
   all.set_app_id(id.to_string());
   all.set_version(std::move(version));
   FileCollector files(*all.mutable_files());
-  for (const Service* service : services) {
+  for (const Service* served : services) {
     auto& described = *all.add_services();
-    described.set_name(std::string(service->service_name()));
+    described.set_name(std::string(served->service_name()));
     if (const auto* known = DescriptorPool::generated_pool()->FindServiceByName(described.name()))
       files.add(known->file());
-    for (const MethodBinding& binding : service->bindings()) {
+    for (const MethodBinding& binding : served->bindings()) {
       describe_method(*binding.info, *described.add_methods());
       for (auto message : {binding.info->request, binding.info->response})
         if (message) files.add(message().GetDescriptor()->file());

@@ -8,6 +8,7 @@
 
 #include "m3/app/detail/app_impl.h"
 #include "m3/app/detail/program.h"
+#include "m3/async/once.h"
 #include "m3/obs/log.h"
 #include "m3/plugin/builtin.h"
 
@@ -96,15 +97,8 @@ int App::run(int argc, char** argv) {
 }
 
 void App::shutdown() {
-  struct Message final : async_detail::Runnable {
-    explicit Message(app_detail::Program& owner) : Runnable(&Message::fire), program(owner) {}
-    static void fire(async_detail::Runnable& work) {
-      const std::unique_ptr<Message> self(static_cast<Message*>(&work));
-      self->program.shutdown();
-    }
-    app_detail::Program& program;
-  };
-  if (program_ && impl_->runtime) impl_->core().post(*new Message(*program_));
+  if (!program_ || !impl_->runtime) return;
+  impl_->core().post(async_detail::once([program = program_.get()] { program->shutdown(); }));
 }
 
 Status App::start(Embedding embedding) {

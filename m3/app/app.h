@@ -12,20 +12,22 @@
 #include "m3/app/service_hooks.h"
 #include "m3/async/runtime.h"
 #include "m3/base/app_id.h"
+#include "m3/base/host_port.h"
 #include "m3/http/http_message.h"
 #include "m3/obs/metric.h"
 #include "m3/plugin/config_type.h"
 #include "m3/plugin/part_index.h"
 #include "m3/plugin/registry.h"
 #include "m3/plugin/steps.h"
-#include "m3/rpc/caller.h"
+#include "m3/rpc/host.h"
 #include "m3/rpc/interceptor.h"
-#include "m3/rpc/node.h"
 #include "m3/rpc/service.h"
 
 namespace m3 {
 
 struct AppConfig;
+class RpcNode;
+class Transport;
 
 namespace app_detail {
 class Program;

@@ -59,14 +59,14 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] AsioOp 
   using value_type = typename AsioValue<Args...>::type;
 
   AsioOp(Ctx& ctx, Initiation initiation, InitArgs args)
-      : CancelNode(&AsioOp::on_cancel),
-        Runnable(&AsioOp::on_ready),
+      : CancelNode(run_member<CancelNode, &AsioOp::on_cancel>),
+        Runnable(run_member<Runnable, &AsioOp::on_ready>),
         ctx_(ctx),
         initiation_(std::move(initiation)),
         args_(std::move(args)) {}
   AsioOp(AsioOp&& other) noexcept
-      : CancelNode(&AsioOp::on_cancel),
-        Runnable(&AsioOp::on_ready),
+      : CancelNode(run_member<CancelNode, &AsioOp::on_cancel>),
+        Runnable(run_member<Runnable, &AsioOp::on_ready>),
         ctx_(other.ctx_),
         initiation_(std::move(other.initiation_)),
         args_(std::move(other.args_)) {}
@@ -119,15 +119,12 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] AsioOp 
     ctx_.will_resume();
     ctx_.core().ready(*this);
   }
-  static void on_ready(Runnable& runnable) {
-    auto& self = static_cast<AsioOp&>(runnable);
-    self.ctx_.core().set_task_name(self.ctx_.name());
-    self.ctx_.resumes();
-    self.waiter_->complete();
+  void on_ready() {
+    ctx_.core().set_task_name(ctx_.name());
+    ctx_.resumes();
+    waiter_->complete();
   }
-  static void on_cancel(CancelNode& node) {
-    static_cast<AsioOp&>(node).signal_.emit(boost::asio::cancellation_type::terminal);
-  }
+  void on_cancel() { signal_.emit(boost::asio::cancellation_type::terminal); }
 
   Ctx& ctx_;
   Initiation initiation_;

@@ -121,23 +121,11 @@ void Ctx::watch_deadline() {
   core_->timers().add(timer_, deadline_.at());
 }
 
-void Ctx::on_timer(async_detail::TimerNode& node) {
-  static_cast<Timer&>(node).ctx.cancel(CancelReason::deadline);
-}
-
-void Ctx::on_parent_cancel(CancelNode& node) {
-  Ctx& self = static_cast<ParentLink&>(node).ctx;
-  self.cancel(self.parent_->reason_);
-}
-
 std::string_view Ctx::meta(std::string_view key) const {
   const std::string* value = incoming() ? incoming()->find(key) : nullptr;
   return value ? std::string_view(*value) : std::string_view();
 }
 
-std::string_view Ctx::lane() const {
-  return incoming() ? std::string_view(incoming()->lane) : std::string_view();
-}
 std::string_view Ctx::traceparent() const {
   return incoming() ? std::string_view(incoming()->traceparent) : std::string_view();
 }
@@ -181,7 +169,9 @@ void Ctx::set_last_reply(const Metadata* metadata) {
 namespace async_detail {
 
 CtxOp::CtxOp(Ctx& ctx) noexcept
-    : CancelNode(&CtxOp::on_cancel), Runnable(&CtxOp::on_ready), ctx_(ctx) {}
+    : CancelNode(run_member<CancelNode, &CtxOp::on_cancel>),
+      Runnable(run_member<Runnable, &CtxOp::wake>),
+      ctx_(ctx) {}
 
 bool CtxOp::misplaced() {
   if (may_use(ctx_.core())) [[likely]]
@@ -232,15 +222,12 @@ void CtxOp::queue() {
   ctx_.core().ready(*this);
 }
 
-void CtxOp::on_cancel(CancelNode& node) {
-  auto& self = static_cast<CtxOp&>(node);
-  if (self.ends_itself_when_cancelled()) return;
-  self.detach();
-  self.error_ = self.cancel_status();
-  self.queue();
+void CtxOp::on_cancel() {
+  if (ends_itself_when_cancelled()) return;
+  detach();
+  error_ = cancel_status();
+  queue();
 }
-
-void CtxOp::on_ready(Runnable& runnable) { static_cast<CtxOp&>(runnable).wake(); }
 
 }  // namespace async_detail
 }  // namespace m3

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "m3/async/bound.h"
 #include "m3/async/clock.h"
 #include "m3/async/leaf.h"
 #include "m3/async/timer_wheel.h"
@@ -109,7 +110,6 @@ class Ctx {
   /// Whether the caller may change the state of this app: it has proven rpc.operator_token, or none
   /// is configured.
   bool by_operator() const noexcept { return facts_.by_operator; }
-  std::string_view lane() const;
   /// W3C traceparent of the request; "" when absent.
   std::string_view traceparent() const;
   /// All that came with the request; null when nothing did.
@@ -163,17 +163,8 @@ class Ctx {
  private:
   void demand_core() const noexcept;
   [[noreturn]] void end_with_waiters() const noexcept;
-  static void on_timer(async_detail::TimerNode& node);
-  static void on_parent_cancel(async_detail::CancelNode& node);
-
-  struct Timer final : async_detail::TimerNode {
-    explicit Timer(Ctx& owner) noexcept : TimerNode(&Ctx::on_timer), ctx(owner) {}
-    Ctx& ctx;
-  };
-  struct ParentLink final : async_detail::CancelNode {
-    explicit ParentLink(Ctx& owner) noexcept : CancelNode(&Ctx::on_parent_cancel), ctx(owner) {}
-    Ctx& ctx;
-  };
+  void on_deadline() { cancel(CancelReason::deadline); }
+  void on_parent_cancelled() { cancel(parent_->reason_); }
 
   Core* core_;
   Ctx* parent_ = nullptr;
@@ -185,8 +176,8 @@ class Ctx {
   std::unique_ptr<Metadata> reply_;
   std::unique_ptr<Metadata> last_reply_;
   async_detail::CancelNode waiting_{nullptr};  // list head
-  Timer timer_{*this};
-  ParentLink parent_link_{*this};
+  async_detail::Bound<async_detail::TimerNode, &Ctx::on_deadline> timer_{*this};
+  async_detail::Bound<async_detail::CancelNode, &Ctx::on_parent_cancelled> parent_link_{*this};
 };
 
 /// So that `log::info(ctx, "…")` carries the trace of the request (m3/obs/log.h).
@@ -241,8 +232,7 @@ class CtxOp : CancelNode, Runnable {
   virtual Status cancel_status() const;
 
  private:
-  static void on_cancel(CancelNode& node);
-  static void on_ready(Runnable& runnable);
+  void on_cancel();
   void queue();
   void wake();
 

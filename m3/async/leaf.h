@@ -23,6 +23,10 @@
 // else: what a resumed coroutine does (cancel, close, call again) must never meet a loop over one
 // of m3's own lists.
 //
+// When the core calls back (a timer, the ready queue, a cancellation), a node that was told which
+// member function to call does it: m3/async/bound.h, and m3/async/once.h for a lambda that runs on
+// another core.
+//
 // Most leaves derive from CtxOp (m3/async/ctx.h), which knows all of that: it refuses to start
 // when the context is cancelled or its time is over, ends when either happens meanwhile, and
 // queues the completion. Such a leaf has start(), take() and detach():

@@ -105,7 +105,7 @@ auto Runtime::block_on(Core& core, Body body, Host* host)
   if (Status usable = can_block(); !usable) return usable;
   struct Job final : async_detail::Runnable {
     Job(Core& home, Body made, Host* app)
-        : Runnable([](Runnable& r) { static_cast<Job&>(r).begin(); }),
+        : Runnable(async_detail::run_member<Runnable, &Job::begin>),
           core(home),
           host(app),
           body(std::move(made)) {}

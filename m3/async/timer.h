@@ -27,15 +27,11 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] SleepOp
   void take() const noexcept {}
 
  private:
-  struct Timer final : TimerNode {
-    explicit Timer(SleepOp& owner) noexcept
-        : TimerNode([](TimerNode& node) { static_cast<Timer&>(node).op.finish(); }), op(owner) {}
-    SleepOp& op;
-  };
+  void wake_up() { finish(); }
   void detach() noexcept override { timer_.cancel(); }
 
   TimePoint until_;
-  Timer timer_{*this};
+  Bound<TimerNode, &SleepOp::wake_up> timer_{*this};
 };
 
 class [[nodiscard("co_await it: it does nothing before it is awaited")]] YieldOp final

@@ -20,7 +20,7 @@ namespace async_detail {
 /// Counts branches that run; its waiter goes on when all have ended.
 class Join {
  public:
-  explicit Join(Core& core) noexcept : done_(*this), core_(core) {}
+  explicit Join(Core& core) noexcept : core_(core) {}
 
   /// Runs the task as a branch; its outcome goes to `out`.
   template <class T>
@@ -64,21 +64,14 @@ class Join {
   WaitOp wait() noexcept { return WaitOp(*this); }
 
  private:
-  struct Done final : Runnable {
-    explicit Done(Join& owner) noexcept
-        : Runnable([](Runnable& r) {
-            std::exchange(static_cast<Done&>(r).join.waiter_, nullptr)->complete();
-          }),
-          join(owner) {}
-    Join& join;
-  };
+  void complete() { std::exchange(waiter_, nullptr)->complete(); }
   void ended() {
     if (--running_ == 0 && waiter_) core_.ready(done_);
   }
 
   std::size_t running_ = 0;
   Waiter* waiter_ = nullptr;
-  Done done_;
+  Bound<Runnable, &Join::complete> done_{*this};
   Core& core_;
 };
 

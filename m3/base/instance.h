@@ -18,4 +18,6 @@ struct Instance : std::enable_shared_from_this<Instance> {
   std::uint32_t slot = 0;
 };
 
+inline constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
+
 }  // namespace m3

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "m3/async/once.h"
 #include "m3/base/cut_text.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/node.h"
@@ -25,26 +26,6 @@ Status no_broker() {
 }
 
 }  // namespace
-
-/// On its way to the core of its topic.
-struct Broadcasts::Delivery final : async_detail::Runnable {
-  Delivery(Broadcasts& owner, RpcNode& to, const BroadcastMessage& message, Deadline until)
-      : Runnable(&Delivery::fire),
-        broadcasts(owner),
-        node(to),
-        publisher(message.publisher),
-        frames(message.frames),
-        deadline(until) {}
-  static void fire(Runnable& work) {
-    std::unique_ptr<Delivery> self(static_cast<Delivery*>(&work));
-    self->broadcasts.handle(self->node, self->frames, self->publisher, self->deadline);
-  }
-  Broadcasts& broadcasts;
-  RpcNode& node;
-  const std::string publisher;
-  const std::string frames;
-  const Deadline deadline;
-};
 
 Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, Options options, MetricRegistry& metrics)
     : runtime_(runtime),
@@ -221,7 +202,10 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   if (!is_new(*publisher, *message)) return;
   const Deadline deadline(runtime_.core(0).read_clock() + timeout_);
   if (heard->core == 0) return handle(*node_, message->frames, message->publisher, deadline);
-  runtime_.core(heard->core).post(*new Delivery(*this, *node_, *message, deadline));
+  runtime_.core(heard->core)
+      .post(async_detail::once([this, node = node_, frames = std::string(message->frames),
+                                from = std::string(message->publisher),
+                                deadline] { handle(*node, frames, from, deadline); }));
 }
 
 void Broadcasts::handle(RpcNode& node, std::string_view frames, std::string_view publisher,

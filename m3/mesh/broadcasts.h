@@ -81,7 +81,6 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
     unsigned core = 0;         // its handlers'
   };
   using Publishers = mesh_detail::RecentMap<Heard>;  // by topic number and name
-  struct Delivery;
 
   void on_message(std::string_view topic, std::string_view payload) override;
   void on_resubscribed(std::string_view topic) override;

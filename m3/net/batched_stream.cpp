@@ -13,7 +13,7 @@ struct BatchedStream::Impl final : StreamHandler,
                                    async_detail::Runnable,
                                    std::enable_shared_from_this<BatchedStream::Impl> {
   Impl(Core& owner, std::unique_ptr<Stream> made, StreamHandler& told)
-      : Runnable([](Runnable& work) { static_cast<Impl&>(work).turn_ends(); }),
+      : Runnable(async_detail::run_member<Runnable, &Impl::turn_ends>),
         core(owner),
         stream(std::move(made)),
         handler(&told) {}

@@ -5,6 +5,7 @@
 #include <deque>
 #include <utility>
 
+#include "m3/async/once.h"
 #include "m3/async/timer.h"
 
 namespace m3 {
@@ -12,7 +13,7 @@ namespace m3 {
 /// One end of a pipe: what is on its way to it, and the handler that gets it.
 struct LoopbackNet::Side {
   Side(LoopbackNet& owner, Pipe& both, Core& home, Side& other)
-      : net(owner), pipe(both), core(home), peer(other), wake(*this), timer(*this) {}
+      : net(owner), pipe(both), core(home), peer(other), wake(*this) {}
 
   void start(StreamHandler& to) {
     handler = &to;
@@ -37,20 +38,14 @@ struct LoopbackNet::Side {
   };
   /// Posted to the side's core; holds the pipe meanwhile.
   struct Wake final : Core::Runnable {
-    explicit Wake(Side& owner) : Runnable(&Wake::fire), side(owner) {}
-    static void fire(Core::Runnable& work) {
-      auto& self = static_cast<Wake&>(work);
-      const std::shared_ptr<Pipe> keep = std::move(self.keep);
-      self.side.run();
+    explicit Wake(Side& owner)
+        : Runnable(async_detail::run_member<Runnable, &Wake::fire>), side(owner) {}
+    void fire() {
+      const std::shared_ptr<Pipe> alive = std::move(keep);
+      side.run();
     }
     Side& side;
     std::shared_ptr<Pipe> keep;
-  };
-  struct Timer final : async_detail::TimerNode {
-    explicit Timer(Side& owner)
-        : TimerNode([](TimerNode& node) { static_cast<Timer&>(node).side.wake_up(); }),
-          side(owner) {}
-    Side& side;
   };
 
   void run();
@@ -77,7 +72,7 @@ struct LoopbackNet::Side {
   bool was_cut = false;
   bool to_nobody = false;  // sent after the peer closed
   Wake wake;
-  Timer timer;
+  async_detail::Bound<async_detail::TimerNode, &Side::wake_up> timer{*this};
 };
 
 struct LoopbackNet::Pipe : std::enable_shared_from_this<Pipe> {
@@ -205,22 +200,6 @@ class LoopbackStream final : public Stream {
   std::string peer_name_;
 };
 
-/// A connection on its way to the listener's core.
-struct LoopbackNet::Accept final : Core::Runnable {
-  Accept(LoopbackNet& owner, std::string to, std::unique_ptr<Stream> made)
-      : Runnable(&Accept::fire), net(owner), address(std::move(to)), stream(std::move(made)) {}
-  static void fire(Core::Runnable& work) {
-    const std::unique_ptr<Accept> self(&static_cast<Accept&>(work));
-    const auto found = self->net.listeners_.find(self->address);
-    if (found == self->net.listeners_.end()) return;     // gone meanwhile: the dialer sees a close
-    const OnAccept on_accept = found->second.on_accept;  // a copy: it may unlisten
-    on_accept(std::move(self->stream));
-  }
-  LoopbackNet& net;
-  std::string address;
-  std::unique_ptr<Stream> stream;
-};
-
 /// Waits until the net is not frozen.
 class LoopbackNet::ThawOp final : public async_detail::CtxOp {
  public:
@@ -259,7 +238,12 @@ Result<std::unique_ptr<Stream>> LoopbackNet::connect(Core& from, const HostPort&
   pipes_.push_back(pipe);
   auto acceptor = std::make_unique<LoopbackStream>(pipe, pipe->ends[1],
                                                    "loopback:" + std::to_string(++connections_));
-  there.post(*std::make_unique<Accept>(*this, name, std::move(acceptor)).release());
+  there.post(async_detail::once([this, name, stream = std::move(acceptor)]() mutable {
+    const auto found = listeners_.find(name);
+    if (found == listeners_.end()) return;               // gone meanwhile: the dialer sees a close
+    const OnAccept on_accept = found->second.on_accept;  // a copy: it may unlisten
+    on_accept(std::move(stream));
+  }));
   return std::unique_ptr<Stream>(std::make_unique<LoopbackStream>(pipe, pipe->ends[0], name));
 }
 

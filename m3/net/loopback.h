@@ -50,7 +50,6 @@ class LoopbackNet {
   friend class LoopbackStream;
   struct Side;
   struct Pipe;
-  struct Accept;
   class ThawOp;
   struct Listener {
     Core* core;

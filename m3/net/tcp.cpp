@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "m3/async/asio.h"
+#include "m3/async/bound.h"
 #include "m3/async/edge_op.h"
 #include "m3/net/detail/socket.h"
 #include "m3/obs/log.h"
@@ -51,8 +52,7 @@ class TcpStream final : public Stream {
         fd_(fd),
         peer_name_(std::move(peer_name)),
         watch_(io_context(core), fd, &TcpStream::on_edge, this),
-        again_(std::make_shared<Again>(*this)),
-        quiet_(*this) {}
+        again_(std::make_shared<Again>(*this)) {}
   ~TcpStream() override {
     close();
     again_->stream = nullptr;
@@ -86,12 +86,6 @@ class TcpStream final : public Stream {
   };
   /// When bytes and the peer's close come together they raise one edge, and the short read that
   /// took the bytes did not see the close. So a connection that went quiet is read once more.
-  struct Quiet final : async_detail::TimerNode {
-    explicit Quiet(TcpStream& owner)
-        : TimerNode([](TimerNode& node) { static_cast<Quiet&>(node).stream.on_quiet(); }),
-          stream(owner) {}
-    TcpStream& stream;
-  };
   static constexpr Nanos kQuiet = std::chrono::milliseconds(250);
   static constexpr std::size_t kLeastTail = 32u << 10;
 
@@ -165,7 +159,7 @@ class TcpStream final : public Stream {
   std::string peer_name_;
   EdgeWatch watch_;
   std::shared_ptr<Again> again_;
-  Quiet quiet_;
+  async_detail::Bound<async_detail::TimerNode, &TcpStream::on_quiet> quiet_{*this};
   StreamHandler* handler_ = nullptr;
   OutBufferPool::Buffer tail_;  // an unfinished frame; none while the connection is idle
   std::size_t tail_begin_ = 0;  // not 0 only while it is shown piece by piece
@@ -308,8 +302,7 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
         on_accept(std::move(handler)),
         watch(
             io_context(owner), descriptor, [](void* arg) { static_cast<Impl*>(arg)->on_edge(); },
-            this),
-        pause(*this) {}
+            this) {}
   ~Impl() { close(); }
 
   void on_edge() {
@@ -375,18 +368,11 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
     ::close(std::exchange(fd, -1));
   }
 
-  struct Pause final : async_detail::TimerNode {
-    explicit Pause(Impl& impl)
-        : TimerNode([](TimerNode& node) { static_cast<Pause&>(node).owner.accept_all(); }),
-          owner(impl) {}
-    Impl& owner;
-  };
-
   Core& core;
   int fd;
   OnAccept on_accept;
   EdgeWatch watch;
-  Pause pause;
+  async_detail::Bound<async_detail::TimerNode, &Impl::accept_all> pause{*this};
   bool refused = false;
 };
 

@@ -4,11 +4,12 @@
 #include <string>
 
 #include "m3/rpc/call_op.h"
+#include "m3/rpc/caller.h"
 #include "m3/rpc/detail/call_frame.h"
 #include "m3/rpc/detail/client_connection.h"
+#include "m3/rpc/detail/link.h"
 #include "m3/rpc/detail/local_call.h"
 #include "m3/rpc/detail/rpc_core.h"
-#include "m3/rpc/interceptor.h"
 #include "m3/wire/metadata_codec.h"
 
 namespace m3 {
@@ -30,57 +31,31 @@ constexpr std::uint8_t kMostNested = 64;
 /// A call for which there is no instance yet.
 struct CallOp::RouteWait final : RouteWaiter, async_detail::TimerNode {
   RouteWait(CallOp& owner, Nanos limit)
-      : TimerNode(&RouteWait::on_timer), op(owner), until(op.ctx().core().read_clock() + limit) {}
+      : TimerNode(async_detail::run_member<TimerNode, &RouteWait::on_timer>),
+        op(owner),
+        until(op.ctx().core().read_clock() + limit) {}
   ~RouteWait() { RouteWaiters::remove(*this); }
   void on_route_change() override { op.on_route_change(); }
-  static void on_timer(async_detail::TimerNode& node) {
-    auto& self = static_cast<RouteWait&>(node);
-    RouteWaiters::remove(self);
-    self.op.phase_ = Phase::idle;
-    self.op.end(std::move(self.why));
+  void on_timer() {
+    RouteWaiters::remove(*this);
+    op.phase_ = Phase::idle;
+    op.end(std::move(why));
   }
   CallOp& op;
   TimePoint until;
   Status why;
 };
 
-/// The interceptors around a call that was asked for with them.
-struct CallOp::Intercepted final : Interceptor::Next {
-  Intercepted(CallOp& owner, const Interceptors& list)
-      : op(owner),
-        info{owner.method_, owner.request_, nullptr, owner.service_.to_string()},
-        chain(list, info, *this) {}
-  Task<> operator()(Ctx& ctx) override {
-    co_await CallOp(op.caller_, ctx, op.service_, op.method_, op.request_, op.response_, op.route_,
-                    false);
-    info.response = op.response_;
-    co_return ok;
-  }
-  void ended(Result<void> result) {
-    op.phase_ = Phase::idle;
-    Status outcome = std::move(result).status().of_callee();
-    if (op.suspended())
-      op.finish(std::move(outcome));
-    else
-      op.error() = std::move(outcome);
-  }
-  CallOp& op;
-  InterceptedCall info;
-  rpc_detail::Chain chain;
-  async_detail::Root<void, Intercepted> root;
-};
-
 CallOp::CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
                const google::protobuf::MessageLite& request,
-               google::protobuf::MessageLite* response, Route route, bool intercept)
+               google::protobuf::MessageLite* response, Route route)
     : CtxOp(ctx),
       caller_(caller),
       service_(service),
       method_(method),
       request_(request),
       response_(response),
-      route_(std::move(route)),
-      intercept_(intercept) {}
+      route_(std::move(route)) {}
 
 CallOp::CallOp(CallOp&& other) noexcept
     : CtxOp(other.ctx()),
@@ -89,17 +64,11 @@ CallOp::CallOp(CallOp&& other) noexcept
       method_(other.method_),
       request_(other.request_),
       response_(other.response_),
-      route_(std::move(other.route_)),
-      intercept_(other.intercept_) {}
+      route_(std::move(other.route_)) {}
 
 CallOp::~CallOp() = default;
 
 bool CallOp::start(async_detail::Waiter& waiter) {
-  if (intercept_ && !caller_.core_.shared().client_interceptors.empty()) {
-    if (misplaced() || start_intercepted()) return true;
-    suspend(waiter);
-    return false;
-  }
   if (refused()) {
     error() = std::move(error()).not_executed();
     tally(error());
@@ -137,13 +106,6 @@ void CallOp::tally(Status& outcome) {
   const auto code = static_cast<std::size_t>(outcome.code());
   auto& outcomes = caller_.core_.metrics().outcomes;
   outcomes[code < outcomes.size() ? code : static_cast<std::size_t>(Errc::unknown)].inc();
-}
-
-bool CallOp::start_intercepted() {
-  phase_ = Phase::intercepted;
-  intercepted_ = std::make_unique<Intercepted>(*this, caller_.core_.shared().client_interceptors);
-  intercepted_->root.start(*intercepted_, intercepted_->chain.run(ctx()));
-  return phase_ == Phase::idle;
 }
 
 /// One instance for this attempt; the last one tried is avoided.
@@ -472,13 +434,12 @@ void CallOp::settle_later(Status outcome) {
   ctx().core().ready(settle_);
 }
 
-void CallOp::on_settle(async_detail::Runnable& runnable) {
-  CallOp& op = static_cast<Settle&>(runnable).op;
-  if (op.phase_ != Phase::settling) return;  // cancelled or too late meanwhile
-  op.phase_ = Phase::idle;
-  Status outcome = std::exchange(op.error(), Status());
-  if (!outcome.is_ok()) return op.settle(std::move(outcome));
-  if (op.attempt()) op.end(std::move(op.error()));
+void CallOp::on_settle() {
+  if (phase_ != Phase::settling) return;  // cancelled or too late meanwhile
+  phase_ = Phase::idle;
+  Status outcome = std::exchange(error(), Status());
+  if (!outcome.is_ok()) return settle(std::move(outcome));
+  if (attempt()) end(std::move(error()));
 }
 
 /// An attempt failed while the caller waits: on to another instance, or tell the caller. What was
@@ -527,13 +488,12 @@ void CallOp::end(Status outcome) {
   finish(std::move(outcome));
 }
 
-void CallOp::on_timer(async_detail::TimerNode& node) {
-  CallOp& op = static_cast<Timer&>(node).op;
+void CallOp::on_timer() {
   Status late(Errc::deadline_exceeded,
-              std::string(op.method_.full_name) + " was not answered in time");
-  if (op.phase_ == Phase::waiting) op.note(late);
-  op.forget();
-  op.end(op.sent_ || op.may_have_run_ ? std::move(late) : std::move(late).not_executed());
+              std::string(method_.full_name) + " was not answered in time");
+  if (phase_ == Phase::waiting) note(late);
+  forget();
+  end(sent_ || may_have_run_ ? std::move(late) : std::move(late).not_executed());
 }
 
 void CallOp::forget() noexcept {
@@ -555,7 +515,6 @@ void CallOp::forget() noexcept {
       if (local_) local_->give_up(CancelReason::caller_gone);
       break;
     case Phase::settling:
-    case Phase::intercepted:
       break;
   }
   connection_ = nullptr;
@@ -570,8 +529,6 @@ void CallOp::detach() noexcept {
   forget();
   tally(why);
 }
-
-bool CallOp::ends_itself_when_cancelled() noexcept { return phase_ == Phase::intercepted; }
 
 Status CallOp::cancel_status() const {
   Status status = CtxOp::cancel_status();

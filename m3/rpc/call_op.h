@@ -8,20 +8,30 @@
 #include <optional>
 #include <string_view>
 
+#include "m3/async/bound.h"
 #include "m3/async/ctx.h"
 #include "m3/async/timer_wheel.h"
 #include "m3/base/app_id.h"
+#include "m3/base/instance.h"
 #include "m3/base/metadata.h"
-#include "m3/rpc/caller.h"
-#include "m3/rpc/detail/link.h"
+#include "m3/rpc/detail/link_waiter.h"
 #include "m3/rpc/method.h"
-#include "m3/rpc/resolver.h"
 #include "m3/rpc/route.h"
 
 namespace m3 {
 
-/// One call, as a leaf op: `co_await CallOp(…)`. Fills `response` or fails. Retried on another
-/// instance when it is known not to have run (or the method is idempotent), inside its deadline.
+class Caller;
+struct Pick;
+
+namespace rpc_detail {
+class ClientConnection;
+class Link;
+class LocalCall;
+}  // namespace rpc_detail
+
+/// One call inside of the interceptors, as a leaf op: `co_await CallOp(…)`. Fills `response` or
+/// fails. Retried on another instance when it is known not to have run (or the method is
+/// idempotent), inside its deadline. An app's code calls through Call.
 class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp final
     : public async_detail::CtxOp,
       private rpc_detail::LinkWaiter {
@@ -30,40 +40,27 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   /// Everything referred to outlives the op.
   CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
          const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response,
-         Route route, bool intercept = true);
+         Route route);
   CallOp(CallOp&& other) noexcept;
   ~CallOp() override;
 
   bool start(async_detail::Waiter& waiter);
   void take() const noexcept {}
 
+  /// Another op for the same call, which need not be the first.
+  CallOp again(Ctx& ctx) const {
+    return CallOp(caller_, ctx, service_, method_, request_, response_, route_);
+  }
+
  private:
   friend class rpc_detail::ClientConnection;
   friend class rpc_detail::LocalCall;
+  friend class Call;
 
-  enum class Phase : std::uint8_t {
-    idle,
-    routing,
-    connecting,
-    waiting,
-    settling,
-    local,
-    intercepted
-  };
+  enum class Phase : std::uint8_t { idle, routing, connecting, waiting, settling, local };
   /// `refused`: nothing was sent, another instance may take it; error() says why this one does not.
   /// `lacks`: the instance does not serve the method; nothing was sent either.
   enum class Sent : std::uint8_t { waiting, ended, refused, lacks };
-  struct Timer final : async_detail::TimerNode {
-    explicit Timer(CallOp& owner) noexcept : TimerNode(&CallOp::on_timer), op(owner) {}
-    CallOp& op;
-  };
-  /// What an attempt came to is acted upon from the ready queue: that may pick, dial or run a
-  /// handler of this process, which must not happen inside a walk over calls that wait.
-  struct Settle final : async_detail::Runnable {
-    explicit Settle(CallOp& owner) noexcept : Runnable(&CallOp::on_settle), op(owner) {}
-    CallOp& op;
-  };
-  struct Intercepted;
   struct RouteWait;
 
   bool attempt();
@@ -84,11 +81,10 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
     return mode() != RouteMode::p2p && mode() != RouteMode::actor;
   }
   void note(const Status& outcome);
-  bool start_intercepted();
   bool may_retry(const Status& outcome) const;
   std::optional<Metadata> request_metadata() const;
   void tally(Status& outcome);
-  static void on_timer(async_detail::TimerNode& node);
+  void on_timer();
   void on_response(const Metadata* metadata, std::string_view body, bool not_executed);
   void on_lost(const Status& why);
   void on_link_ready() override;
@@ -99,12 +95,11 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   void on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
                        Status outcome);
   void settle_later(Status outcome);
-  static void on_settle(async_detail::Runnable& runnable);
+  void on_settle();
   void settle(Status outcome);
   void end(Status outcome);
   void forget() noexcept;
   void detach() noexcept override;
-  bool ends_itself_when_cancelled() noexcept override;
   Status cancel_status() const override;
 
   Caller& caller_;
@@ -123,16 +118,16 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   Phase phase_ = Phase::idle;
   bool sent_ = false;          // the last attempt
   bool may_have_run_ = false;  // an earlier attempt
-  bool intercept_ = true;
-  bool trial_ = false;    // its end decides the trial of the instance at counted_
-  bool lacking_ = false;  // an instance that was picked does not serve the method
+  bool trial_ = false;         // its end decides the trial of the instance at counted_
+  bool lacking_ = false;       // an instance that was picked does not serve the method
   std::uint8_t attempts_ = 0;
   std::uint8_t unreached_ = 0;  // instances to which no connection came
   Status refusal_;  // of the last instance, if it refused: stands when there is no other
-  Timer timer_{*this};
-  Settle settle_{*this};
+  async_detail::Bound<async_detail::TimerNode, &CallOp::on_timer> timer_{*this};
+  /// What an attempt came to is acted upon from the ready queue: that may pick, dial or run a
+  /// handler of this process, which must not happen inside a walk over calls that wait.
+  async_detail::Bound<async_detail::Runnable, &CallOp::on_settle> settle_{*this};
   std::unique_ptr<RouteWait> route_wait_;
-  std::unique_ptr<Intercepted> intercepted_;
 };
 
 }  // namespace m3

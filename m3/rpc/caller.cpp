@@ -8,7 +8,7 @@
 #include "m3/base/cut_text.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/broadcaster.h"
-#include "m3/rpc/call_op.h"
+#include "m3/rpc/call.h"
 #include "m3/rpc/detail/call_frame.h"
 #include "m3/rpc/detail/client_connection.h"
 #include "m3/rpc/detail/rpc_core.h"
@@ -198,12 +198,12 @@ class RouteOp final : public async_detail::CtxOp, RouteWaiter, async_detail::Tim
   using value_type = void;
   RouteOp(Ctx& ctx, const Pick& found)
       : CtxOp(ctx),
-        TimerNode(&RouteOp::on_timer),
+        TimerNode(async_detail::run_member<TimerNode, &RouteOp::on_timer>),
         waiters_(found.instance ? nullptr : found.waiters),
         limit_(found.worth_waiting) {}
   RouteOp(RouteOp&& other) noexcept
       : CtxOp(other.ctx()),
-        TimerNode(&RouteOp::on_timer),
+        TimerNode(async_detail::run_member<TimerNode, &RouteOp::on_timer>),
         waiters_(other.waiters_),
         limit_(other.limit_) {}
   bool start(async_detail::Waiter& waiter) {
@@ -220,10 +220,9 @@ class RouteOp final : public async_detail::CtxOp, RouteWaiter, async_detail::Tim
     TimerNode::cancel();
     finish();
   }
-  static void on_timer(async_detail::TimerNode& node) {
-    auto& self = static_cast<RouteOp&>(node);
-    RouteWaiters::remove(self);
-    self.finish();
+  void on_timer() {
+    RouteWaiters::remove(*this);
+    finish();
   }
   void detach() noexcept override {
     RouteWaiters::remove(*this);
@@ -241,7 +240,7 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
                       const google::protobuf::MessageLite& request, NotifyRoute route) {
   const RouteMode mode = route.mode() == RouteMode::none ? method.route : route.mode();
   if (mode != RouteMode::broadcast && mode != RouteMode::multicast) {
-    co_await CallOp(*this, ctx, service, method, request, nullptr, std::move(route));
+    co_await Call(*this, ctx, service, method, request, nullptr, std::move(route));
     co_return ok;
   }
   struct Last final : Interceptor::Next {
@@ -331,8 +330,8 @@ Task<> Caller::fan_out(Ctx& ctx, ServiceId service, const MethodInfo& method,
 Task<> Caller::send_to(Ctx& ctx, const ServiceId& service, const MethodInfo& method,
                        const google::protobuf::MessageLite& request, const AppId& instance,
                        Missed& missed) {
-  auto sent = co_await as_result(
-      CallOp(*this, ctx, service, method, request, nullptr, to::app(instance), false));
+  auto sent =
+      co_await as_result(CallOp(*this, ctx, service, method, request, nullptr, to::app(instance)));
   if (!sent.is_ok()) missed.note(std::move(sent).status());
   co_return ok;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/rpc/client.h"
 
+#include "m3/rpc/caller.h"
+
 namespace m3 {
 
 void ClientBase::resolve(const Target& target) {

@@ -10,7 +10,7 @@
 
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
-#include "m3/rpc/call_op.h"
+#include "m3/rpc/call.h"
 #include "m3/rpc/host.h"
 #include "m3/rpc/method.h"
 #include "m3/rpc/route.h"
@@ -60,12 +60,12 @@ class ClientBase {
   Task<Rsp> call(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request,
                  Route route) {
     Rsp response;
-    co_await CallOp(caller(), ctx, service_, method, request, &response, std::move(route));
+    co_await Call(caller(), ctx, service_, method, request, &response, std::move(route));
     co_return response;
   }
   Task<> call_into(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request,
                    google::protobuf::MessageLite& response, Route route) {
-    co_await CallOp(caller(), ctx, service_, method, request, &response, std::move(route));
+    co_await Call(caller(), ctx, service_, method, request, &response, std::move(route));
     co_return ok;
   }
   Task<> notify(Ctx& ctx, const MethodInfo& method, const google::protobuf::MessageLite& request,

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "m3/async/once.h"
 #include "m3/async/when.h"
 #include "m3/net/tcp.h"
 #include "m3/obs/log.h"
@@ -87,22 +88,12 @@ Task<std::uint16_t> RpcNode::listen(Ctx& ctx, HostPort address) {
 }
 
 void RpcNode::hand_over(int fd, std::string peer_name) {
-  struct Arrival final : async_detail::Runnable, async_detail::Pooled {
-    Arrival(RpcCore& target, int descriptor, std::string name)
-        : Runnable(&Arrival::fire), rpc(target), fd(descriptor), peer(std::move(name)) {}
-    static void fire(Runnable& work) {
-      std::unique_ptr<Arrival> self(static_cast<Arrival*>(&work));
-      auto stream = TcpTransport(self->rpc.core(), self->rpc.buffers())
-                        .adopt(self->fd, std::move(self->peer));
-      if (!stream.is_ok()) return log::error_limited("{}", stream.status().to_string());
-      self->rpc.accept(*std::move(stream));
-    }
-    RpcCore& rpc;
-    int fd;
-    std::string peer;
-  };
   RpcCore& target = *cores_[next_core_++ % cores_.size()];
-  target.core().post(*new Arrival(target, fd, std::move(peer_name)));
+  target.core().post(async_detail::once([&target, fd, peer = std::move(peer_name)]() mutable {
+    auto stream = TcpTransport(target.core(), target.buffers()).adopt(fd, std::move(peer));
+    if (!stream.is_ok()) return log::error_limited("{}", stream.status().to_string());
+    target.accept(*std::move(stream));
+  }));
 }
 
 void RpcNode::accept(std::unique_ptr<Stream> stream) { here().accept(std::move(stream)); }

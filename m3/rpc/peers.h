@@ -21,8 +21,6 @@ namespace rpc_detail {
 class Link;
 }
 
-inline constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
-
 /// The instances as the callers of one core know them: how busy they are, and whether they are to
 /// be trusted with calls. Core-local; owned by the core's Caller.
 ///

@@ -69,7 +69,7 @@ auto SimRuntime::run(Body body, Nanos limit)
   using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
   struct Job final : async_detail::Runnable {
     explicit Job(Body& made)
-        : Runnable([](Runnable& r) { static_cast<Job&>(r).begin(); }), body(made) {}
+        : Runnable(async_detail::run_member<Runnable, &Job::begin>), body(made) {}
     void begin() {
       root.start(*this, async_detail::task_of([this] { return body(*ctx); }));
     }

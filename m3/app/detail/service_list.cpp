@@ -10,6 +10,7 @@
 
 #include "m3/app/service_hooks.h"
 #include "m3/obs/log.h"
+#include "m3/rpc/node.h"
 
 namespace m3::app_detail {
 

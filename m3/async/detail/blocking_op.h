@@ -82,9 +82,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] Blockin
   using Held = std::conditional_t<std::is_void_v<R>, Nothing, R>;
   struct Shared final : async_detail::Runnable {
     Shared(Core& core, F made)
-        : async_detail::Runnable([](async_detail::Runnable& r) { static_cast<Shared&>(r).back(); }),
-          home(core),
-          fn(std::move(made)) {}
+        : Runnable(run_member<Runnable, &Shared::back>), home(core), fn(std::move(made)) {}
     void run(const std::shared_ptr<Shared>& self) {
       if (!wanted.load(std::memory_order_relaxed)) return;
       try {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "m3/async/bound.h"
 #include "m3/async/core.h"
 #include "m3/async/countdown.h"
 #include "m3/mesh/member_events.h"
@@ -34,17 +35,12 @@ class Observers {
   Task<> stop(Ctx& ctx);
 
  private:
-  struct Turn final : async_detail::Runnable {
-    explicit Turn(Observers& all) : Runnable(&Turn::fire), owner(all) {}
-    static void fire(Runnable& work) { static_cast<Turn&>(work).owner.run(); }
-    Observers& owner;
-  };
   void run();
 
   Core& core_;
   std::deque<std::pair<std::shared_ptr<Observer>, std::shared_ptr<const MemberEvents>>> waiting_;
   Countdown armed_;  // 1 while the core's queue knows turn_
-  Turn turn_{*this};
+  async_detail::Bound<async_detail::Runnable, &Observers::run> turn_{*this};
 };
 
 }  // namespace m3::mesh_detail

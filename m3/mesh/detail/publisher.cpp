@@ -64,10 +64,9 @@ Status Publisher::publish(const std::string& topic, std::string_view notify) {
   return ok;
 }
 
-void Publisher::Flush::fire(Runnable& work) {
-  Publisher& publisher = static_cast<Flush&>(work).owner;
-  publisher.flush();
-  publisher.armed_.done();
+void Publisher::turn_ends() {
+  flush();
+  armed_.done();
 }
 
 Publisher::Topics::Entry& Publisher::topic_of(const std::string& name) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "m3/async/bound.h"
 #include "m3/async/core.h"
 #include "m3/async/countdown.h"
 #include "m3/async/ctx.h"
@@ -58,16 +59,12 @@ class Publisher {
     std::string bytes;        // empty while count is 0
     std::uint64_t count = 0;  // notifies
   };
-  struct Flush final : async_detail::Runnable {
-    explicit Flush(Publisher& publisher) : Runnable(&Flush::fire), owner(publisher) {}
-    static void fire(Runnable& work);
-    Publisher& owner;
-  };
 
   Topics::Entry& topic_of(const std::string& name);
   Message& message_of(Topics::Entry& topic);
   Status send(Message& message);
   void flush();
+  void turn_ends();
 
   Core& core_;
   Broker& broker_;
@@ -81,7 +78,7 @@ class Publisher {
   std::uint32_t used_ = 0;
   std::size_t bytes_ = 0;  // that wait, with what the broker's protocol may add
   Countdown armed_;        // 1 while the core's queue knows flush_
-  Flush flush_{*this};
+  async_detail::Bound<async_detail::Runnable, &Publisher::turn_ends> flush_{*this};
   Counter published_;
   Counter unsent_;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "m3/async/once.h"
 #include "m3/async/timer.h"
 #include "m3/async/when.h"
 #include "m3/obs/log.h"
@@ -21,54 +22,6 @@ constexpr Nanos kSweepEvery = std::chrono::seconds(5);
 constexpr std::size_t kProbesAtOnce = 256;  // of one service
 
 }  // namespace
-
-/// From a core to core 0: this service is called here, or no longer.
-struct Watches::Wish final : async_detail::Runnable {
-  enum class Kind : std::uint8_t { call, call_by_hash, leave };
-  Wish(Watches& owner, unsigned from, ServiceId about, Kind what)
-      : Runnable(&Wish::fire), watches(owner), core(from), service(std::move(about)), kind(what) {}
-  static void fire(Runnable& work) {
-    std::unique_ptr<Wish> self(static_cast<Wish*>(&work));
-    if (self->kind == Kind::leave)
-      self->watches.unwatch(self->core, self->service);
-    else
-      self->watches.watch(self->core, self->service, self->kind == Kind::call_by_hash);
-  }
-  Watches& watches;
-  const unsigned core;
-  const ServiceId service;
-  const Kind kind;
-};
-
-/// From core 0 to a core: look what is no longer used.
-struct Watches::Sweep final : async_detail::Runnable {
-  explicit Sweep(CoreView& to) : Runnable(&Sweep::fire), view(to) {}
-  static void fire(Runnable& work) {
-    std::unique_ptr<Sweep> self(static_cast<Sweep*>(&work));
-    self->view.sweep();
-  }
-  CoreView& view;
-};
-
-/// From core 0 to a core: the service's instances have changed. Without a snapshot: those that are
-/// gone, only.
-struct Watches::Install final : async_detail::Runnable {
-  Install(Watches& owner, CoreView& to, std::shared_ptr<const Snapshot> made,
-          std::shared_ptr<const Instances> left)
-      : Runnable(&Install::fire),
-        watches(owner),
-        view(to),
-        snapshot(std::move(made)),
-        gone(std::move(left)) {}
-  static void fire(Runnable& work) {
-    std::unique_ptr<Install> self(static_cast<Install*>(&work));
-    self->watches.install(self->view, std::move(self->snapshot), *self->gone);
-  }
-  Watches& watches;
-  CoreView& view;
-  std::shared_ptr<const Snapshot> snapshot;
-  std::shared_ptr<const Instances> gone;
-};
 
 Watches::Watches(Runtime& runtime, Router& router, const MeshConfig& config,
                  MetricRegistry& metrics)
@@ -119,13 +72,14 @@ Task<> Watches::stop(Ctx& ctx) {
 // ---- what the cores want
 
 void Watches::want(Core& core, const ServiceId& service, bool hash) {
-  const auto kind = hash ? Wish::Kind::call_by_hash : Wish::Kind::call;
-  runtime_.core(0).post(*new Wish(*this, core.index(), service, kind));
+  runtime_.core(0).post(async_detail::once(
+      [this, from = core.index(), service, hash] { watch(from, service, hash); }));
 }
 
 void Watches::leave(Core& core, const ServiceId& service, std::shared_ptr<const Snapshot> last) {
   take_apart(std::move(last));
-  runtime_.core(0).post(*new Wish(*this, core.index(), service, Wish::Kind::leave));
+  runtime_.core(0).post(
+      async_detail::once([this, from = core.index(), service] { unwatch(from, service); }));
 }
 
 void Watches::watch(unsigned core, const ServiceId& service, bool hash) {
@@ -188,7 +142,7 @@ Task<> Watches::sweep(Ctx& ctx) {
     for (const auto& [service, watched] : watched_)
       if (!watched->is_needed()) unused.push_back(watched);
     for (const Shared& watched : unused) give_up(watched);
-    for (CoreView* view : views_) view->core().post(*new Sweep(*view));
+    for (CoreView* view : views_) view->core().post(async_detail::once([view] { view->sweep(); }));
   }
 }
 
@@ -324,7 +278,10 @@ void Watches::send_to(CoreView& view, std::shared_ptr<const Snapshot> snapshot,
                       std::shared_ptr<const Instances> gone) {
   if (!gone) gone = std::make_shared<const Instances>();
   if (view.core().index() == 0) return install(view, std::move(snapshot), *gone);
-  view.core().post(*new Install(*this, view, std::move(snapshot), std::move(gone)));
+  view.core().post(async_detail::once(
+      [this, &view, snapshot = std::move(snapshot), gone = std::move(gone)]() mutable {
+        install(view, std::move(snapshot), *gone);
+      }));
 }
 
 /// On the view's core.

@@ -78,9 +78,6 @@ class Watches final : Router::Watcher {
     bool given_up = false;  // what runs for it ends
   };
   using Shared = std::shared_ptr<Watched>;
-  struct Wish;
-  struct Install;
-  struct Sweep;
 
   void on_members(const ServiceId& service, std::vector<Member> members) override;
   void on_unreachable(const ServiceId& service, const Status& why) override;

@@ -46,7 +46,7 @@ class NameLookups {
 /// One name, for all who wait for it.
 struct NameLookups::Pending final : async_detail::Runnable {
   Pending(NameLookups& lookups, std::string name)
-      : Runnable([](Runnable& work) { static_cast<Pending&>(work).back(); }),
+      : Runnable(async_detail::run_member<Runnable, &Pending::back>),
         owner(&lookups),
         host(std::move(name)) {}
   void back() {

@@ -48,17 +48,16 @@ char* Connection::reserve(FrameKind kind, std::size_t size) {
 
 void Connection::commit() {
   out_.commit();
-  if (flush_.queued) return;
-  flush_.queued = true;
+  if (flush_queued_) return;
+  flush_queued_ = true;
   ref();
   core_.core().at_turn_end(flush_);
 }
 
-void Connection::Flush::fire(Runnable& work) {
-  Connection& owner = static_cast<Flush&>(work).owner;
-  owner.flush_.queued = false;
-  owner.flush();
-  owner.unref();
+void Connection::turn_ends() {
+  flush_queued_ = false;
+  flush();
+  unref();
 }
 
 Status Connection::refusal() const {
@@ -187,15 +186,14 @@ void Connection::set_tick(Nanos after) {
   core_.core().timers().add(tick_, core_.core().now() + after);
 }
 
-void Connection::Tick::fire(TimerNode& node) {
-  Connection& owner = static_cast<Tick&>(node).owner;
-  Ref<Connection> keep(&owner);
-  if (owner.state_ == State::handshake) {
-    owner.core_.metrics().handshake_failed.inc();
-    owner.close(
-        Status(Errc::deadline_exceeded, "the handshake took longer than 2 s").not_executed(), true);
-  } else if (owner.state_ == State::established) {
-    owner.on_tick();
+void Connection::time_is_up() {
+  Ref<Connection> keep(this);
+  if (state_ == State::handshake) {
+    core_.metrics().handshake_failed.inc();
+    close(Status(Errc::deadline_exceeded, "the handshake took longer than 2 s").not_executed(),
+          true);
+  } else if (state_ == State::established) {
+    on_tick();
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "m3/async/bound.h"
 #include "m3/net/out_queue.h"
 #include "m3/net/stream.h"
 #include "m3/rpc/detail/rpc_core.h"
@@ -79,34 +80,21 @@ class Connection : public CallSink, public StreamHandler {
   bool may_pause_ = false;  ///< an acceptor stops reading while its answers pile up
 
  private:
-  struct Flush final : async_detail::Runnable {
-    explicit Flush(Connection& c) : Runnable(&Flush::fire), owner(c) {}
-    static void fire(Runnable& work);
-    Connection& owner;
-    bool queued = false;
-  };
-  struct Tick final : async_detail::TimerNode {
-    explicit Tick(Connection& c) : TimerNode(&Tick::fire), owner(c) {}
-    static void fire(TimerNode& node);
-    Connection& owner;
-  };
-  struct Reaper final : async_detail::Runnable {
-    explicit Reaper(Connection& c)
-        : Runnable([](Runnable& r) { delete &static_cast<Reaper&>(r).owner; }), owner(c) {}
-    Connection& owner;
-  };
-
   Taken on_bytes(std::string_view bytes) final;
   void on_writable() final;
   void on_closed(Status why) final;
   void on_handshake_frame(const Frame& frame);
+  void turn_ends();
+  void time_is_up();
+  void die() { delete this; }
   void apply(Handshake::Step step);
   void send_raw(const std::string& frames);
 
   std::unique_ptr<Handshake> handshake_;
-  Flush flush_{*this};
-  Tick tick_{*this};
-  Reaper reaper_{*this};
+  async_detail::Bound<async_detail::Runnable, &Connection::turn_ends> flush_{*this};
+  async_detail::Bound<async_detail::TimerNode, &Connection::time_is_up> tick_{*this};
+  async_detail::Bound<async_detail::Runnable, &Connection::die> reaper_{*this};
+  bool flush_queued_ = false;
   bool blocked_ = false;
   bool reading_paused_ = false;
   bool heard_hello_ = false;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "m3/async/bound.h"
 #include "m3/async/core.h"
 #include "m3/async/countdown.h"
 #include "m3/obs/metric.h"
@@ -33,11 +34,6 @@ class HandlerTimes {
   }
 
  private:
-  struct Flush final : async_detail::Runnable {
-    explicit Flush(HandlerTimes& times)
-        : Runnable([](Runnable& work) { static_cast<Flush&>(work).owner.flush(); }), owner(times) {}
-    HandlerTimes& owner;
-  };
   void flush();
 
   Core& core_;
@@ -50,7 +46,7 @@ class HandlerTimes {
   };
   std::vector<Ended> ended_;
   bool armed_ = false;
-  Flush flush_{*this};
+  async_detail::Bound<async_detail::Runnable, &HandlerTimes::flush> flush_{*this};
 };
 
 }  // namespace m3::rpc_detail

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "m3/async/once.h"
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
 #include "m3/rpc/detail/client_connection.h"
@@ -71,8 +72,6 @@ void Link::probe() {
   if (core_.core().now() >= not_before_) dial_now();
 }
 
-void Link::Slow::fire(TimerNode& node) { static_cast<Slow&>(node).link.slow(); }
-
 void Link::slow() {
   if (closed_ || !dialling_) return;
   const auto keep = shared_from_this();
@@ -91,21 +90,13 @@ void Link::slow() {
 void Link::dial_now() {
   dialling_ = true;
   core_.core().timers().add(slow_, core_.core().now() + kSlowDial);
-  struct Start final : async_detail::Runnable, async_detail::Pooled {
-    explicit Start(std::shared_ptr<Link> l) : Runnable(&Start::fire), link(std::move(l)) {}
-    static void fire(Runnable& work) {
-      std::unique_ptr<Start> self(static_cast<Start*>(&work));
-      RpcCore& core = self->link->core_;
-      if (core.scope().closing())
-        return self->link->fail_all(Status(Errc::unavailable, "shutting down"));
-      core.scope().spawn("dial", [link = std::move(self->link)](Ctx& ctx) mutable {
-        return dial(ctx, std::move(link));
-      });
-    }
-    std::shared_ptr<Link> link;
-  };
   // From the queue: a refusal must not come back inside wait().
-  core_.core().ready(*new Start(shared_from_this()));
+  core_.core().ready(async_detail::once([link = shared_from_this()]() mutable {
+    RpcCore& core = link->core_;
+    if (core.scope().closing()) return link->fail_all(Status(Errc::unavailable, "shutting down"));
+    core.scope().spawn(
+        "dial", [link = std::move(link)](Ctx& ctx) mutable { return dial(ctx, std::move(link)); });
+  }));
 }
 
 Task<> Link::dial(Ctx& ctx, std::shared_ptr<Link> link) {

@@ -5,9 +5,11 @@
 #include <memory>
 
 #include "m3/async/backoff.h"
+#include "m3/async/bound.h"
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
 #include "m3/async/timer_wheel.h"
+#include "m3/rpc/detail/link_waiter.h"
 #include "m3/rpc/detail/server_call.h"
 #include "m3/rpc/peers.h"
 
@@ -15,26 +17,6 @@ namespace m3::rpc_detail {
 
 class ClientConnection;
 class RpcCore;
-
-/// Who waits for a connection. Core-local. Both may send or note what happened; calls, dials and
-/// handlers begin later, from the ready queue.
-class LinkWaiter {
- public:
-  virtual void on_link_ready() = 0;
-  /// Nothing was sent.
-  virtual void on_link_failed(const Status& why) = 0;
-  /// It takes long, or the instance is leaving. True: the waiter has found another way and waits
-  /// no more.
-  virtual bool goes_elsewhere() { return false; }
-
- protected:
-  ~LinkWaiter() = default;
-
- private:
-  friend class Link;
-  LinkWaiter* prev_ = nullptr;
-  LinkWaiter* next_ = nullptr;
-};
 
 /// The way from this core to one instance: dials when it is needed, waits before it tries again,
 /// and keeps Peers informed. Owned by the core's Caller, and by the dial that runs.
@@ -82,12 +64,7 @@ class Link : public std::enable_shared_from_this<Link> {
   LinkWaiter* waiting_head_ = nullptr;
   LinkWaiter* waiting_tail_ = nullptr;
   std::size_t waiting_ = 0;
-  struct Slow final : async_detail::TimerNode {
-    explicit Slow(Link& l) noexcept : TimerNode(&Slow::fire), link(l) {}
-    static void fire(TimerNode& node);
-    Link& link;
-  };
-  Slow slow_{*this};  // while it dials
+  async_detail::Bound<async_detail::TimerNode, &Link::slow> slow_{*this};  // while it dials
   bool dialling_ = false;
   bool closed_ = false;
   Backoff backoff_;  // a second or two at most: an instance that is back is to get calls again

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "plugins/broker/local/local_broker.h"
+#include "m3/async/once.h"
 
 #include <algorithm>
 #include <atomic>
@@ -35,20 +36,6 @@ struct LocalBroker::App {
   std::atomic<std::size_t> pending{0};  // bytes on their way to it
 };
 
-/// On its way to a subscriber's core.
-struct LocalBroker::Delivery final : async_detail::Runnable {
-  Delivery(std::shared_ptr<Wish> to, std::shared_ptr<const std::string> what)
-      : Runnable(&Delivery::fire), wish(std::move(to)), payload(std::move(what)) {}
-  static void fire(Runnable& work) {
-    std::unique_ptr<Delivery> self(static_cast<Delivery*>(&work));
-    self->wish->app->pending -= self->payload->size();
-    if (Subscriber* subscriber = self->wish->subscriber)
-      subscriber->on_message(self->wish->topic, *self->payload);
-  }
-  const std::shared_ptr<Wish> wish;
-  const std::shared_ptr<const std::string> payload;
-};
-
 /// What the apps share. A subscriber is posted to under the lock: none is after it was removed.
 class LocalBroker::Hub {
  public:
@@ -74,7 +61,11 @@ class LocalBroker::Hub {
         continue;
       }
       app.pending += bytes.size();
-      app.core.post(*new Delivery(wish, payload));
+      app.core.post(async_detail::once([wish, payload] {
+        wish->app->pending -= payload->size();
+        if (Subscriber* subscriber = wish->subscriber)
+          subscriber->on_message(wish->topic, *payload);
+      }));
     }
   }
 

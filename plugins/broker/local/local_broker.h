@@ -40,7 +40,6 @@ class LocalBroker final : public Broker {
   class Hub;
   struct App;
   struct Wish;
-  struct Delivery;
 
   std::shared_ptr<Hub> hub_;
   std::shared_ptr<App> app_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "plugins/router/local/local_router.h"
+#include "m3/async/once.h"
 
 #include <algorithm>
 #include <cassert>
@@ -15,16 +16,6 @@ struct LocalRouter::Watch {
   const ServiceId service;
   Core& core;
   Watcher* watcher;  // null: it has ended
-};
-
-/// On its way to a watcher's core. Takes the list when it is there: two of them may overtake each
-/// other, and the later one must not bring what was before.
-struct LocalRouter::Told final : async_detail::Runnable {
-  Told(std::shared_ptr<Watch> to, std::shared_ptr<List> source)
-      : Runnable(&Told::fire), watch(std::move(to)), list(std::move(source)) {}
-  static void fire(Runnable& work);
-  std::shared_ptr<Watch> watch;
-  std::shared_ptr<List> list;
 };
 
 /// What the apps share.
@@ -43,7 +34,7 @@ class LocalRouter::List : public std::enable_shared_from_this<List> {
   void add(const std::shared_ptr<Watch>& watch) {
     std::lock_guard lock(mutex_);
     watches_.push_back(watch);
-    watch->core.post(*new Told(watch, shared_from_this()));
+    tell(watch);
   }
   void remove(const std::shared_ptr<Watch>& watch) {
     std::lock_guard lock(mutex_);
@@ -63,19 +54,20 @@ class LocalRouter::List : public std::enable_shared_from_this<List> {
   }
   void tell(const ServiceId& service) {
     for (const auto& watch : watches_)
-      if (watch->service == service) watch->core.post(*new Told(watch, shared_from_this()));
+      if (watch->service == service) tell(watch);
+  }
+  /// The watcher's core takes the list when it gets there: two of these may overtake each other,
+  /// and the later one must not bring what was before.
+  void tell(const std::shared_ptr<Watch>& watch) {
+    watch->core.post(async_detail::once([watch, list = shared_from_this()] {
+      if (watch->watcher) watch->watcher->on_members(watch->service, list->members(watch->service));
+    }));
   }
 
   std::mutex mutex_;
   std::map<AppId, Member> members_;
   std::vector<std::shared_ptr<Watch>> watches_;
 };
-
-void LocalRouter::Told::fire(Runnable& work) {
-  std::unique_ptr<Told> self(static_cast<Told*>(&work));
-  Watch& watch = *self->watch;
-  if (watch.watcher) watch.watcher->on_members(watch.service, self->list->members(watch.service));
-}
 
 LocalRouter::LocalRouter(Env& env, const Config&)
     : core_(env.runtime().core(0)), list_(env.shared().get<List>()) {}

@@ -34,7 +34,6 @@ class LocalRouter final : public Router {
  private:
   class List;
   struct Watch;
-  struct Told;
 
   Core& core_;
   std::shared_ptr<List> list_;

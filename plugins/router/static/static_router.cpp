@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "plugins/router/static/static_router.h"
+#include "m3/async/once.h"
 
 #include <algorithm>
 #include <cassert>
@@ -44,20 +45,6 @@ void StaticRouter::Config::describe(Schema<Config>& s) {
       .check(good_peers)
       .reloadable();
 }
-
-/// From the core's queue: a watcher is not told inside watch().
-struct StaticRouter::Told final : async_detail::Runnable {
-  Told(StaticRouter& owner, ServiceId which)
-      : Runnable(&Told::fire), router(owner), service(std::move(which)) {}
-  static void fire(Runnable& work) {
-    std::unique_ptr<Told> self(static_cast<Told*>(&work));
-    for (const Watch& watch : self->router.watches_)
-      if (watch.service == self->service)
-        return watch.watcher->on_members(self->service, self->router.of(self->service));
-  }
-  StaticRouter& router;
-  ServiceId service;
-};
 
 StaticRouter::StaticRouter(Env& env, Config config) : core_(env.runtime().core(0)) { take(config); }
 
@@ -104,7 +91,11 @@ void StaticRouter::tell(const Watch& watch) {
 
 void StaticRouter::watch(const ServiceId& service, Watcher& watcher) {
   watches_.push_back({service, &watcher});
-  core_.ready(*new Told(*this, service));
+  // From the core's queue: a watcher is not told inside watch().
+  core_.ready(async_detail::once([this, service] {
+    for (const Watch& watch : watches_)
+      if (watch.service == service) return watch.watcher->on_members(service, of(service));
+  }));
 }
 
 void StaticRouter::unwatch(const ServiceId& service) {

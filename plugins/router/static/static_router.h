@@ -38,7 +38,6 @@ class StaticRouter final : public Router {
   Task<> reload(Ctx& ctx, Config config);
 
  private:
-  struct Told;
   struct Watch {
     ServiceId service;
     Watcher* watcher;

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <memory>
+
+#include "m3/rpc/call_op.h"
+
+namespace m3 {
+
+/// One call as an app's code makes it: CallOp, inside of the app's interceptors if there are any.
+/// Everything referred to outlives the op. Generated clients await it.
+class [[nodiscard("co_await it: it does nothing before it is awaited")]] Call final {
+ public:
+  using m3_leaf_op = void;
+  using value_type = void;
+  Call(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
+       const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response,
+       Route route);
+  Call(Call&& other) noexcept;
+  ~Call();
+
+  bool start(async_detail::Waiter& waiter);
+  Status& error() noexcept { return around_ ? around_error() : op_.error(); }
+  void take() const noexcept {}
+
+ private:
+  class Around;
+  Status& around_error() noexcept;
+
+  CallOp op_;  // with interceptors: what to make when they have let the call through
+  std::unique_ptr<Around> around_;
+};
+
+}  // namespace m3
