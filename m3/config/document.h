@@ -40,6 +40,15 @@ class Section {
     return too_wrong(errors.size() - before);
   }
 
+  /// For tools that go on to look for further errors: what could be read, also when something is
+  /// wrong. A list holds its good items only.
+  template <class T>
+  T decode_the_good(ErrorList& errors) const {
+    T out{};
+    (void)decode_into(config_detail::schema_of<T>(), &out, errors, {});  // `errors` says the rest
+    return out;
+  }
+
  private:
   friend class Document;
   bool decode_into(const config_detail::SchemaBase& schema, void* out, ErrorList& errors,

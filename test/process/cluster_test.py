@@ -66,6 +66,12 @@ BAD = [
     (SIMPLE_APP + 'func = "other"\n',
      ['FILE:2: app[0]: local.world1.other.1: --id: id: local.world1.other.1 has the func "other", but this program is '
       '"simple": write local.world1.simple.1']),
+    ('[[app]]\nbinary = "simple"\nporst = 1\n' + SIMPLE_APP + 'set = { cores = "many" }\n[[app]]\nbinary = "nothere"\n' +
+     SIMPLE_APP + 'world = "world2"\nset = { listem = "x" }\n',
+     ['FILE:3: app[0].porst: unknown key (did you mean "ports"?)',
+      'FILE:5: app[1]: local.world1.simple.1: cores: expected an integer, found the string "many"',
+      "FILE:8: app[2].binary: nothere: there is no such program; build it, or write its path",
+      'FILE:10: app[3]: local.world2.simple.1: listem: unknown key (did you mean "listen"?)']),
     ('[[app]]\nbinary = "/bin/false"\n',
      ["FILE:2: app[0].binary: /bin/false --check-config left with exit code 1 and said nothing: is it an app of m3?"]),
     ('name = "a b"\nstop_timeout = "1x"\n' + SIMPLE_APP + "[services.consul]\nkeep_data = true\n",

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -29,6 +30,22 @@ Status good_ports(const ClusterFile::App& app) {
   if (app.ports.list.empty() || app.ports.list.size() == app.instances) return m3::ok;
   return wrong(fmt::format("{} ports for {} instances: list one for each, or write \"auto\"",
                            app.ports.list.size(), app.instances));
+}
+
+/// Whether an error is one of app[number]: its key, or the key of something in it.
+bool is_of_app(const m3::ConfigError& error, std::size_t number) {
+  const std::string app = fmt::format("app[{}]", number);
+  return error.key == app || error.key.starts_with(app + ".");
+}
+
+/// A wrong app is not among the decoded ones: the others have the numbers that it leaves.
+void number_apps(std::vector<ClusterFile::App>& apps, const std::vector<m3::ConfigError>& errors) {
+  std::size_t number = 0;
+  for (ClusterFile::App& app : apps) {
+    const auto is_wrong = [&](const m3::ConfigError& error) { return is_of_app(error, number); };
+    while (std::any_of(errors.begin(), errors.end(), is_wrong)) ++number;
+    app.number = number++;
+  }
 }
 
 void describe_port(m3::SchemaField<std::uint16_t> field) {
@@ -142,8 +159,8 @@ std::string ClusterFile::beside(const std::string& other) const {
   return (std::filesystem::path(path).parent_path() / other).lexically_normal();
 }
 
-std::string ClusterFile::key(const App& app, std::string_view of_app) const {
-  return fmt::format("app[{}]{}{}", &app - apps.data(), of_app.empty() ? "" : ".", of_app);
+std::string ClusterFile::key(const App& app, std::string_view of_app) {
+  return fmt::format("app[{}]{}{}", app.number, of_app.empty() ? "" : ".", of_app);
 }
 
 std::string ClusterFile::default_name(const std::string& path) {
@@ -157,8 +174,8 @@ ClusterFile ClusterFile::load(const std::string& path, m3::ErrorList& errors) {
     return ClusterFile();
   }
   const m3::Document document = m3::Document::load(path, errors, nullptr);
-  auto file = document.root().decode<ClusterFile>(errors);
-  ClusterFile out = file.is_ok() ? *std::move(file) : ClusterFile();
+  auto out = document.root().decode_the_good<ClusterFile>(errors);
+  number_apps(out.apps, errors.sorted());
   out.path = path;
   if (!out.name.empty()) return out;
   out.name = default_name(path);

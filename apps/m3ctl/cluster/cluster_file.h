@@ -60,6 +60,7 @@ struct ClusterFile {
     Ports ports;
     std::map<std::string, AnyValue> set;
     std::vector<Service> needs;
+    std::size_t number = 0;  ///< which [[app]] of the file it is, from 0
     static void describe(m3::Schema<App>& s);
   };
   struct Store {
@@ -88,12 +89,13 @@ struct ClusterFile {
   std::string path;  ///< of the file, as it was given
 
   static void describe(m3::Schema<ClusterFile>& s);
-  /// Strings stay as they are: a "${NAME}" in `set` is for the app.
+  /// Strings stay as they are: a "${NAME}" in `set` is for the app. What is wrong goes to `errors`;
+  /// `apps` then holds those that are right, for further errors to be found.
   static ClusterFile load(const std::string& path, m3::ErrorList& errors);
   /// A path of the file, which is relative to it.
   std::string beside(const std::string& other) const;
-  /// "app[0].ports", for errors of an app in `apps`.
-  std::string key(const App& app, std::string_view of_app) const;
+  /// "app[0].ports", for errors of an app.
+  static std::string key(const App& app, std::string_view of_app);
   /// What the name is when the file says none: "cluster" of "configs/cluster.toml".
   static std::string default_name(const std::string& path);
 };

@@ -65,20 +65,29 @@ class Planner {
   }
 
   ClusterPlan make() {
-    const std::size_t before = errors_.size();
     reserve_ports();
     services();
-    for (std::size_t i = 0; i < file_.apps.size(); ++i) instances(i);
-    for (std::size_t i = 0; i < file_.apps.size(); ++i) configure(i);
+    for_each_app(&Planner::instances);
+    for_each_app(&Planner::configure);
     write_tool_config();
-    if (errors_.size() == before)
-      for (std::size_t i = 0; i < file_.apps.size(); ++i) check(i);
+    // An app that is wrong already has a configuration that nobody meant.
+    for (std::size_t i = 0; i < file_.apps.size(); ++i)
+      if (!wrong_.contains(i)) check(i);
     return std::move(plan_);
   }
 
  private:
   void error(int line, std::string key, std::string what) {
     errors_.add({file_.path, line, std::move(key), std::move(what)});
+  }
+
+  /// Notes which apps the step finds something wrong with.
+  void for_each_app(void (Planner::*step)(std::size_t)) {
+    for (std::size_t i = 0; i < file_.apps.size(); ++i) {
+      const std::size_t before = errors_.size();
+      (this->*step)(i);
+      if (errors_.size() != before) wrong_.insert(i);
+    }
   }
 
   /// What the file asks for is not for those who take any port.
@@ -125,6 +134,7 @@ class Planner {
       auto entry = plan_service(service, file_, plan_.folder, ports_);
       if (!entry.is_ok()) {
         error(0, "services." + name, entry.status().text());
+        places_[name] = "127.0.0.1:1";  // the same
         continue;
       }
       places_[name] = entry->address.to_string();
@@ -326,6 +336,7 @@ class Planner {
   std::set<std::uint16_t> reserved_;
   std::set<std::string> ids_;
   std::vector<std::string> peers_;
+  std::set<std::size_t> wrong_;       // apps that an error was found of
   std::vector<std::size_t> firsts_;   // of each app: its first entry
   std::vector<ConfigValue> configs_;  // of each app: its first entry's
 };

@@ -11,6 +11,7 @@
 #include "apps/m3ctl/cluster/run_folder.h"
 #include "apps/m3ctl/cluster/supervisor.h"
 #include "apps/m3ctl/commands/commands.h"
+#include "m3/base/app_id.h"
 #include "m3/config/print.h"
 
 namespace m3ctl {
@@ -67,8 +68,8 @@ Status supervise(ClusterPlan plan, RunFolder& folder, const Options& options,
   return outcome;
 }
 
-Status check_file(const ClusterFile& file, const RunFolder& folder) {
-  m3::ErrorList errors;
+/// `errors`: of the file; those of its apps are added.
+Status check_file(const ClusterFile& file, const RunFolder& folder, m3::ErrorList& errors) {
   const ClusterPlan plan = make_plan(file, folder.path(), false, errors);
   if (!errors.empty()) return as_status(errors);
   std::printf("%s is good: %s\n", file.path.c_str(), summary(plan).c_str());
@@ -94,11 +95,12 @@ Status start_file(const ClusterFile& file, RunFolder& folder, const Options& opt
 Status run_file(const std::string& path, const Options& options) {
   m3::ErrorList errors;
   const ClusterFile file = ClusterFile::load(path, errors);
-  if (!errors.empty()) return as_status(errors);
+  if (file.apps.empty()) return as_status(errors);
   const SignalWaiter signals;  // from here on, so that a Ctrl-C leaves no folder behind
-  auto folder = RunFolder::make(file.name);
+  auto folder = RunFolder::make(m3::is_id_part(file.name) ? file.name : "check");
   if (!folder.is_ok()) return std::move(folder).status();
-  return options.check ? check_file(file, *folder) : start_file(file, *folder, options, signals);
+  if (options.check || !errors.empty()) return check_file(file, *folder, errors);
+  return start_file(file, *folder, options, signals);
 }
 
 Status run(const Options& options) {

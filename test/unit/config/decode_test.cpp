@@ -257,6 +257,16 @@ TEST_CASE("config: keys are checked together only when each is good") {
   CHECK(wrong("[tls]\ncert = 1") == "a.toml:2: tls.cert: expected a string, found the integer 1\n");
 }
 
+TEST_CASE("config: what is right is there also when something else is wrong") {
+  ErrorList errors;
+  const auto section =
+      config_test::parse("peers = [\"a\", 1, \"b\"]\nnam = \"c\"\n", errors).root();
+  const auto read = section.decode_the_good<game::Peers>(errors);
+  CHECK(read.peers == std::vector<std::string>{"a", "b"});
+  CHECK(read.name.empty());
+  CHECK(errors.size() == 3);
+}
+
 TEST_CASE("config: a missing key that must be there is reported with its doc") {
   CHECK(errors_of<game::Peers>("") ==
         "a.toml: name: missing: who it is\n"

@@ -85,6 +85,27 @@ needs = ["reddis"]
   CHECK(contains(all, "app[0].binary"));
 }
 
+TEST_CASE("m3ctl cluster file: the apps that are right are there also when others are wrong") {
+  const ClusterFolder folder;
+  m3::ErrorList errors;
+  const ClusterFile file = folder.load(R"(stop_timeout = "1x"
+[[app]]
+binary = "./a"
+instances = 0
+[[app]]
+binary = "./b"
+[[app]]
+[[app]]
+binary = "./d"
+)",
+                                       errors);
+  CHECK(errors.size() == 3);
+  REQUIRE(file.apps.size() == 2);
+  CHECK(file.apps[0].binary.text == "./b");
+  CHECK(ClusterFile::key(file.apps[0], "") == "app[1]");
+  CHECK(ClusterFile::key(file.apps[1], "set") == "app[3].set");
+}
+
 TEST_CASE("m3ctl cluster file: ports are one for each instance") {
   CHECK(contains(errors_of("[[app]]\nbinary = \"a\"\ninstances = 3\nports = [1, 2]\n"),
                  "2 ports for 3 instances"));

@@ -180,6 +180,41 @@ TEST_CASE("m3ctl plan: an app that dislikes its configuration is quoted") {
   CHECK(contains(errors_of(folder, "[[app]]\nbinary = \"./mute\"\n"), "is it an app of m3?"));
 }
 
+TEST_CASE("m3ctl plan: what is wrong with one app hides nothing of the others") {
+  const ClusterFolder folder;
+  folder.program("fussy", "echo \"$4:3: lane: too loud\"; exit 2");
+  folder.program("picky", "echo \"$4:3: cores: too many\"; exit 2");
+  m3::ErrorList errors;
+  const m3ctl::ClusterFile file = folder.load(R"([[app]]
+binary = "./app"
+instances = 0
+[[app]]
+binary = "./fussy"
+[[app]]
+binary = "./none"
+[[app]]
+binary = "./picky"
+)",
+                                              errors);
+  (void)m3ctl::make_plan(file, folder.path(), false, errors);
+  const std::string all = errors.to_string();
+  INFO(all);
+  CHECK(errors.size() == 4);
+  CHECK(contains(all, "town.toml:3: app[0].instances: 0 is out of range"));
+  CHECK(contains(all, "town.toml:5: app[1]: local.world1.fussy.1: lane: too loud"));
+  CHECK(contains(all, "town.toml:7: app[2].binary: ./none: there is no such program"));
+  CHECK(contains(all, "town.toml:9: app[3]: local.world1.picky.1: cores: too many"));
+}
+
+TEST_CASE("m3ctl plan: an app that is wrong is not asked about its configuration") {
+  const ClusterFolder folder;
+  folder.program("fussy", "echo \"$4:3: lane: too loud\"; exit 2");
+  const std::string all =
+      errors_of(folder, "[[app]]\nbinary = \"./fussy\"\nset = { listen = \"x\" }\n");
+  CHECK(contains(all, "app[0].set.listen"));
+  CHECK_FALSE(contains(all, "too loud"));
+}
+
 TEST_CASE("m3ctl plan: the tool's file finds the instances by the list of all") {
   const ClusterFolder folder;
   const ClusterPlan plan = plan_of(folder, kTwoApps);
