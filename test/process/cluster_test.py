@@ -3,6 +3,7 @@
 """m3ctl up, down and ps, with real processes: cluster_test.py M3CTL SIMPLE PEER. One line a case."""
 import contextlib
 import fcntl
+import http.server
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 from m3ctl_cluster import app, eventually, expect, lives, PATIENCE, peers, pids, run_cases, SIMPLE, Skip
@@ -186,6 +188,34 @@ def a_crash_loop_is_called_one_and_slows_down(folder):
         cluster.stop()
     with folder.up(app(crasher), "--for", "1s") as cluster:
         cluster.ends(6, "the time is up, and local.world1.crasher.1 is not ready", "left with exit code 3")
+
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@case
+def who_is_ready_at_once_took_some_time_nevertheless(folder):
+    sleeper = folder.script("sleeper", 'case "$*" in *--check-config*) exit 0;; esac\nexec sleep 1000\n')
+    with folder.up(app(sleeper)) as cluster:
+        cluster.says("starts (pid")
+        state = eventually("the state", lambda: folder.run("ps")[0] == 0 and cluster.state())["instances"][0]
+        host, _, port = state["admin"].partition(":")
+        with http.server.HTTPServer((host, int(port)), Healthy) as admin:
+            threading.Thread(target=admin.serve_forever, daemon=True).start()
+            cluster.ready()
+            os.kill(state["pid"], signal.SIGKILL)  # whoever is started now is ready when it is first looked at
+            eventually("the next start", lambda: cluster.state()["instances"][0]["restarts"] == 1)
+            eventually("ready again", lambda: cluster.state()["instances"][0]["state"] == "ready")
+            cluster.stop(6)
+            admin.shutdown()
+        times = re.findall(r"ready after ([0-9.]+) m?s", cluster.said())
+        assert len(times) == 3 and all(float(time) > 0 for time in times), cluster.said()
 
 
 @case

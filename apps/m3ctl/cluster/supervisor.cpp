@@ -90,7 +90,7 @@ void Supervisor::step(Clock::time_point now) {
   const bool full = now >= next_full_look_;
   if (full) next_full_look_ = now + kLookEvery;
   look(now, full);
-  if (!told_ready_ && all_ready()) tell_all_ready(now);
+  if (!told_ready_ && all_ready()) tell_all_ready();
   if (changed_) write_state();
   show_logs();
   show(now);
@@ -183,6 +183,7 @@ void Supervisor::look(Clock::time_point now, bool at_all) {
   }
 }
 
+/// `now`: when the step began. Times that are told end when the answer is here.
 void Supervisor::take_health(EntryState& entry, bool good, Clock::time_point now) {
   if (entry.phase == Phase::starting && !good) return tell_slow(entry, now);
   const Phase phase = good ? Phase::ready : Phase::not_ready;
@@ -191,7 +192,7 @@ void Supervisor::take_health(EntryState& entry, bool good, Clock::time_point now
   entry.phase = phase;
   changed_ = true;
   say(entry, !good   ? "is not ready any more"
-             : fresh ? fmt::format("is ready after {}", show_time(now - entry.started))
+             : fresh ? fmt::format("is ready after {}", show_time(Clock::now() - entry.started))
                      : "is ready again");
 }
 
@@ -206,9 +207,9 @@ bool Supervisor::all_ready() const {
                      [](const EntryState& entry) { return entry.phase == Phase::ready; });
 }
 
-void Supervisor::tell_all_ready(Clock::time_point now) {
+void Supervisor::tell_all_ready() {
   told_ready_ = true;
-  say(fmt::format("all ready after {}; Ctrl-C stops", show_time(now - began_)));
+  say(fmt::format("all ready after {}; Ctrl-C stops", show_time(Clock::now() - began_)));
   if (options_.ready_file.empty()) return;
   if (Status status = write_whole(options_.ready_file, state_json()); !status) say(status.text());
 }

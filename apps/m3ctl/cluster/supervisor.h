@@ -46,7 +46,7 @@ class Supervisor {
   static std::string log_end(const EntryState& entry);
   void tell_slow(EntryState& entry, Clock::time_point now);
   bool all_ready() const;
-  void tell_all_ready(Clock::time_point now);
+  void tell_all_ready();
   m3::Status time_is_up() const;
 
   m3::Status stop(const SignalWaiter& signals);
