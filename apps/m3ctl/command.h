@@ -20,6 +20,8 @@ struct Command {
   std::string_view first_words = {};  ///< what its first word may be, where that is a fixed list
   std::size_t least_words = 0;
   std::size_t most_words = 0;
+  /// With --json it prints its errors itself, as a part of what it found.
+  bool tells_errors = false;
   /// Prints what it found. An error: what main() prints, and exits with its group.
   m3::Status (*run)(const Options& options);
 };

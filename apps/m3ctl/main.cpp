@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -32,9 +34,14 @@ bool is_printed() {
   return false;
 }
 
-int report(const m3::Status& status, bool json) {
+enum class Errors : std::uint8_t { as_text, as_json, told };
+
+int report(const m3::Status& status, Errors how) {
+  if (!status.is_ok() && how == Errors::as_json)
+    std::fputs(m3ctl::error_line(status).c_str(), stdout);
   const bool printed = is_printed();
-  if (!status.is_ok() && !json) std::fputs(m3ctl::show_error(status).c_str(), stderr);
+  if (!status.is_ok() && how == Errors::as_text)
+    std::fputs(m3ctl::show_error(status).c_str(), stderr);
   return printed || !status.is_ok() ? m3ctl::exit_code(status.code()) : m3ctl::kGaveUp;
 }
 
@@ -44,15 +51,26 @@ m3::Status wrong_words(const Command& command) {
                                                     " shows examples)");
 }
 
+/// When an option is wrong, so that nothing could be read.
+bool wants_json(const Command& command, const std::vector<std::string>& arguments) {
+  const auto& known = command.options;
+  const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  return std::find(known.begin(), known.end(), "json") != known.end() &&
+         std::find(arguments.begin(), end, "--json") != end;
+}
+
 int run(const Command& command, const std::vector<std::string>& arguments) {
   auto options = m3ctl::parse_options(arguments, command.options);
-  if (!options.is_ok()) return report(options.status(), false);
-  if (options->help) return report(m3ctl::print_help(command.name), false);
+  if (!options.is_ok())
+    return report(options.status(),
+                  wants_json(command, arguments) ? Errors::as_json : Errors::as_text);
+  const Errors how = options->json ? Errors::as_json : Errors::as_text;
+  if (options->help) return report(m3ctl::print_help(command.name), how);
   const std::size_t words = options->words.size();
   if (words < command.least_words || words > command.most_words)
-    return report(wrong_words(command), false);
-  // call tells errors itself when they are to be JSON.
-  return report(command.run(*options), options->json && command.name == "call");
+    return report(wrong_words(command), how);
+  const bool told = options->json && command.tells_errors;
+  return report(command.run(*options), told ? Errors::told : how);
 }
 
 m3::Status print_version() {
@@ -70,9 +88,9 @@ int main(int argc, char** argv) {
     return m3ctl::print_help("").is_ok() && is_printed() ? m3ctl::kFixTheCall : m3ctl::kGaveUp;
   const std::string name = arguments[0];
   arguments.erase(arguments.begin());
-  if (name == "--help" || name == "-h") return report(m3ctl::print_help(""), false);
-  if (name == "--version") return report(print_version(), false);
+  if (name == "--help" || name == "-h") return report(m3ctl::print_help(""), Errors::as_text);
+  if (name == "--version") return report(print_version(), Errors::as_text);
   for (const Command* command : m3ctl::commands())
     if (command->name == name) return run(*command, arguments);
-  return report(m3ctl::print_help(name), false);
+  return report(m3ctl::print_help(name), Errors::as_text);
 }

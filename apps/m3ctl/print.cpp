@@ -70,4 +70,8 @@ std::string error_json(const m3::Status& status) {
                            static_cast<int>(exit_code(status.code())));
 }
 
+std::string error_line(const m3::Status& status) {
+  return R"({"ok":false,"error":)" + error_json(status) + "}\n";
+}
+
 }  // namespace m3ctl

@@ -212,6 +212,27 @@ def json_output_has_errors_too(apps):
 
 
 @case
+def an_error_is_json_where_json_was_asked_for(apps):
+    nobody = f"127.0.0.1:{apps.nobody}"
+    for words, code, name in (
+            (("methods", nobody), 4, "unavailable"), (("methods", f":{apps.first}", "Nothing"), 2, "unimplemented"),
+            (("ping", "nonsense"), 2, "invalid_argument"), (("routes",), 2, "invalid_argument"), (("routes", nobody), 2, "invalid_argument"),
+            (("drain", nobody), 4, "unavailable"), (("cordon", "dev.world1.peer", "--config", apps.config), 2, "invalid_argument"),
+            (("uncordon", nobody), 4, "unavailable"), (("ps",), 3, "not_found"), (("ps", "town"), 3, "not_found"),
+            (("call", nobody, "X"), 4, "unavailable"), (("call", nobody), 2, "invalid_argument"),
+            (("methods", nobody, "--bogus"), 2, "invalid_argument"), (("drain",), 2, "invalid_argument")):
+        result, out, err = apps.run(*words, "--json")
+        assert result == code and err == "", (words, result, out, err)
+        told = json.loads(out)
+        assert told["ok"] is False and told["error"]["code"] == name and told["error"]["text"] and told["error"]["exit"] == code, (words, told)
+        assert not apps.run(*words)[1].startswith("{"), words
+    # A row for each instance, and nothing behind the list.
+    [row] = json.loads(expect(apps.run("ping", nobody, "--json"), 4))
+    assert row["error"]["code"] == "unavailable" and row["answered"] == 0, row
+    expect(apps.run("token", "old", "--json"), 2, "there is no option --json here")
+
+
+@case
 def routes_pick_among_the_instances_of_a_service(apps):
     def by(*route):
         return json.loads(expect(apps.service("call", "Peer/Echo", *route), 0))["answered_by"]

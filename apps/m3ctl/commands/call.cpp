@@ -185,6 +185,7 @@ const Command kCall{
     .options = kOptions,
     .least_words = 2,
     .most_words = 3,
+    .tells_errors = true,
     .run = &run,
 };
 

@@ -88,7 +88,10 @@ std::string as_json(const std::vector<Pings>& all, int count) {
 
 Status run(const Options& options) {
   auto opened = Session::open(options.words[0], options);
-  if (!opened.is_ok()) return std::move(opened).status();
+  if (!opened.is_ok()) {
+    if (options.json) std::fputs(error_line(opened.status()).c_str(), stdout);
+    return std::move(opened).status();
+  }
   Session& session = **opened;
   std::vector<Pings> all;
   for (const m3::Member& member : session.members())
@@ -122,6 +125,7 @@ const Command kPing{
     .options = kOptions,
     .least_words = 1,
     .most_words = 1,
+    .tells_errors = true,
     .run = &run,
 };
 
