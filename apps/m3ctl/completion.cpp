@@ -41,7 +41,7 @@ std::string followed_by(OptionValue value, std::span<const Command* const> comma
   std::set<std::string_view> names;
   for (const Command* command : commands)
     for (std::string_view name : command->options)
-      if (option_value(name) == value) names.insert(name);
+      if (option_info(name).value == value) names.insert(name);
   return fmt::format("--{}", fmt::join(names, "|--"));
 }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/help.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +35,21 @@ EXIT CODES are what a script may do next
   6  give up            deadline_exceeded cancelled internal data_loss unknown
 )";
 
+/// "  --token T      the cluster's credential; …", each line of the text below the first.
+void print_options(std::span<const std::string_view> options) {
+  std::size_t width = 0;
+  for (std::string_view name : options) width = std::max(width, option_info(name).written.size());
+  if (!options.empty()) std::puts("\nOPTIONS");
+  for (std::string_view name : options) {
+    const OptionInfo& info = option_info(name);
+    std::string line(info.line);
+    for (std::size_t end = line.find('\n'); end != std::string::npos;
+         end = line.find('\n', end + 1))
+      line.insert(end + 1, std::string(width + 4, ' '));
+    std::fputs(fmt::format("  {:<{}}  {}\n", info.written, width, line).c_str(), stdout);
+  }
+}
+
 void print_overview() {
   std::puts("m3ctl talks to m3 apps\n");
   for (const Command* command : commands()) {
@@ -51,6 +70,7 @@ m3::Status print_help(std::string_view name) {
     if (command->name != name) continue;
     std::printf("m3ctl %s\n%s.\n%s", std::string(command->usage).c_str(),
                 std::string(command->line).c_str(), std::string(command->help).c_str());
+    print_options(command->options);
     if (command->usage.find("TARGET") != std::string_view::npos)
       std::fputs(std::string(kTargets).c_str(), stdout);
     if (name == "call") std::fputs(std::string(kExitCodes).c_str(), stdout);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/options.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -84,6 +85,41 @@ Status set_value(Options& options, std::string_view name, const std::string& val
   return m3::ok;
 }
 
+constexpr auto kInfos = std::to_array<OptionInfo>({
+    {"config", OptionValue::file, "--config FILE",
+     "instances are found as an app of this configuration file finds them"},
+    {"cluster", OptionValue::text, "--cluster NAME",
+     "a cluster that m3ctl up runs here: its name, its file or its state file; default: the only "
+     "one"},
+    {"token", OptionValue::text, "--token T",
+     "the cluster's credential; else $M3_OPERATOR_TOKEN, else $M3_TOKEN,\n"
+     "else the configuration's: operator_token before token"},
+    {"meta", OptionValue::text, "--meta K=V", "metadata of the call; may stand several times"},
+    {"deadline", OptionValue::text, "--deadline T", "how long each call may take (5s)"},
+    {"route", OptionValue::text, "--route R",
+     "random, hash:KEY, single (the lowest instance), p2p:ID; for a notify also all. Default: as "
+     "the\n"
+     ".proto says; an address or an app's id is itself the route"},
+    {"json", OptionValue::none, "--json",
+     "JSON for programs; an error is {\"ok\":false,\"error\":{\"code\":…,\"text\":…,…}} on stdout"},
+    {"verbose", OptionValue::none, "-v, --verbose",
+     "who answered, how long it took, the answer's metadata (on stderr)"},
+    {"count", OptionValue::text, "-n N, --count N", "how many round trips (5)"},
+    {"dir", OptionValue::file, "--dir D", "the folder to write into; default: this one"},
+    {"check", OptionValue::none, "--check",
+     "reports everything that is wrong with the file and the apps' configurations; starts nothing"},
+    {"reference", OptionValue::none, "--reference", "prints every key of the file"},
+    {"logs", OptionValue::none, "--logs", "the apps' logs instead of the table"},
+    {"for", OptionValue::text, "--for T",
+     "stops by itself after that long (90 or 90s); an error when not all are ready then"},
+    {"ready-file", OptionValue::file, "--ready-file F",
+     "JSON with every instance's id, pid, addresses and log, written once all are ready"},
+    {"state", OptionValue::file, "--state F",
+     "where m3ctl ps and others find the same, always up to date; default:\n"
+     "~/.cache/m3/run/NAME.json"},
+    {"follow", OptionValue::none, "-f, --follow", "goes on with what is written from now on"},
+});
+
 struct Flag {
   std::string_view name;
   bool Options::* flag;
@@ -136,12 +172,11 @@ Status unknown(const std::string& word, std::span<const std::string_view> allowe
 
 }  // namespace
 
-OptionValue option_value(std::string_view name) {
-  Options unused;
-  if (set_flag(unused, name, false)) return OptionValue::none;
-  for (std::string_view file : {"config", "dir", "ready-file", "state"})
-    if (name == file) return OptionValue::file;
-  return OptionValue::text;
+const OptionInfo& option_info(std::string_view long_name) {
+  const auto* found = std::find_if(kInfos.begin(), kInfos.end(),
+                                   [&](const OptionInfo& info) { return info.name == long_name; });
+  if (found == kInfos.end()) std::abort();  // a command lists an option that has no line above
+  return *found;
 }
 
 Result<Options> parse_options(std::span<const std::string> arguments,

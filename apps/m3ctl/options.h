@@ -40,7 +40,16 @@ struct Options {
 
 /// What follows an option.
 enum class OptionValue : std::uint8_t { none, text, file };
-OptionValue option_value(std::string_view long_name);
+
+/// An option of any command: what it means is the same in all of them.
+struct OptionInfo {
+  std::string_view name;  ///< its long name, without "--"
+  OptionValue value;
+  std::string_view written;  ///< "-n N, --count N"
+  std::string_view line;     ///< what it does; one line or several
+};
+/// `long_name`: one that a Command lists.
+const OptionInfo& option_info(std::string_view long_name);
 
 /// `allowed`: the long names of the command's options. An option's value follows after a blank or
 /// "="; "--" ends the options.

@@ -320,10 +320,19 @@ def output_that_a_full_disk_does_not_take_is_an_error(apps):
 
 @case
 def help_teaches_and_wrong_words_are_answered(apps):
-    for command in ("call", "methods", "ping", "new", "up", "ps", "down", "logs", "reload", "routes", "drain", "cordon", "uncordon",
-                    "token", "completion", "help"):
-        expect(apps.run("help", command), 0, f"m3ctl {command}")
-        expect(apps.run(command, "--help"), 0, f"m3ctl {command}")
+    guide = (pathlib.Path(__file__).resolve().parents[2] / "docs/guide/m3ctl.md").read_text(encoding="utf-8")
+    guide += (pathlib.Path(__file__).resolve().parents[2] / "docs/guide/cluster.md").read_text(encoding="utf-8")
+    for command in ("call", "methods", "ping", "new", "up", "ps", "down", "logs", "reload", "routes", "drain", "cordon",
+                    "uncordon", "token", "completion", "help"):
+        page = expect(apps.run("help", command), 0, f"m3ctl {command}")
+        assert expect(apps.run(command, "--help"), 0) == page, page
+        # Each option that the command takes stands in its page, with one text for all commands, and in the guide.
+        taken = set(re.findall(r"--[a-z-]+", apps.run(command, "--qqqqqq")[2].partition("; there is")[2])) - {"--help"}
+        listed = page.partition("\nOPTIONS\n")[2]
+        assert taken == set(re.findall(r"^  (?:-., |-n N, )?(--[a-z-]+)", listed, re.M)), (command, taken, page)
+        assert all(option in guide for option in taken), (command, taken)
+        if "--token" in taken:
+            assert "M3_OPERATOR_TOKEN" in listed and "operator_token before token" in listed, page
     expect(apps.run("help"), 0, "EXIT CODES")
     expect(apps.run(), 2, "EXIT CODES")
     expect(apps.run("cal"), 2, 'did you mean "call"?')

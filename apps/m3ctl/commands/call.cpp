@@ -161,15 +161,8 @@ constexpr std::string_view kText = R"(
   m3ctl call dev.world1.simple HelloWorld --config configs/simple.toml --route single
   m3ctl call :20051 HelloWorld --meta lane=blue --deadline 500ms -v
 
-  --route R       random, hash:KEY, single (the least instance), p2p:ID; for a notify also all.
-                  Default: as the .proto says; an address or an app's id is itself the route
-  --deadline T    the answer must be here by then (5s)
-  --meta K=V      metadata of the call; may stand several times
-  --token T       the cluster's credential; else $M3_TOKEN, else the one in --config
-  -v, --verbose   who answered, how long it took, the answer's metadata (on stderr)
-  --json          one line for programs: {"ok":…, "response":… or "error":…, "metadata":…, "took_us":…}
-
-The answer is JSON on stdout, an error is text on stderr. The app describes its messages: no .proto is needed.
+The answer is JSON on stdout, an error is text on stderr. With --json both are one line on stdout:
+{"ok":…, "response":… or "error":…, "metadata":…, "address":…, "took_us":…}. The app describes its messages: no .proto is needed.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>(

@@ -79,9 +79,6 @@ constexpr std::string_view kText = R"(
   m3ctl logs local.world1.multi.2 -f               and what comes, until Ctrl-C or the end of the cluster
 
 By time, each line behind its id.
-
-  -f, --follow     goes on with what is written from now on
-  --cluster NAME   which cluster; also its file, or its state file
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"cluster", "follow"});

@@ -119,7 +119,7 @@ constexpr std::string_view kText = R"(
   m3ctl methods 127.0.0.1:20051 HelloWorld         its messages, and a call to copy
 
 Flags: the route when the caller says none and its key; notify = no answer; client = game clients may call it;
-idempotent = may be sent again; the method's own timeout. --json for programs; --deadline, --token as for call.
+idempotent = may be sent again; the method's own timeout.
 )";
 
 constexpr auto kOptions =

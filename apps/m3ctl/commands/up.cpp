@@ -118,10 +118,6 @@ constexpr std::string_view kText = R"(
 
 consul, redis-server and nats-server are started where an app needs them. What dies is started again, ever more slowly.
 A second Ctrl-C kills what still runs; so does the end of m3ctl itself, whatever its reason.
-
-  --for T           stops by itself after that long (90 or 90s); an error when not all are ready then
-  --ready-file F    JSON with every instance's id, pid, addresses and log, written once all are ready
-  --state F         where m3ctl ps and others find the same, always up to date; default: ~/.cache/m3/run/NAME.json
 )";
 
 constexpr auto kOptions =
