@@ -62,7 +62,11 @@ Status set_run_for(Options& options, const std::string& value) {
 Status set_value(Options& options, std::string_view name, const std::string& value) {
   if (name == "config") return options.config = value, m3::ok;
   if (name == "cluster") return options.cluster = value, m3::ok;
-  if (name == "token") return options.token = value, m3::ok;
+  if (name == "token") {
+    options.token = value;
+    options.token_from = "--token";
+    return m3::ok;
+  }
   if (name == "dir") return options.dir = value, m3::ok;
   if (name == "meta") return add_meta(options, value);
   if (name == "route") return set_route(options, value);
@@ -182,8 +186,12 @@ const OptionInfo& option_info(std::string_view long_name) {
 Result<Options> parse_options(std::span<const std::string> arguments,
                               std::span<const std::string_view> allowed) {
   Options options;
-  for (const char* name : {"M3_TOKEN", "M3_OPERATOR_TOKEN"})
-    if (const char* token = std::getenv(name)) options.token = token;
+  for (const char* name : {"M3_OPERATOR_TOKEN", "M3_TOKEN"}) {
+    const char* token = std::getenv(name);
+    if (!options.token.empty() || token == nullptr) continue;
+    options.token = token;
+    options.token_from = std::string("$") + name;
+  }
   bool only_words = false;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];

@@ -18,9 +18,10 @@ namespace m3ctl {
 /// What one command was told: its words, and its options.
 struct Options {
   std::vector<std::string> words;
-  std::string config;   ///< --config: an app's configuration file, for how it finds others
-  std::string cluster;  ///< --cluster: one that runs here: its name, its file or its state file
-  std::string token;    ///< --token, else $M3_TOKEN
+  std::string config;      ///< --config: an app's configuration file, for how it finds others
+  std::string cluster;     ///< --cluster: one that runs here: its name, its file or its state file
+  std::string token;       ///< --token, else $M3_OPERATOR_TOKEN, else $M3_TOKEN
+  std::string token_from;  ///< which of them: "--token", "$M3_TOKEN"
   std::vector<std::pair<std::string, std::string>> meta;
   m3::Duration deadline = std::chrono::seconds(5);
   m3::NotifyRoute route;  ///< default: as the .proto says

@@ -33,6 +33,21 @@ Status say_deadline(Status status, m3::Duration deadline) {
   return std::move(status).add_context("after " + m3::format_duration(deadline));
 }
 
+/// A connection failed at the token: between whom, with which one, and what to do.
+Status say_token(const Status& status, const std::string& address, const std::string& token_from) {
+  const std::string text =
+      token_from.empty()
+          ? address + " asks for a token, and m3ctl has none (" + status.text() +
+                "): give it the token under [rpc] in that app's configuration: "
+                "--token T, M3_TOKEN=T, or --config FILE of an app that has it"
+          : address + " and m3ctl do not have the same token (" + status.text() +
+                "): m3ctl took its own from " + token_from +
+                "; give it the token under [rpc] in that app's configuration, or "
+                "none when there is none: --token T, M3_TOKEN=T, or --config FILE of "
+                "an app that has it";
+  return Status(Errc::unauthenticated, text).not_executed();
+}
+
 Status no_source(const Target& target) {
   return Status(Errc::invalid_argument,
                 (target.text.empty() ? "nothing says whose instances to list"
@@ -78,10 +93,7 @@ Result<std::unique_ptr<Session>> Session::open(const std::string& text, const Op
     source = *std::move(found);
     if (source.title.empty()) return no_source(target);
   }
-  // Whoever reads a configuration with the operator's token in it is one.
-  m3::AppConfig::Rpc& rpc = source.config.rpc;
-  if (!rpc.operator_token.empty()) rpc.token = std::exchange(rpc.operator_token, "");
-  if (!options.token.empty()) rpc.token = options.token;
+  source.choose_token(options);
   std::unique_ptr<Session> out(new Session(std::move(target), std::move(source)));
   if (Status status = out->start(options); !status) return status;
   return out;
@@ -200,6 +212,9 @@ Outcome Session::run(const Options& options, const std::function<Task<>(Ctx&)>& 
   });
   out.status = say_deadline(std::move(done).status(), options.deadline);
   if (directory_.last.address.port != 0) out.address = directory_.last.address.to_string();
+  // What a handler refuses was executed; a connection that was refused carried no call.
+  if (out.status.code() == Errc::unauthenticated && !out.status.maybe_executed())
+    out.status = say_token(out.status, out.address, source_.token_from);
   return out;
 }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "apps/m3ctl/target.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
 #include "apps/m3ctl/cluster/running.h"
 #include "m3/base/host_port.h"
 #include "m3/config/errors.h"
@@ -23,10 +27,25 @@ Result<Target> address_target(Target target) {
   return target;
 }
 
-Result<RouteSource> load(const std::string& path, std::string title) {
+/// What is wrong before anything is decoded: syntax, and variables that are not set. Those of
+/// tokens do not matter when another token is there.
+m3::ErrorList judge_variables(const m3::ErrorList& found, const Options& options) {
+  m3::ErrorList out;
+  for (m3::ConfigError error : found.sorted()) {
+    const bool of_token = error.key == "rpc.token" || error.key == "rpc.second_token" ||
+                          error.key == "rpc.operator_token";
+    if (of_token && !options.token.empty()) continue;
+    if (of_token) error.what += "; or give m3ctl a token: --token T";
+    out.add(std::move(error));
+  }
+  return out;
+}
+
+Result<RouteSource> load(const std::string& path, std::string title, const Options& options) {
   RouteSource out;
-  m3::ErrorList errors;
-  out.document = m3::Document::load(path, errors);
+  m3::ErrorList found;
+  out.document = m3::Document::load(path, found);
+  m3::ErrorList errors = judge_variables(found, options);
   // Sections belong to the app's services and plugins, which m3ctl need not know.
   std::vector<std::string_view> sections;
   const m3::ConfigValue& file = out.document.value();
@@ -40,9 +59,9 @@ Result<RouteSource> load(const std::string& path, std::string title) {
   return out;
 }
 
-Result<RouteSource> of_cluster(Result<RunningCluster> cluster) {
+Result<RouteSource> of_cluster(Result<RunningCluster> cluster, const Options& options) {
   if (!cluster.is_ok()) return std::move(cluster).status();
-  auto out = load(cluster->config, "cluster " + cluster->name);
+  auto out = load(cluster->config, "cluster " + cluster->name, options);
   if (!out.is_ok()) return out;
   for (const RunningEntry& entry : cluster->entries) {
     auto id = m3::AppId::parse(entry.id);
@@ -76,11 +95,26 @@ Result<Target> Target::parse(const std::string& text) {
 Result<RouteSource> RouteSource::find(const Options& options) {
   if (!options.config.empty() && !options.cluster.empty())
     return wrong("--config and --cluster both say where instances are found: give one of them");
-  if (!options.config.empty()) return load(options.config, options.config);
-  if (!options.cluster.empty()) return of_cluster(find_running(options.cluster));
+  if (!options.config.empty()) return load(options.config, options.config, options);
+  if (!options.cluster.empty()) return of_cluster(find_running(options.cluster), options);
   auto only = only_running();
   if (only.status().code() == Errc::not_found) return RouteSource();
-  return of_cluster(std::move(only));
+  return of_cluster(std::move(only), options);
+}
+
+void RouteSource::choose_token(const Options& options) {
+  m3::AppConfig::Rpc& rpc = config.rpc;
+  // Whoever reads a configuration with the operator's token in it is one.
+  const char* key = rpc.operator_token.empty() ? "token" : "operator_token";
+  if (!rpc.operator_token.empty()) rpc.token = std::exchange(rpc.operator_token, "");
+  if (!options.token.empty()) {
+    rpc.token = options.token;
+    token_from = options.token_from;
+  } else if (!rpc.token.empty()) {
+    const m3::ConfigValue* section = document.value().find("rpc");
+    const m3::ConfigValue* value = section ? section->find(key) : nullptr;
+    token_from = fmt::format("rpc.{} of {}:{}", key, document.file(), value ? value->line : 0);
+  }
 }
 
 }  // namespace m3ctl

@@ -29,11 +29,15 @@ struct RouteSource {
   std::string title;  ///< where it is from: "configs/caller.toml", "cluster town"; empty: nowhere
   m3::Document document;
   m3::AppConfig config;
+  /// What the token is that config.rpc.token has: "--token", "rpc.token of a.toml:3"; empty: none.
+  std::string token_from;
   /// Of a cluster that runs here, its instances: an id is found also when no router knows it.
   std::vector<m3::Member> local;
 
   /// --config, --cluster, or the only cluster that runs here; without all of them the defaults.
   static m3::Result<RouteSource> find(const Options& options);
+  /// Puts the token that m3ctl proves into config.rpc: the options', else the configuration's.
+  void choose_token(const Options& options);
 };
 
 }  // namespace m3ctl

@@ -319,6 +319,40 @@ def output_that_a_full_disk_does_not_take_is_an_error(apps):
 
 
 @case
+def a_token_that_is_refused_is_named_with_the_address_and_what_to_do(apps):
+    where = f"127.0.0.1:{apps.locked}"
+    todo = "--token T, M3_TOKEN=T, or --config FILE"
+    expect(apps.run("ping", where), 2, f"{where} asks for a token, and m3ctl has none", todo)
+    expect(apps.run("ping", where, "--token", "wrong"), 2, f"{where} and m3ctl do not have the same token", "m3ctl took its own from --token;", todo)
+    expect(apps.run("methods", where, env={"M3_TOKEN": "wrong"}), 2, "m3ctl took its own from $M3_TOKEN;")
+    expect(apps.run("call", where, "Told", env={"M3_TOKEN": TOKEN, "M3_OPERATOR_TOKEN": "wrong"}), 2, "m3ctl took its own from $M3_OPERATOR_TOKEN;")
+    expect(apps.run("ping", where, "-n", "1", env={"M3_TOKEN": TOKEN, "M3_OPERATOR_TOKEN": ""}), 0)
+    config = apps.folder / "wrong.toml"
+    config.write_text('[rpc]\n\ntoken = "wrong"\n')
+    expect(apps.run("ping", where, "--config", config), 2, f"m3ctl took its own from rpc.token of {config}:3;")
+    config.write_text('[rpc]\ntoken = "wrong"\n\noperator_token = "too"\n')
+    expect(apps.run("ping", where, "--config", config), 2, f"m3ctl took its own from rpc.operator_token of {config}:4;")
+    expect(apps.run("ping", f"127.0.0.1:{apps.first}", "--token", "unasked"), 2, f"127.0.0.1:{apps.first} and m3ctl", "none is configured")
+    # What a handler says is its own.
+    out = expect(apps.peer("Peer/Echo", '{"fail_with": 16}'), 2, "unauthenticated: as asked")
+    assert "token" not in out, out
+
+
+@case
+def a_token_that_is_given_needs_no_variable_of_the_configuration(apps):
+    text = (apps.folder / "dev.world1.peer.3.toml").read_text()
+    config = apps.folder / "variables.toml"
+    config.write_text(text.replace(f'"{TOKEN}"', '"${NO_SUCH_TOKEN}"\nsecond_token = "${NOR_THIS}"\noperator_token = "${NOR_THAT}"'))
+    ping = ("ping", "dev.world1.peer.3", "-n", "1", "--config", config)
+    expect(apps.run(*ping), 2, "rpc.token: the environment has no NO_SUCH_TOKEN", "or give m3ctl a token: --token T", "NOR_THIS", "NOR_THAT")
+    expect(apps.run(*ping, "--token", TOKEN), 0, "1/1")
+    expect(apps.run(*ping, env={"M3_TOKEN": TOKEN}), 0, "1/1")
+    config.write_text(config.read_text() + 'max_frame = "${NO_SIZE}"\n')
+    code, _, err = apps.run(*ping, "--token", TOKEN)
+    assert code == 2 and "NO_SIZE" in err and "TOKEN" not in err, err
+
+
+@case
 def help_teaches_and_wrong_words_are_answered(apps):
     guide = (pathlib.Path(__file__).resolve().parents[2] / "docs/guide/m3ctl.md").read_text(encoding="utf-8")
     guide += (pathlib.Path(__file__).resolve().parents[2] / "docs/guide/cluster.md").read_text(encoding="utf-8")
