@@ -35,11 +35,14 @@ class Peer final : public peer::PeerService {
     rsp.set_answered_by(app_.app_id().to_string());
     co_return rsp;
   }
-  m3::Task<> tell(m3::Ctx&, const peer::Notice& notice) override {
-    const std::lock_guard lock(mutex_);
-    told_.push_back(notice.text());
-    co_return m3::ok;
+  m3::Task<peer::EchoRsp> named(m3::Ctx&, const peer::OtherReq&) override {
+    peer::EchoRsp rsp;
+    rsp.set_answered_by(app_.app_id().to_string());
+    co_return rsp;
   }
+  m3::Task<> tell(m3::Ctx&, const peer::Notice& notice) override { return note(notice); }
+  m3::Task<> shout(m3::Ctx&, const peer::Notice& notice) override { return note(notice); }
+  m3::Task<> post(m3::Ctx&, const peer::Notice& notice) override { return note(notice); }
   m3::Task<peer::ToldRsp> told(m3::Ctx&, const peer::ToldReq&) override {
     peer::ToldRsp rsp;
     const std::lock_guard lock(mutex_);
@@ -56,6 +59,12 @@ class Peer final : public peer::PeerService {
   }
 
  private:
+  m3::Task<> note(const peer::Notice& notice) {
+    const std::lock_guard lock(mutex_);
+    told_.push_back(notice.text());
+    co_return m3::ok;
+  }
+
   m3::App& app_;
   std::mutex mutex_;
   std::vector<std::string> told_;

@@ -259,6 +259,15 @@ def the_proto_says_the_hash_key(apps):
 
 
 @case
+def a_route_that_the_caller_must_name_is_asked_for_as_an_option(apps):
+    expect(apps.service("call", "Named"), 2, "/peer.Peer/Named goes to the app that its caller names: add --route p2p:ID, "
+           "as --route p2p:dev.world1.peer.1")
+    expect(apps.service("call", "Named", "--route", "p2p:dev.world1.peer.2"), 0, "dev.world1.peer.2")
+    expect(apps.peer("Named"), 0, "dev.world1.peer.1")
+    expect(apps.service("call", "Post"), 2, "subscribers of a topic", "add --route all")
+
+
+@case
 def an_id_is_looked_up_in_the_configuration(apps):
     expect(apps.run("call", "dev.world1.peer.2", "Peer/Echo", "--config", apps.config), 0, "dev.world1.peer.2")
     expect(apps.run("call", "dev.world1.peer.9", "Peer/Echo", "--config", apps.config), 2, 'did you mean "dev.world1.peer.1"')
@@ -274,6 +283,10 @@ def a_notify_is_read_when_m3ctl_returns(apps):
     def told(port):
         return json.loads(expect(apps.run("call", f":{port}", "Told"), 0))["texts"]
     assert told(apps.first) == ["to all"] and told(apps.second) == ["to one", "to all"]
+    expect(apps.service("call", "Shout", '{"text": "as the .proto says"}', "-v"), 0, f":{apps.first}, ", f":{apps.second} in")
+    assert told(apps.first)[-1] == told(apps.second)[-1] == "as the .proto says"
+    expect(apps.service("call", "Post", '{"text": "to all again"}', "--route", "all"), 0)
+    assert told(apps.first)[-1] == told(apps.second)[-1] == "to all again"
 
 
 @case
@@ -283,7 +296,7 @@ def methods_lists_what_can_be_called(apps):
     assert rows["/peer.Peer/Echo"] == "peer.EchoReq peer.EchoRsp random, client, idempotent", rows
     assert rows["/peer.Peer/ByKey"] == "peer.KeyReq peer.EchoRsp hash by key", rows
     assert rows["/peer.Peer/Tell"] == "peer.Notice - random, notify", rows
-    assert len(rows) == 6, rows
+    assert len(rows) == 9, rows
     expect(apps.run("methods", f":{apps.first}", "ByKey"), 0, "int64 key = 1;", "Peer/ByKey '{\"key\": 0}'")
     names = [one["name"] for one in json.loads(expect(apps.run("methods", f":{apps.first}", "--json"), 0))["methods"]]
     assert names == list(rows), names
@@ -303,19 +316,6 @@ def the_token_is_asked_for(apps):
     expect(apps.run("ping", f":{apps.locked}", "--token", "wrong"), 2, "unauthenticated")
     expect(apps.run("ping", f":{apps.locked}", "-n", "1", env={"M3_TOKEN": TOKEN}), 0)
     expect(apps.run("ping", "dev.world1.peer.3", "-n", "1", "--config", apps.folder / "dev.world1.peer.3.toml"), 0, "1/1")
-
-
-@case
-def output_that_a_full_disk_does_not_take_is_an_error(apps):
-    call, service = ("call", f":{apps.first}", "Peer/Echo"), ("dev.world1.peer", "--config", apps.config)
-    for words in ((), ("help",), ("help", "call"), ("call", "--help"), ("up", "--reference"), call, (*call, "--json"), (*call, "-v"),
-                  ("methods", f":{apps.first}"), ("methods", f":{apps.first}", "Peer/Echo"), ("methods", f":{apps.first}", "--json"),
-                  ("ping", f":{apps.first}", "-n", "1"), ("ping", *service, "--json"), ("routes", *service), ("routes", *service, "--json"),
-                  ("uncordon", "dev.world1.peer.2", "--config", apps.config), ("new", "app", "full", "--dir", apps.folder)):
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run([apps.m3ctl, *map(str, words)], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
-                                  env={**os.environ, "XDG_CACHE_HOME": str(apps.folder)})
-        assert done.returncode == 6 and "cannot write to stdout" in done.stderr, (words, done)
 
 
 @case
@@ -350,6 +350,19 @@ def a_token_that_is_given_needs_no_variable_of_the_configuration(apps):
     config.write_text(config.read_text() + 'max_frame = "${NO_SIZE}"\n')
     code, _, err = apps.run(*ping, "--token", TOKEN)
     assert code == 2 and "NO_SIZE" in err and "TOKEN" not in err, err
+
+
+@case
+def output_that_a_full_disk_does_not_take_is_an_error(apps):
+    call, service = ("call", f":{apps.first}", "Peer/Echo"), ("dev.world1.peer", "--config", apps.config)
+    for words in ((), ("help",), ("help", "call"), ("call", "--help"), ("up", "--reference"), call, (*call, "--json"), (*call, "-v"),
+                  ("methods", f":{apps.first}"), ("methods", f":{apps.first}", "Peer/Echo"), ("methods", f":{apps.first}", "--json"),
+                  ("ping", f":{apps.first}", "-n", "1"), ("ping", *service, "--json"), ("routes", *service), ("routes", *service, "--json"),
+                  ("uncordon", "dev.world1.peer.2", "--config", apps.config), ("new", "app", "full", "--dir", apps.folder)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([apps.m3ctl, *map(str, words)], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+                                  env={**os.environ, "XDG_CACHE_HOME": str(apps.folder)})
+        assert done.returncode == 6 and "cannot write to stdout" in done.stderr, (words, done)
 
 
 @case

@@ -57,7 +57,29 @@ Result<m3::NotifyRoute> route_of(const Session& session, const ReflectedSchema& 
   if (many && !method.notify())
     return Status(Errc::invalid_argument,
                   "--route all is for a notify, and " + method.name() + " answers");
-  if (route.mode() != m3::RouteMode::none || method.route() != m3::wire::ROUTE_HASH) return route;
+  if (route.mode() != m3::RouteMode::none) return route;
+  const auto needs = [&](const std::string& what) {
+    return Status(Errc::invalid_argument, method.name() + " " + what);
+  };
+  const std::string one = "--route p2p:" + key_of(session.members().front());
+  switch (method.route()) {
+    case m3::wire::ROUTE_HASH:
+      break;
+    case m3::wire::ROUTE_P2P:
+      return needs("goes to the app that its caller names: add --route p2p:ID, as " + one);
+    case m3::wire::ROUTE_ACTOR:
+      return needs("goes to the owner of an actor, which m3ctl cannot find: name an instance, as " +
+                   one);
+    case m3::wire::ROUTE_MULTICAST:
+      return needs(
+          "goes to the subscribers of a topic, whom m3ctl cannot find: add --route all, or "
+          "name an instance, as " +
+          one);
+    case m3::wire::ROUTE_BROADCAST:
+      return m3::NotifyRoute(m3::to::all());
+    default:
+      return route;
+  }
   const FieldDescriptor* key = schema.route_key(method);
   if (key == nullptr)
     return Status(Errc::invalid_argument,
