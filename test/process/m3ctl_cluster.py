@@ -44,7 +44,8 @@ class Folder:
         self.temp = path / "tmp"
         self.temp.mkdir()
         self.env = {**os.environ, "XDG_CACHE_HOME": str(path / "cache"), "TMPDIR": str(self.temp)}
-        self.env.pop("M3_TOKEN", None)
+        for name in ("M3_TOKEN", "M3_OPERATOR_TOKEN"):
+            self.env.pop(name, None)
 
     def write(self, name, text):
         (self.path / name).write_text(text)

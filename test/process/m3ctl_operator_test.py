@@ -140,6 +140,18 @@ def a_reload_brings_the_files_as_they_are_now(folder):
 
 
 @case
+def a_reload_brings_m3ctl_its_own_file_too(folder):
+    with folder.up(peers(1, ', "rpc.token" = "old"')) as cluster:
+        config = pathlib.Path(cluster.ready()["config"])
+        cluster.toml.write_text(cluster.toml.read_text().replace('"old"', '"new", "rpc.second_token" = "old"'))
+        assert '"old"' in config.read_text()
+        expect(folder.run("reload", "local.world1.peer.1"), 0, "needs a restart")
+        assert '"new"' in config.read_text() and os.stat(config).st_mode & 0o077 == 0, config.read_text()
+        expect(folder.run("call", "local.world1.peer.1", "Told"), 2, f"m3ctl took its own from rpc.token of {config}:")
+        cluster.stop()
+
+
+@case
 def an_app_with_a_router_of_its_own_is_called_by_its_id(folder):
     with folder.up(peers(2).replace("router.static", "router.own")) as cluster:
         cluster.ready()

@@ -8,12 +8,9 @@
 #include <cstdio>
 #include <thread>
 
-#include "apps/m3ctl/cluster/cluster_file.h"
 #include "apps/m3ctl/cluster/log_follower.h"
-#include "apps/m3ctl/cluster/plan.h"
 #include "apps/m3ctl/cluster/process_handle.h"
-#include "apps/m3ctl/cluster/run_folder.h"
-#include "apps/m3ctl/cluster/running.h"
+#include "apps/m3ctl/cluster/refresh.h"
 #include "apps/m3ctl/commands/commands.h"
 
 namespace m3ctl {
@@ -26,32 +23,6 @@ using Entries = std::vector<const RunningEntry*>;
 
 constexpr auto kPatience = 2s;  // for what the apps log of it
 constexpr auto kLookEvery = 20ms;
-
-Status wrong(const m3::ErrorList& errors) {
-  std::string text = errors.to_string();
-  text.pop_back();
-  return Status(Errc::invalid_argument, "nothing was reloaded\n" + text);
-}
-
-/// The instances' files as `up` would write them now, checked by the apps themselves.
-Status write_configs(const RunningCluster& cluster, const Entries& entries) {
-  m3::ErrorList errors;
-  const ClusterFile file = ClusterFile::load(cluster.file, errors);
-  if (!errors.empty()) return wrong(errors);
-  auto fresh = RunFolder::make(cluster.name);
-  if (!fresh.is_ok()) return std::move(fresh).status();
-  (void)make_plan_again(file, fresh->path(), cluster, errors);
-  if (!errors.empty()) return wrong(errors);
-  for (const RunningEntry* entry : entries) {
-    const std::string name = "/" + entry->id + ".toml";
-    auto text = read_whole(fresh->path() + name);
-    if (!text.is_ok())
-      return Status(Errc::failed_precondition,
-                    entry->id + " is no longer in " + cluster.file + ": nothing was reloaded");
-    if (Status status = write_whole(cluster.folder + name, *text); !status) return status;
-  }
-  return m3::ok;
-}
 
 Status signal_all(const Entries& entries) {
   for (const RunningEntry* entry : entries) {
@@ -93,7 +64,8 @@ Status run(const Options& options) {
   if (!entries->front()->is_app)
     return Status(Errc::invalid_argument,
                   options.words[0] + " is a service beside the apps; reload an app");
-  if (Status status = write_configs(*cluster, *entries); !status) return status;
+  if (auto file = refresh_configs(*cluster, *entries, "reloaded"); !file.is_ok())
+    return std::move(file).status();
   LogFollower logs;
   for (const RunningEntry* entry : *entries) logs.add(entry->log, log_size(entry->log));
   if (Status status = signal_all(*entries); !status) return status;
@@ -105,7 +77,8 @@ constexpr std::string_view kText = R"(
   m3ctl reload local.world1.multi.2                one instance
 
 Of a cluster that m3ctl up runs here: the files that its cluster file names are read again, checked, and put where the
-instances read them; when something is wrong, nothing changes. What needs a restart is said, and stays as it was.
+instances and m3ctl read them; when something is wrong, nothing changes. What needs a restart is said, and stays as it
+was.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <vector>
+
+#include "apps/m3ctl/cluster/cluster_file.h"
+#include "apps/m3ctl/cluster/running.h"
+
+namespace m3ctl {
+
+/// Writes the configurations of these instances, and the one that m3ctl itself reads, as `m3ctl up`
+/// would write them now, after the apps have checked them. When anything is wrong, nothing is
+/// written. Gives the cluster file. `done`: what does not happen then, "reloaded".
+m3::Result<ClusterFile> refresh_configs(const RunningCluster& cluster,
+                                        const std::vector<const RunningEntry*>& entries,
+                                        const std::string& done);
+
+}  // namespace m3ctl
