@@ -4,14 +4,16 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
-from m3ctl_cluster import app, expect, M3CTL, PATIENCE, peers, run_cases, SIMPLE, Skip
+from m3ctl_cluster import app, expect, M3CTL, PATIENCE, PEER, peers, run_cases, SIMPLE, Skip
 
 CASES = []
 
@@ -148,6 +150,103 @@ def a_reload_brings_m3ctl_its_own_file_too(folder):
         expect(folder.run("reload", "local.world1.peer.1"), 0, "needs a restart")
         assert '"new"' in config.read_text() and os.stat(config).st_mode & 0o077 == 0, config.read_text()
         expect(folder.run("call", "local.world1.peer.1", "Told"), 2, f"m3ctl took its own from rpc.token of {config}:")
+        expect(folder.run("restart", "local.world1.peer.1"), 0)
+        expect(folder.run("call", "local.world1.peer.1", "Told"), 0)
+        cluster.stop()
+
+
+@case
+def a_token_is_changed_while_calls_go_on(folder):
+    old, new = "old-token-that-nobody-guesses", "new-token-that-nobody-guesses"
+    rounds = (f'"rpc.token" = "{old}", "rpc.second_token" = "{new}"', f'"rpc.token" = "{new}", "rpc.second_token" = "{old}"',
+              f'"rpc.token" = "{new}"')
+    codes, over = [], threading.Event()
+
+    def call():
+        while not over.is_set():
+            codes.append(folder.run("call", "local.world1.peer", "Told", "--route", "random")[0])
+    with folder.up(peers(2, f', "rpc.token" = "{old}"')) as cluster:
+        cluster.ready()
+        text, said = cluster.toml.read_text(), f'"rpc.token" = "{old}"'
+        caller = threading.Thread(target=call)
+        caller.start()
+        try:
+            for words in rounds:
+                cluster.toml.write_text(text.replace(said, words))
+                expect(folder.run("restart", "local.world1.peer"), 0)
+        finally:
+            over.set()
+            caller.join()
+        assert 0 in codes and 2 not in codes, codes
+        expect(folder.run("call", "local.world1.peer.1", "Told", "--token", old), 2, "m3ctl took its own from --token;")
+        expect(folder.run("call", "local.world1.peer.1", "Told", "--token", new), 0)
+        cluster.stop()
+
+
+@case
+def a_restart_is_no_trouble(folder):
+    with folder.up(peers(2) + app(SIMPLE)) as cluster:
+        before = cluster.ready()["instances"]
+        for n in range(1, 5):  # one that died as often would be called a crash loop
+            out = expect(folder.run("restart", "local.world1.peer.2"), 0)
+            assert re.fullmatch(r"local.world1.peer.2: is asked to stop \(pid \d+\)\n"
+                                r"local.world1.peer.2: left after [0-9.]+ m?s\n"
+                                r"local.world1.peer.2: is ready after [0-9.]+ m?s \(pid \d+\)\n", out), out
+            now = cluster.state()["instances"]
+            assert now[1]["restarts"] == n and now[1]["state"] == "ready" and now[1]["address"] == before[1]["address"], now
+            assert now[1]["pid"] != before[1]["pid"] and now[0] == before[0] and now[2] == before[2], (before, now)
+        assert "as m3ctl restart asked" in cluster.said() and "again in" not in cluster.said(), cluster.said()
+        expect(folder.run("restart", "local.world1.pear"), 3, "did you mean")
+        expect(folder.run("restart"), 2, "write: m3ctl restart ID")
+        cluster.stop()
+    assert not list(folder.temp.iterdir()), "the logs of a run without trouble stay"
+
+
+@case
+def a_restart_takes_the_configuration_as_it_is_now(folder):
+    own = folder.write("peer.toml", "weight = 1\n")
+    with folder.up(peers(2).replace("set =", f'config = "{own}"\nset =')) as cluster:
+        before = cluster.ready()["instances"]
+        own.write_text("weight = true\n")
+        expect(folder.run("restart", "local.world1.peer"), 2, "nothing was restarted", "weight")
+        assert cluster.state()["instances"] == before, "something was restarted"
+        own.write_text('weight = 7\nlane = "blue"\n')
+        out = expect(folder.run("restart", "local.world1.peer"), 0)
+        told = [line.split(":")[0] for line in out.splitlines()]
+        assert told == ["local.world1.peer.1"] * 3 + ["local.world1.peer.2"] * 3, out
+        rows = json.loads(expect(folder.run("routes", "--json"), 0))["instances"]
+        assert [row["answers"] for row in rows] == ["yes", "yes"], rows
+        for one in ("local.world1.peer.1", "local.world1.peer.2"):
+            assert 'lane = "blue"' in pathlib.Path(cluster.state()["folder"], f"{one}.toml").read_text()
+        cluster.stop()
+
+
+@case
+def who_does_not_leave_for_a_restart_is_killed(folder):
+    with folder.up('stop_timeout = "300ms"\n' + peers(1).replace('"0s"', '"10m"')) as cluster:
+        before = cluster.ready()["instances"][0]
+        expect(folder.run("restart", "local.world1.peer.1"), 6, "has not left within the stop_timeout of 300ms, and is killed",
+               "is ready after", "runs again, but had to be killed before")
+        now = cluster.state()["instances"][0]
+        assert now["pid"] != before["pid"] and now["state"] == "ready", now
+        cluster.says("was killed by signal 9")
+        cluster.stop(6)
+
+
+@case
+def a_restart_that_fails_says_why(folder):
+    wrapper = folder.script("peer", f"""case "$*" in *--check-config*) ;; *)
+  test -e {folder.path}/broken && echo "cannot find the moon" && exit 3
+esac
+exec {PEER} "$@"
+""")
+    with folder.up(peers(2).replace(f'"{PEER}"', f'"{wrapper}"')) as cluster:
+        before = cluster.ready()["instances"]
+        folder.write("broken", "")
+        expect(folder.run("restart", "local.world1.peer"), 6, "local.world1.peer.1 was started again and has ended", "cannot find the moon")
+        assert cluster.state()["instances"][1] == before[1], "the next one was stopped, too"
+        (folder.path / "broken").unlink()
+        expect(folder.run("restart", "local.world1.peer.1"), 0, "is ready after")
         cluster.stop()
 
 

@@ -369,7 +369,7 @@ def output_that_a_full_disk_does_not_take_is_an_error(apps):
 def help_teaches_and_wrong_words_are_answered(apps):
     guide = (pathlib.Path(__file__).resolve().parents[2] / "docs/guide/m3ctl.md").read_text(encoding="utf-8")
     guide += (pathlib.Path(__file__).resolve().parents[2] / "docs/guide/cluster.md").read_text(encoding="utf-8")
-    for command in ("call", "methods", "ping", "new", "up", "ps", "down", "logs", "reload", "routes", "drain", "cordon",
+    for command in ("call", "methods", "ping", "new", "up", "ps", "down", "logs", "reload", "restart", "routes", "drain", "cordon",
                     "uncordon", "token", "completion", "help"):
         page = expect(apps.run("help", command), 0, f"m3ctl {command}")
         assert expect(apps.run(command, "--help"), 0) == page, page
@@ -422,6 +422,8 @@ def bash_completes_what_the_table_of_commands_says(apps):
     assert completes(apps, "call", ":1", "X", "--de") == ["--deadline"]
     assert "--deadline" not in completes(apps, "down", "--")
     assert completes(apps, "help", "rel") == ["reload"]
+    assert completes(apps, "rest") == ["restart"]
+    assert completes(apps, "restart", "--cl") == ["--cluster"]
     assert completes(apps, "token", "") == ["new"]
     assert completes(apps, "ping", "--config", "call") == ["caller.toml"]
     assert completes(apps, "ping", "--deadline", "") == []

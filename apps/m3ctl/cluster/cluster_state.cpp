@@ -52,6 +52,8 @@ RunningEntry entry_of(const Json& member, bool is_app) {
   member.at("pid").get_to(out.pid);
   member.at("start_ticks").get_to(out.started);
   out.is_app = is_app;
+  member.at("state").get_to(out.state);
+  member.at("restarts").get_to(out.restarts);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -70,6 +71,18 @@ Status ProcessHandle::signal(int number) const {
 void ProcessHandle::wait() const {
   pollfd one{descriptor_, POLLIN, 0};
   while (::poll(&one, 1, -1) < 0 && errno == EINTR) continue;
+}
+
+bool ProcessHandle::wait(std::chrono::milliseconds most) const {
+  const auto until = std::chrono::steady_clock::now() + most;
+  pollfd one{descriptor_, POLLIN, 0};
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    const int ready = ::poll(&one, 1, static_cast<int>(std::max<long>(left.count(), 0)));
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
 }
 
 }  // namespace m3ctl

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 
 #include "m3/base/result.h"
@@ -26,6 +27,8 @@ class ProcessHandle {
   m3::Status signal(int number) const;
   /// Until it ends.
   void wait() const;
+  /// False: it still runs after that long.
+  [[nodiscard]] bool wait(std::chrono::milliseconds most) const;
 
  private:
   explicit ProcessHandle(int descriptor) : descriptor_(descriptor) {}

@@ -20,6 +20,8 @@ struct RunningEntry {
   pid_t pid = 0;              ///< 0: it does not run now
   std::uint64_t started = 0;  ///< for ProcessHandle::open
   bool is_app = false;
+  std::string state;      ///< "ready", as m3ctl ps shows it
+  unsigned restarts = 0;  ///< how often it was started again
 };
 
 /// A cluster that `m3ctl up` runs on this machine.

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "apps/m3ctl/cluster/cluster_state.h"
+#include "apps/m3ctl/cluster/restart_request.h"
 #include "apps/m3ctl/cluster/run_folder.h"
 #include "apps/m3ctl/print.h"
 
@@ -97,8 +98,27 @@ void Supervisor::step(Clock::time_point now) {
 }
 
 void Supervisor::reap(Clock::time_point now) {
-  for (EntryState& entry : entries_)
-    if (auto ended = entry.process.poll()) note_end(entry, ended->to_string(), now);
+  for (EntryState& entry : entries_) {
+    const pid_t pid = entry.process.pid();
+    const auto ended = entry.process.poll();
+    if (!ended) continue;
+    const bool asked = take_restart_request(plan_.folder, entry.plan.name, pid);
+    if (asked && ended->clean())
+      note_restart(entry, now);
+    else
+      note_end(entry, ended->to_string(), now);
+  }
+}
+
+void Supervisor::note_restart(EntryState& entry, Clock::time_point now) {
+  entry.deaths_in_a_row = 0;
+  entry.phase = Phase::backoff;
+  entry.next_start = now;
+  entry.last_end = "left";
+  entry.pace = Pace();
+  changed_ = true;
+  say(entry,
+      fmt::format("left after {}, as m3ctl restart asked", show_uptime(now - entry.started)));
 }
 
 void Supervisor::note_end(EntryState& entry, const std::string& how, Clock::time_point now) {

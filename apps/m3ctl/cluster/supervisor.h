@@ -37,6 +37,7 @@ class Supervisor {
 
   void step(Clock::time_point now);
   void reap(Clock::time_point now);
+  void note_restart(EntryState& entry, Clock::time_point now);
   void note_end(EntryState& entry, const std::string& how, Clock::time_point now);
   void start_due(Clock::time_point now);
   void start(EntryState& entry, Clock::time_point now);

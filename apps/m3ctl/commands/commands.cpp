@@ -16,6 +16,7 @@ std::span<const Command* const> commands() {
       &kDown,
       &kLogs,
       &kReload,
+      &kRestart,
       &kRoutes,
       &kDrain,
       &kCordon,

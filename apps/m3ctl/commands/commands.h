@@ -17,6 +17,7 @@ extern const Command kPs;
 extern const Command kDown;
 extern const Command kLogs;
 extern const Command kReload;
+extern const Command kRestart;
 extern const Command kRoutes;
 extern const Command kDrain;
 extern const Command kCordon;

@@ -78,7 +78,7 @@ constexpr std::string_view kText = R"(
 
 Of a cluster that m3ctl up runs here: the files that its cluster file names are read again, checked, and put where the
 instances and m3ctl read them; when something is wrong, nothing changes. What needs a restart is said, and stays as it
-was.
+was: m3ctl restart does that.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});

@@ -245,7 +245,8 @@ TEST_CASE("m3ctl plan: a cluster that runs is planned again where it is") {
                              .address = "127.0.0.1:20001",
                              .admin = "127.0.0.1:20002",
                              .log = "",
-                             .is_app = true});
+                             .is_app = true,
+                             .state = "ready"});
   const auto again = [&](const std::string& more) {
     m3ctl::ClusterFile file = folder.load("[[app]]\nbinary = \"./app\"\nfunc = \"shop\"\n" + more);
     m3::ErrorList errors;

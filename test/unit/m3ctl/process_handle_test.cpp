@@ -23,8 +23,10 @@ TEST_CASE("m3ctl process handle: the start tells a process from the next one wit
   auto handle = ProcessHandle::open(pid, started);
   REQUIRE(handle.is_ok());
   CHECK(handle->signal(0).is_ok());
+  CHECK_FALSE(handle->wait(std::chrono::milliseconds(1)));
   CHECK(handle->signal(SIGTERM).is_ok());
   handle->wait();
+  CHECK(handle->wait(std::chrono::milliseconds(0)));
   const auto ended = child->poll();
   REQUIRE(ended);
   CHECK(ended->signal == SIGTERM);

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "apps/m3ctl/cluster/entry_state.h"
+#include "apps/m3ctl/cluster/log_follower.h"
+#include "apps/m3ctl/cluster/process_handle.h"
+#include "apps/m3ctl/cluster/refresh.h"
+#include "apps/m3ctl/cluster/restart_request.h"
+#include "apps/m3ctl/commands/commands.h"
+#include "apps/m3ctl/print.h"
+
+namespace m3ctl {
+namespace {
+
+using m3::Errc;
+using m3::Result;
+using m3::Status;
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr auto kReadyPatience = 60s;
+constexpr auto kTellEvery = 5s;
+constexpr auto kLookEvery = 20ms;
+constexpr std::size_t kTailLines = 5;
+
+void say(const std::string& id, const std::string& text) {
+  std::printf("%s: %s\n", id.c_str(), text.c_str());
+  std::fflush(stdout);
+}
+
+/// The instance as its m3ctl up knows it now.
+Result<RunningEntry> look(const RunningCluster& cluster, const std::string& id) {
+  auto now = find_running(cluster.state);
+  if (!now.is_ok()) return std::move(now).status();
+  auto found = now->find(id);
+  if (!found.is_ok()) return std::move(found).status();
+  return *found->front();
+}
+
+/// Until the process has ended; killed after `most`.
+Status wait_end(const ProcessHandle& process, const std::string& id, m3::Duration most,
+                bool& killed) {
+  const auto began = Clock::now();
+  const auto until = began + most;
+  while (true) {
+    const auto left = std::max(until - Clock::now(), Clock::duration::zero());
+    if (process.wait(std::chrono::ceil<std::chrono::milliseconds>(
+            std::min<Clock::duration>(left, kTellEvery)))) {
+      say(id, "left after " + show_time(Clock::now() - began));
+      return m3::ok;
+    }
+    if (Clock::now() >= until) break;
+    say(id, "still finishes its calls, since " + show_uptime(Clock::now() - began));
+  }
+  killed = true;
+  say(id,
+      "has not left within the stop_timeout of " + m3::format_duration(most) + ", and is killed");
+  if (Status status = process.signal(SIGKILL); !status && status.code() != Errc::not_found)
+    return status;
+  process.wait();
+  return m3::ok;
+}
+
+/// It drains as at every end: callers are told to go elsewhere, calls that run are finished.
+Status stop(const RunningCluster& cluster, const RunningEntry& entry, m3::Duration most,
+            bool& killed) {
+  auto process = ProcessHandle::open(entry.pid, entry.started);
+  if (process.status().code() == Errc::not_found) {
+    say(entry.id, "does not run now; m3ctl up is about to start it");
+    return m3::ok;
+  }
+  if (!process.is_ok()) return std::move(process).status();
+  if (Status asked = ask_restart(cluster.folder, entry.id, entry.pid); !asked) return asked;
+  if (Status told = process->signal(SIGTERM); !told && told.code() != Errc::not_found) return told;
+  say(entry.id, fmt::format("is asked to stop (pid {})", entry.pid));
+  return wait_end(*process, entry.id, most, killed);
+}
+
+/// `before`: the instance while its last process ran.
+Status wait_ready(const RunningCluster& cluster, const RunningEntry& before,
+                  std::size_t log_begin) {
+  const auto began = Clock::now();
+  while (Clock::now() - began < kReadyPatience) {
+    auto now = look(cluster, before.id);
+    if (!now.is_ok()) return std::move(now).status();
+    const unsigned starts = now->restarts - before.restarts;
+    if (starts > 1 || (starts == 1 && now->pid == 0))
+      return Status(Errc::internal, before.id +
+                                        " was started again and has ended; its log ends with\n" +
+                                        log_tail(before.log, log_begin, kTailLines) +
+                                        "  m3ctl up starts it again, ever more slowly");
+    if (starts == 1 && now->state == "ready") {
+      say(before.id,
+          fmt::format("is ready after {} (pid {})", show_time(Clock::now() - began), now->pid));
+      return m3::ok;
+    }
+    std::this_thread::sleep_for(kLookEvery);
+  }
+  return Status(
+      Errc::deadline_exceeded,
+      fmt::format("{} was started again and is not ready after {}: m3ctl logs {} shows what "
+                  "it does",
+                  before.id, show_uptime(kReadyPatience), before.id));
+}
+
+Status restart(const RunningCluster& cluster, const std::string& id, m3::Duration stop_timeout) {
+  auto entry = look(cluster, id);
+  if (!entry.is_ok()) return std::move(entry).status();
+  bool killed = false;
+  if (Status status = stop(cluster, *entry, stop_timeout, killed); !status)
+    return std::move(status).add_context(id);
+  const std::size_t log_begin = log_size(entry->log);
+  if (Status status = wait_ready(cluster, *entry, log_begin); !status) return status;
+  return killed ? Status(Errc::internal, id + " runs again, but had to be killed before")
+                : Status();
+}
+
+Status run(const Options& options) {
+  auto cluster = options.cluster.empty() ? only_running() : find_running(options.cluster);
+  if (!cluster.is_ok()) return std::move(cluster).status();
+  auto entries = cluster->find(options.words[0]);
+  if (!entries.is_ok()) return std::move(entries).status();
+  if (!entries->front()->is_app)
+    return Status(Errc::invalid_argument,
+                  options.words[0] + " is a service beside the apps; restart an app");
+  auto file = refresh_configs(*cluster, *entries, "restarted");
+  if (!file.is_ok()) return std::move(file).status();
+  for (const RunningEntry* entry : *entries)
+    if (Status status = restart(*cluster, entry->id, file->stop_timeout); !status) return status;
+  return m3::ok;
+}
+
+constexpr std::string_view kText = R"(
+  m3ctl restart local.world1.multi.2               stops one instance by its own drain, and has it started again
+  m3ctl restart local.world1.multi                 all instances of a service, one after the other
+
+Of a cluster that m3ctl up runs here. The configuration is read again first, as by m3ctl reload; when something is
+wrong, nothing is restarted. An instance that has not left after the file's stop_timeout is killed. The next one is
+stopped only when the one before is ready again; the first that does not get ready ends the command.
+
+The exit code is 6 when an instance had to be killed, has ended again, or is not ready after 60 s.
+)";
+
+constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});
+
+}  // namespace
+
+const Command kRestart{
+    .name = "restart",
+    .usage = "restart ID",
+    .line = "stops apps of a cluster that runs here, and has them started again",
+    .help = kText,
+    .options = kOptions,
+    .least_words = 1,
+    .most_words = 1,
+    .run = &run,
+};
+
+}  // namespace m3ctl
