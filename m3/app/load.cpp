@@ -35,7 +35,9 @@ LoadedConfig App::Impl::decode(const Document& document, ErrorList& errors) cons
   } else if (document.has("app")) {
     also_known.push_back("app");
     document.section("app", errors)
-        .report(errors, "the app \"" + func + "\" has no section of its own");
+        .report(errors, "the app \"" + func +
+                            "\" reads no [app] section: remove it from the file, or declare it in "
+                            "main with App::use_section<T>()");
   }
   for (std::string_view kind : registry.kinds()) also_known.push_back(kind);
   out.plugins = registry.choose(document, errors);

@@ -55,7 +55,10 @@ TEST_CASE("app config: everything that is wrong is said at once, with its line")
   CHECK(contains(text, "configuration:4: lissten:"));
   CHECK(contains(text, "did you mean \"listen\""));
   CHECK(contains(text, "configuration:6: rpc.max_calls:"));
-  CHECK(contains(text, "configuration:7: app: the app \"talk\" has no section of its own"));
+  CHECK(
+      contains(text,
+               "configuration:7: app: the app \"talk\" reads no [app] section: remove it from the "
+               "file, or declare it in main with App::use_section<T>()"));
 }
 
 TEST_CASE("app config: m3game's keys are answered with m3's") {
