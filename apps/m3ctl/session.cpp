@@ -57,9 +57,9 @@ Status no_source(const Target& target) {
                     (target.text.empty() ? "" : ", or give the address, as 127.0.0.1:20051"));
 }
 
-Task<std::uint64_t> generation_at(Ctx& ctx, m3::Mesh& mesh, Member member) {
-  auto answer = co_await m3::as_result(mesh.generation_at(ctx, std::move(member)));
-  co_return answer.is_ok() ? *answer : 0;
+Task<Session::Reached> reach(Ctx& ctx, m3::Mesh& mesh, Member member) {
+  auto report = co_await m3::as_result(mesh.report_from(ctx, std::move(member)));
+  co_return report.is_ok() ? Session::Reached{true, *report} : Session::Reached();
 }
 
 }  // namespace
@@ -267,22 +267,19 @@ Outcome Session::notify(const m3::MethodInfo& method, const google::protobuf::Me
 }
 
 std::vector<Session::Reached> Session::reach() {
-  std::vector<std::uint64_t> found;
+  std::vector<Reached> found;
   Options options;
   (void)run(options, [&](Ctx& ctx) -> Task<> {
-    std::vector<Task<std::uint64_t>> asked;
+    std::vector<Task<Reached>> asked;
     asked.reserve(members_.size());
     for (const Member& member : members_)
-      asked.push_back(generation_at(ctx, routing_->mesh(), member));
+      asked.push_back(m3ctl::reach(ctx, routing_->mesh(), member));
     auto all = m3::when_all(ctx.core(), std::move(asked));
     found = co_await std::move(all);
     co_return m3::ok;
   });
   found.resize(members_.size());
-  std::vector<Reached> out;
-  out.reserve(found.size());
-  for (std::uint64_t generation : found) out.push_back({generation != 0, generation});
-  return out;
+  return found;
 }
 
 }  // namespace m3ctl

@@ -56,7 +56,7 @@ class Session {
                  const m3::NotifyRoute& route, const Options& options);
   struct Reached {
     bool answers = false;
-    std::uint64_t generation = 0;  ///< of whoever answers; 0: it does not say
+    m3::SelfReport says;  ///< whoever answers
   };
   /// Whoever is at each member's address.
   std::vector<Reached> reach();

@@ -46,8 +46,8 @@ MemberWatch Mesh::observe(const ServiceId& service, MemberObserver observer) {
   return watches_->observe(service, std::move(observer));
 }
 
-Task<std::uint64_t> Mesh::generation_at(Ctx& ctx, Member member) {
-  return watches_->generation_at(ctx, std::move(member));
+Task<SelfReport> Mesh::report_from(Ctx& ctx, Member member) {
+  return watches_->report_from(ctx, std::move(member));
 }
 
 Status Mesh::router_status() const { return watches_->router_status(); }

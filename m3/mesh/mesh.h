@@ -13,6 +13,7 @@
 #include "m3/obs/metric.h"
 #include "m3/plugin/router.h"
 #include "m3/rpc/resolver.h"
+#include "m3/rpc/self_report.h"
 
 namespace m3 {
 
@@ -56,9 +57,9 @@ class Mesh final : public Resolver {
 
   /// What this core knows of a service; null before the first answer. Begins a watch.
   std::shared_ptr<const mesh_detail::Snapshot> snapshot(Core& core, const ServiceId& service);
-  /// Asks at the member's address who is there: its generation. On core 0; ends within
+  /// Asks at the member's address who is there: what it says of itself. On core 0; ends within
   /// probe_timeout.
-  Task<std::uint64_t> generation_at(Ctx& ctx, Member member);
+  Task<SelfReport> report_from(Ctx& ctx, Member member);
   /// Why the router cannot be asked; OK while it can.
   Status router_status() const;
 

@@ -164,7 +164,7 @@ bool Caller::take_retry() noexcept {
 /// Waits for the connection to one instance.
 class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
  public:
-  using value_type = std::uint64_t;
+  using value_type = SelfReport;
   ReachOp(Ctx& ctx, Link& link) : CtxOp(ctx), link_(link.shared_from_this()) {}
   ReachOp(ReachOp&& other) noexcept : CtxOp(other.ctx()), link_(other.link_) {}
   bool start(async_detail::Waiter& waiter) {
@@ -174,12 +174,12 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
     suspend(waiter);
     return false;
   }
-  std::uint64_t take() const { return generation_; }
+  SelfReport take() const { return report_; }
 
  private:
   bool note_who() {
     const auto* connection = link_->ready();
-    if (connection) generation_ = connection->peer().generation;
+    if (connection) report_ = {connection->peer().generation, connection->peer().leaving};
     return connection;
   }
   void on_link_ready() override {
@@ -189,7 +189,7 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
   void on_link_failed(const Status& why) override { finish(why); }
   void detach() noexcept override { link_->leave(*this); }
   const std::shared_ptr<Link> link_;
-  std::uint64_t generation_ = 0;
+  SelfReport report_;
 };
 
 /// Waits as long as a call would for a first instance. Never fails but by its context.
@@ -232,7 +232,7 @@ class RouteOp final : public async_detail::CtxOp, RouteWaiter, async_detail::Tim
   const Nanos limit_;
 };
 
-Task<std::uint64_t> Caller::reach(Ctx& ctx, std::shared_ptr<const Instance> instance) {
+Task<SelfReport> Caller::reach(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   co_return co_await ReachOp(ctx, link_to(*instance));
 }
 

@@ -19,6 +19,7 @@
 #include "m3/rpc/peers.h"
 #include "m3/rpc/resolver.h"
 #include "m3/rpc/route.h"
+#include "m3/rpc/self_report.h"
 
 namespace m3 {
 
@@ -50,7 +51,7 @@ class Caller {
                 const google::protobuf::MessageLite& request, NotifyRoute route);
 
   /// Ends when there is a connection to the instance, with what it said of itself.
-  Task<std::uint64_t> reach(Ctx& ctx, std::shared_ptr<const Instance> instance);
+  Task<SelfReport> reach(Ctx& ctx, std::shared_ptr<const Instance> instance);
   /// Pings it, if there is a connection; heard_since() will say.
   void ping(const Instance& instance);
   /// Did anything come from it since?

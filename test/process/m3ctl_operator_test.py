@@ -68,6 +68,8 @@ def an_instance_is_drained_and_called_back(folder):
         expect(folder.run("drain", "local.world1.peer.1"), 0, "draining (was draining)")
         out = json.loads(expect(folder.run("drain", "local.world1.peer.1", "--json"), 0))
         assert out == {"id": "local.world1.peer.1", "state": "draining", "was": "draining"}, out
+        states = [(one["state"], one["answers"]) for one in json.loads(expect(folder.run("routes", "--json"), 0))["instances"]]
+        assert states == [("draining", "yes"), ("serving", "yes")], states
         assert by("--route", "p2p:local.world1.peer.1") == "local.world1.peer.1"
         expect(folder.run("uncordon", "local.world1.peer.1"), 0, "serving (was draining)")
         expect(folder.run("cordon", "local.world1.peer.1"), 2, "only draining it keeps callers away")

@@ -24,13 +24,18 @@ struct Row {
 
   /// Generations are the nanoseconds since 1970 of the start.
   std::uint64_t generation() const {
-    return member->generation ? member->generation : there.generation;
+    return member->generation ? member->generation : there.says.generation;
   }
   std::string_view answers() const {
     if (!there.answers) return "no";
-    const bool other =
-        member->generation != 0 && there.generation != 0 && member->generation != there.generation;
+    const bool other = member->generation != 0 && there.says.generation != 0 &&
+                       member->generation != there.says.generation;
     return other ? "another start" : "yes";
+  }
+  /// A list in a file cannot know that an instance is leaving; the instance does.
+  std::string_view state() const {
+    const bool drains = there.says.leaving && member->state == m3::MemberState::serving;
+    return m3::member_state_name(drains ? m3::MemberState::draining : member->state);
   }
 };
 
@@ -55,8 +60,7 @@ std::string as_text(const std::vector<Row>& rows, const std::string& source) {
                                                "WEIGHT", "VERSION", "LANE", "PLACEMENT"}};
   for (const Row& row : rows)
     cells.push_back({row.member->id.to_string(), row.member->address.to_string(),
-                     std::string(m3::member_state_name(row.member->state)),
-                     std::string(row.answers()), uptime(row.generation()),
+                     std::string(row.state()), std::string(row.answers()), uptime(row.generation()),
                      std::to_string(row.member->weight), or_dash(row.member->version),
                      or_dash(row.member->lane), or_dash(row.member->placement)});
   return fmt::format("{} instance{}, says {}\n\n{}", rows.size(), rows.size() == 1 ? "" : "s",
@@ -71,8 +75,8 @@ std::string as_json(const std::vector<Row>& rows, const std::string& source) {
         R"({}{{"id":{},"address":{},"state":{},"answers":{},"generation":{},"weight":{},)"
         R"("version":{},"lane":{},"placement":{}}})",
         i ? "," : "", json_string(member.id.to_string()), json_string(member.address.to_string()),
-        json_string(m3::member_state_name(member.state)), json_string(rows[i].answers()),
-        rows[i].generation(), member.weight, json_string(member.version), json_string(member.lane),
+        json_string(rows[i].state()), json_string(rows[i].answers()), rows[i].generation(),
+        member.weight, json_string(member.version), json_string(member.lane),
         json_string(member.placement));
   }
   return out + "]}\n";
@@ -103,7 +107,7 @@ constexpr std::string_view kText = R"(
   m3ctl routes local.world1.multi                  those of a service, or one by its id
   m3ctl routes --config configs/my.toml            as the app of that file finds others
 
-STATE     what the instance said of itself: serving, cordoned (only calls that name it), draining (no new calls)
+STATE     what the instance says of itself: serving, cordoned (only calls that name it), draining (no new calls)
 ANSWERS   whether it can be reached now; "another start": not the process that is listed, it has been started again
 UPTIME    since when it runs      WEIGHT   its share of random calls      VERSION   its own word
 

@@ -46,8 +46,8 @@ Task<> Announcement::refuse_second(Ctx& ctx) {
   const std::vector<Member> members = co_await app_.router.members(ctx, self_.id.service_id());
   for (const Member& member : members) {
     if (member.id != self_.id || member.generation == self_.generation) continue;
-    const auto other = co_await as_result(app_.mesh.generation_at(ctx, member));
-    if (other.is_ok() && *other != self_.generation)
+    const auto other = co_await as_result(app_.mesh.report_from(ctx, member));
+    if (other.is_ok() && other->generation != self_.generation)
       co_return Status(Errc::already_exists,
                        fmt::format("{} runs already, at {}: stop that one, or give this one "
                                    "another id",

@@ -16,9 +16,9 @@ Task<bool> Probe::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   Caller& caller = node_->caller();
   const TimePoint asked = ctx.core().now();
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + timeout_));
-  auto generation = co_await as_result(caller.reach(soon, instance));
-  if (!generation.is_ok()) co_return false;
-  if (instance->generation && *generation != instance->generation) co_return false;
+  auto report = co_await as_result(caller.reach(soon, instance));
+  if (!report.is_ok() || report->leaving) co_return false;
+  if (instance->generation && report->generation != instance->generation) co_return false;
   // A connection that was there already proves nothing.
   caller.ping(*instance);
   do {
@@ -28,13 +28,13 @@ Task<bool> Probe::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   co_return true;
 }
 
-Task<std::uint64_t> Probe::generation_at(Ctx& ctx, Member member) {
+Task<SelfReport> Probe::report_from(Ctx& ctx, Member member) {
   const auto instance = make_instance(member, slots_);
   Caller& caller = node_->caller();
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + timeout_));
-  auto generation = co_await as_result(caller.reach(soon, instance));
+  auto report = co_await as_result(caller.reach(soon, instance));
   caller.forget(*instance);
-  co_return generation;
+  co_return report;
 }
 
 }  // namespace m3::mesh_detail

@@ -8,6 +8,7 @@
 #include "m3/async/ctx.h"
 #include "m3/async/task.h"
 #include "m3/mesh/detail/membership.h"
+#include "m3/rpc/self_report.h"
 
 namespace m3 {
 class RpcNode;
@@ -28,7 +29,7 @@ class Probe {
   /// False: nobody answers, or another start of the id, or it is leaving.
   Task<bool> answers(Ctx& ctx, std::shared_ptr<const Instance> instance);
   /// As Mesh's.
-  Task<std::uint64_t> generation_at(Ctx& ctx, Member member);
+  Task<SelfReport> report_from(Ctx& ctx, Member member);
 
  private:
   const Nanos timeout_;

@@ -46,8 +46,8 @@ class Watches final : Router::Watcher {
 
   /// As Mesh's.
   MemberWatch observe(const ServiceId& service, MemberObserver observer);
-  Task<std::uint64_t> generation_at(Ctx& ctx, Member member) {
-    return probe_.generation_at(ctx, std::move(member));
+  Task<SelfReport> report_from(Ctx& ctx, Member member) {
+    return probe_.report_from(ctx, std::move(member));
   }
   const Status& router_status() const noexcept { return router_status_; }
 

@@ -208,7 +208,9 @@ CO_TEST("mesh: one that is leaving still says who it is") {
   Caller caller(sim, wires);
   co_await know(ctx, caller, {member(1, 7)});
   co_await leaving.node().leave(ctx);
-  CHECK(co_await caller.mesh().generation_at(ctx, member(1, 7)) == 7);
+  const m3::SelfReport report = co_await caller.mesh().report_from(ctx, member(1, 7));
+  CHECK(report.generation == 7);
+  CHECK(report.leaving);
   co_await caller.stop(ctx);
   co_await leaving.die(ctx);
 }
@@ -484,9 +486,9 @@ CO_TEST("mesh: who answers at a member's address is known by its generation") {
   Wires wires;
   Server one(sim, wires, member(1, 7));
   Caller caller(sim, wires);
-  const auto found = co_await as_result(caller.mesh().generation_at(ctx, member(1, 7)));
-  CHECK((found.is_ok() && *found == 7));
-  const auto nobody = co_await as_result(caller.mesh().generation_at(ctx, member(2)));
+  const auto found = co_await as_result(caller.mesh().report_from(ctx, member(1, 7)));
+  CHECK((found.is_ok() && found->generation == 7 && !found->leaving));
+  const auto nobody = co_await as_result(caller.mesh().report_from(ctx, member(2)));
   CHECK(nobody.status() == m3::Errc::unavailable);
   co_await caller.stop(ctx);
   co_await one.die(ctx);

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+
+namespace m3 {
+
+/// What an instance said of itself in the handshake of its connection.
+struct SelfReport {
+  std::uint64_t generation = 0;  ///< 0: it did not say
+  bool leaving = false;          ///< it takes only calls that name it
+};
+
+}  // namespace m3
