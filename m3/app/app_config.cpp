@@ -134,8 +134,8 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
       .range(1, 10);
   s.add("max_sick_percent", &Rpc::max_sick_percent)
       .doc(
-          "instances that a registry's check calls sick get no calls by choice, unless more than "
-          "this share of a service is")
+          "instances that are sick, by a registry's check or their own word, get no calls by "
+          "choice, unless more than this share of a service is")
       .range(0, 100);
   s.add("wait_for_route", &Rpc::wait_for_route)
       .doc("how long a call waits, within its deadline, when no instance is known; 0s: not at all")
@@ -159,6 +159,11 @@ void AppConfig::Admin::describe(Schema<Admin>& s) {
   s.add("health_timeout", &Admin::health_timeout)
       .doc("what health() may take, before the app counts as not healthy")
       .range(1ms, 1min);
+  s.add("health_interval", &Admin::health_interval)
+      .doc(
+          "how often the app asks its health() itself: after two failures in a row its callers "
+          "hear that it is sick")
+      .range(10ms, 1h);
   s.check(good_admin);
 }
 

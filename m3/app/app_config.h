@@ -45,6 +45,7 @@ struct AppConfig {
     std::string listen;
     std::string token;
     Duration health_timeout = std::chrono::seconds(1);
+    Duration health_interval = std::chrono::seconds(2);
     static void describe(Schema<Admin>& s);
   };
 

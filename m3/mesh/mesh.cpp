@@ -38,6 +38,8 @@ std::span<const Instance* const> Mesh::eligible(Core& core, const ServiceId& ser
   return view(core).eligible(service);
 }
 
+void Mesh::on_sick(Core& core, const Instance& instance) { view(core).on_sick(instance); }
+
 std::shared_ptr<const mesh_detail::Snapshot> Mesh::snapshot(Core& core, const ServiceId& service) {
   return view(core).snapshot(service);
 }

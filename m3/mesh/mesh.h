@@ -48,6 +48,7 @@ class Mesh final : public Resolver {
   Pick pick(const RouteQuery& query) override;
   std::vector<std::shared_ptr<const Instance>> all(Core& core, const ServiceId& service) override;
   std::span<const Instance* const> eligible(Core& core, const ServiceId& service) override;
+  void on_sick(Core& core, const Instance& instance) override;
 
   /// Tells `observer` what becomes of a service's instances, from now on and until the watch is
   /// destroyed; first of each that is there. On core 0, at any time, also before start(). It is

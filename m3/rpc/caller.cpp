@@ -42,6 +42,11 @@ rpc_detail::ClientConnection* Caller::connection_to(const Instance& instance) {
   return link ? link->ready() : nullptr;
 }
 
+bool Caller::says_sick(const Instance& instance) {
+  const auto* connection = connection_to(instance);
+  return connection && connection->peer().sick;
+}
+
 void Caller::ping(const Instance& instance) {
   if (auto* connection = connection_to(instance)) connection->ping();
 }
@@ -179,8 +184,10 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
  private:
   bool note_who() {
     const auto* connection = link_->ready();
-    if (connection) report_ = {connection->peer().generation, connection->peer().leaving};
-    return connection;
+    if (!connection) return false;
+    const PeerInfo& peer = connection->peer();
+    report_ = {peer.generation, peer.leaving, peer.sick};
+    return true;
   }
   void on_link_ready() override {
     note_who();

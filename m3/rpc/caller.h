@@ -52,6 +52,8 @@ class Caller {
 
   /// Ends when there is a connection to the instance, with what it said of itself.
   Task<SelfReport> reach(Ctx& ctx, std::shared_ptr<const Instance> instance);
+  /// Does it say, over the connection that there is, that its own health check fails?
+  bool says_sick(const Instance& instance);
   /// Pings it, if there is a connection; heard_since() will say.
   void ping(const Instance& instance);
   /// Did anything come from it since?

@@ -67,6 +67,9 @@ class RpcNode final : public Host {
   /// frame, from the app `peer`. An error: it was not handled, and counted.
   Status deliver(std::string_view frame, Deadline deadline, std::string_view peer);
 
+  /// Tells dialers whether this app's own health check fails, in hellos and pongs; returns what
+  /// they were told before. On any core.
+  bool set_sick(bool sick) noexcept;
   /// Tells dialers to go elsewhere; whoever calls nevertheless is served.
   Task<> leave(Ctx& ctx);
   /// After leave(): those who look again find it serving.

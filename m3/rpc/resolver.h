@@ -81,6 +81,9 @@ class Resolver {
                                                            const ServiceId& service) = 0;
   /// The instances among which picks choose; valid until the core's turn ends.
   virtual std::span<const Instance* const> eligible(Core&, const ServiceId&) { return {}; }
+  /// The instance says that its own health check fails: when its connection is made, and with each
+  /// pong as long as it does. Called on the connection's core.
+  virtual void on_sick(Core&, const Instance&) {}
 };
 
 /// A fixed list: a test's, or a tool's.

@@ -31,6 +31,7 @@ std::string frame_kind_name(FrameKind kind);
 /// Bits of FrameHeader::flags; those not listed are ignored.
 inline constexpr std::uint8_t kFlagNotExecuted = 0x01;  // response: the call did not run
 inline constexpr std::uint8_t kFlagFailover = 0x02;     // request: the owner refused or reset
+inline constexpr std::uint8_t kFlagSick = 0x04;         // pong: the acceptor's health check fails
 /// The upper four bits of a request's or notify's flags: how many calls have led to this one.
 inline constexpr int kHopsShift = 4;
 inline constexpr std::uint8_t kMostHops = 15;

@@ -146,7 +146,10 @@ Handshake::Step Handshake::on_dialer_proof(const wire::Hello& hello) {
   say(answer);
   answer.set_app_id(config_.app_id);
   answer.set_proof(proof_of(Prover::acceptor));
-  if (config_.leaving && config_.leaving()) answer.set_state(wire::Hello::LEAVING);
+  if (config_.leaving && config_.leaving())
+    answer.set_state(wire::Hello::LEAVING);
+  else if (config_.sick && config_.sick())
+    answer.set_state(wire::Hello::SICK);
   return send_hello(State::done, answer, config_.methods.get());
 }
 
@@ -159,6 +162,7 @@ Handshake::Step Handshake::on_acceptor_proof(const wire::Hello& hello) {
   if (Status status = learn(hello); !status) return fail(std::move(status));
   if (Status status = learn_methods(hello); !status) return fail(std::move(status));
   peer_.leaving = hello.state() == wire::Hello::LEAVING;
+  peer_.sick = hello.state() == wire::Hello::SICK;
   if (!config_.dialled.empty() && peer_.app_id != config_.dialled) {
     return fail(refused(Errc::unavailable, "dialled " + config_.dialled + ", but " + peer_.app_id +
                                                " answered: the address belongs to another app"));

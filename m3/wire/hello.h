@@ -42,6 +42,7 @@ struct PeerInfo {
   std::vector<MethodName> methods;  // the acceptor's, as its dialer sees them; else empty
   bool is_operator = false;         // the dialer: HelloConfig::operator_token
   bool leaving = false;             // the acceptor: it still answers, but others are better
+  bool sick = false;                // the acceptor: its own health check fails
 };
 
 /// What one side says of itself, and how it judges the other.
@@ -62,6 +63,8 @@ struct HelloConfig {
   std::function<Nonce()> nonce;
   /// Acceptor, when it says who it is: whether it is leaving. Unset: it is not.
   std::function<bool()> leaving;
+  /// Acceptor, likewise: whether its health check fails. Unset: it does not.
+  std::function<bool()> sick;
   /// Asked last, when the peer has proven itself; an error refuses it (already_exists for a
   /// duplicate, unavailable while draining). Unset: everyone is let in.
   std::function<Status(const PeerInfo&)> admit;

@@ -32,10 +32,12 @@ struct Row {
                        member->generation != there.says.generation;
     return other ? "another start" : "yes";
   }
-  /// A list in a file cannot know that an instance is leaving; the instance does.
+  /// A list in a file cannot know that an instance is leaving or sick; the instance does.
   std::string_view state() const {
-    const bool drains = there.says.leaving && member->state == m3::MemberState::serving;
-    return m3::member_state_name(drains ? m3::MemberState::draining : member->state);
+    if (member->state != m3::MemberState::serving) return m3::member_state_name(member->state);
+    if (there.says.leaving) return m3::member_state_name(m3::MemberState::draining);
+    if (there.says.sick || !member->healthy) return "sick";
+    return m3::member_state_name(member->state);
   }
 };
 
@@ -107,7 +109,8 @@ constexpr std::string_view kText = R"(
   m3ctl routes local.world1.multi                  those of a service, or one by its id
   m3ctl routes --config configs/my.toml            as the app of that file finds others
 
-STATE     what the instance says of itself: serving, cordoned (only calls that name it), draining (no new calls)
+STATE     what the instance says of itself: serving, cordoned (only calls that name it), draining (no new calls),
+          sick (its health check fails: no new calls while others are well)
 ANSWERS   whether it can be reached now; "another start": not the process that is listed, it has been started again
 UPTIME    since when it runs      WEIGHT   its share of random calls      VERSION   its own word
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -12,6 +13,12 @@
 #include "m3/obs/log.h"
 
 namespace m3::app_detail {
+namespace {
+
+/// One failure may be a hiccup; so many in a row are not.
+constexpr int kFailuresOfSick = 2;
+
+}  // namespace
 
 Announcement::Announcement(App app, Member self)
     : app_(std::move(app)), self_(std::move(self)), scope_(app_.core) {}
@@ -26,7 +33,22 @@ Task<> Announcement::announce(Ctx& ctx) {
   co_await refuse_second(ctx);
   announced_ = true;  // a router goes on trying, even if this start fails now
   co_await refresh(ctx);
+  scope_.spawn("health", [this](Ctx& own) { return watch_health(own); });
   co_return ok;
+}
+
+/// Callers hear it from the app itself: not every router has a check of its own.
+Task<> Announcement::watch_health(Ctx& ctx) {
+  for (int failures = 0;;) {
+    co_await sleep(ctx, app_.config.admin.health_interval);
+    const Status health = (co_await as_result(app_.probe.check(ctx))).status();
+    if (ctx.cancelled()) co_return health;
+    failures = health ? 0 : std::min(failures + 1, kFailuresOfSick);
+    const bool sick = failures == kFailuresOfSick;
+    if (app_.node.set_sick(sick) == sick) continue;
+    sick ? log::warn_limited("sick, callers are told: {}", health.to_string())
+         : log::info_limited("healthy again");
+  }
 }
 
 Task<> Announcement::wait_for_health(Ctx& ctx) {

@@ -49,6 +49,7 @@ class Announcement final : public Part {
   Task<> withdraw(Ctx& ctx);
   Task<> wait_for_health(Ctx& ctx);
   Task<> refuse_second(Ctx& ctx);
+  Task<> watch_health(Ctx& ctx);
   Task<> tell(Ctx& ctx);
   Task<MemberState> change_state(Ctx& ctx, MemberState wanted);
   Status not_announced() const;

@@ -153,6 +153,15 @@ std::span<const Instance* const> CoreView::eligible(const ServiceId& service) co
   return found->second->snapshot->eligible();
 }
 
+/// News only where the snapshot does not say so.
+void CoreView::on_sick(const Instance& instance) const {
+  const auto found = by_service_.find(instance.id.service_id().to_string());
+  if (found == by_service_.end() || !found->second->snapshot) return;
+  const Snapshot::Entry* entry = found->second->snapshot->entry(instance.id.to_string());
+  if (entry && entry->instance.get() == &instance && entry->healthy)
+    watches_.on_sick(entry->instance);
+}
+
 std::shared_ptr<const Snapshot> CoreView::snapshot(const ServiceId& service) {
   return view(service).snapshot;
 }

@@ -44,6 +44,7 @@ class CoreView {
   Pick pick(const RouteQuery& query);
   std::vector<std::shared_ptr<const Instance>> all(const ServiceId& service);
   std::span<const Instance* const> eligible(const ServiceId& service) const;
+  void on_sick(const Instance& instance) const;
   std::shared_ptr<const Snapshot> snapshot(const ServiceId& service);
 
   /// From core 0. Returns what nobody needs any more: the snapshot that stood there before, or this

@@ -54,6 +54,7 @@ void Membership::set_instance(MeshEntry& entry, const Member& member) {
   if (entry.instance) gone_.push_back(std::move(entry.instance));
   if (!same_start(entry.member, member)) {
     entry.silent = false;
+    entry.says_sick = false;
     entry.ask_at = {};
   }
   entry.instance = make_instance(member, slots_);
@@ -81,6 +82,25 @@ void Membership::set_member(MeshEntry& entry, Member member) {
     entry.silent = false;
   }
   entry.member = std::move(member);
+}
+
+/// What it says of itself. True when that changes what is believed of it.
+bool Membership::set_word(MeshEntry& entry, bool sick) {
+  entry.says_sick = sick;
+  Member member = entry.member;
+  member.healthy = entry.check_passes && !sick;
+  if (member.healthy == entry.member.healthy) return false;
+  note(MemberEvent::Kind::changed, member, &entry.member);
+  set_member(entry, std::move(member));
+  return true;
+}
+
+/// Null: it is no longer there, or another one has its id.
+MeshEntry* Membership::entry_of(const Instance& instance) {
+  const auto at = by_id_.find(instance.id.to_string());
+  if (at == by_id_.end()) return nullptr;
+  MeshEntry& entry = at->second.at->second;
+  return entry.instance.get() == &instance ? &entry : nullptr;
 }
 
 Membership::ById::iterator Membership::erase(ById::iterator at) {
@@ -154,8 +174,10 @@ bool Membership::take(Member member, Known* known) {
       return false;
     }
     set_rival(entry, std::nullopt);
-    if (entry.member == member) return false;
   }
+  entry.check_passes = member.healthy;
+  member.healthy &= !(entry.says_sick && same_start(entry.member, member));
+  if (!fresh && entry.member == member) return false;
   if (fresh)
     note(was_gone(member) ? MemberEvent::Kind::back : MemberEvent::Kind::up, member);
   else
@@ -184,25 +206,36 @@ bool Membership::on_list(std::vector<Member> list, TimePoint now) {
   return changed;
 }
 
-bool Membership::on_probe(const Instance& instance, bool answered, TimePoint now) {
-  const auto at = by_id_.find(instance.id.to_string());
-  if (at == by_id_.end()) return false;
-  MeshEntry& entry = at->second.at->second;
-  if (entry.instance.get() != &instance) return false;
+bool Membership::on_sick(const Instance& instance) {
+  MeshEntry* entry = entry_of(instance);
+  return entry && set_word(*entry, true);
+}
+
+/// Its word ends with its last answer: whether one that is silent can be reached, callers see.
+bool Membership::on_probe(const Instance& instance, Answer answer, TimePoint now) {
+  MeshEntry* const found = entry_of(instance);
+  if (!found) return false;
+  MeshEntry& entry = *found;
+  const bool answered = answer != Answer::silent;
+  const bool changed = set_word(entry, answer == Answer::sick);
   entry.ask_at = now + kAskAgain;
   if (entry.rival) {
     Member rival = *std::move(entry.rival);
     set_rival(entry, std::nullopt);
-    if (answered) return false;
+    if (answered) return changed;
     note(MemberEvent::Kind::superseded, rival, &entry.member);
     set_instance(entry, rival);
+    entry.check_passes = rival.healthy;
     set_member(entry, std::move(rival));
     return true;
   }
-  if (entry.listed)
-    return !entry.member.healthy && std::exchange(entry.silent, !answered) == answered;
-  if (answered && now < entry.until) return false;
-  erase(at);
+  if (entry.listed) {
+    const bool silence =
+        !entry.member.healthy && std::exchange(entry.silent, !answered) == answered;
+    return changed || silence;
+  }
+  if (answered && now < entry.until) return changed;
+  erase(by_id_.find(instance.id.to_string()));
   return true;
 }
 

@@ -49,6 +49,8 @@ struct MeshEntry {
   std::optional<Member> rival;
   /// Said to be sick, and it did not answer when it was asked itself: rather dead.
   bool silent = false;
+  bool check_passes = true;  ///< its registry's check of it
+  bool says_sick = false;    ///< its own word. `member` is healthy when neither calls it sick
 };
 
 /// Who belongs to one service. Judges what the registry says. Those that a list lacks are asked
@@ -81,8 +83,12 @@ class Membership {
   /// list the newest counts. A list that names only an earlier one than the list before makes the
   /// instance doubtful: clocks go back.
   bool on_list(std::vector<Member> list, TimePoint now);
-  /// A doubtful instance answered, or did not. True when entries() changed.
-  bool on_probe(const Instance& instance, bool answered, TimePoint now);
+  /// What a doubtful instance answered. True when entries() changed.
+  enum class Answer : std::uint8_t { silent, well, sick };
+  bool on_probe(const Instance& instance, Answer answer, TimePoint now);
+  /// The instance says that its own health check fails. True when entries() changed. It is doubtful
+  /// then; its next answer says how it is.
+  bool on_sick(const Instance& instance);
 
   /// In the order of instance_less.
   const Entries& entries() const noexcept { return entries_; }
@@ -111,6 +117,8 @@ class Membership {
   void set_listed(MeshEntry& entry, bool listed);
   void set_rival(MeshEntry& entry, std::optional<Member> rival);
   void set_member(MeshEntry& entry, Member member);
+  bool set_word(MeshEntry& entry, bool sick);
+  MeshEntry* entry_of(const Instance& instance);
   ById::iterator erase(ById::iterator at);
   void note(MemberEvent::Kind kind, const Member& member, const Member* before = nullptr);
   void note_gone(const Member& member);

@@ -12,20 +12,21 @@ constexpr Nanos kSayGoodbye = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Task<bool> Probe::answers(Ctx& ctx, std::shared_ptr<const Instance> instance) {
+Task<Membership::Answer> Probe::ask(Ctx& ctx, std::shared_ptr<const Instance> instance) {
   Caller& caller = node_->caller();
   const TimePoint asked = ctx.core().now();
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + timeout_));
   auto report = co_await as_result(caller.reach(soon, instance));
-  if (!report.is_ok() || report->leaving) co_return false;
-  if (instance->generation && report->generation != instance->generation) co_return false;
+  if (!report.is_ok() || report->leaving) co_return Membership::Answer::silent;
+  if (instance->generation && report->generation != instance->generation)
+    co_return Membership::Answer::silent;
   // A connection that was there already proves nothing.
   caller.ping(*instance);
   do {
     auto slept = co_await as_result(sleep(soon, kSayGoodbye));
-    if (!slept.is_ok() || caller.peers().is_out(*instance)) co_return false;
+    if (!slept.is_ok() || caller.peers().is_out(*instance)) co_return Membership::Answer::silent;
   } while (!caller.heard_since(*instance, asked));
-  co_return true;
+  co_return caller.says_sick(*instance) ? Membership::Answer::sick : Membership::Answer::well;
 }
 
 Task<SelfReport> Probe::report_from(Ctx& ctx, Member member) {

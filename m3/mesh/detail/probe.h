@@ -26,8 +26,8 @@ class Probe {
   /// It asks over the node's connections; the node outlives all questions.
   void start(RpcNode& node) { node_ = &node; }
 
-  /// False: nobody answers, or another start of the id, or it is leaving.
-  Task<bool> answers(Ctx& ctx, std::shared_ptr<const Instance> instance);
+  /// Silent: nobody answers, or another start of the id, or it is leaving.
+  Task<Membership::Answer> ask(Ctx& ctx, std::shared_ptr<const Instance> instance);
   /// As Mesh's.
   Task<SelfReport> report_from(Ctx& ctx, Member member);
 

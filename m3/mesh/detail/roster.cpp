@@ -29,6 +29,7 @@ void Roster::add_hash(Snapshot& snapshot) {
 void Roster::News::put_before(News older) {
   if (!list) list = std::move(older.list);
   probes.insert(probes.begin(), older.probes.begin(), older.probes.end());
+  sick.insert(sick.begin(), older.sick.begin(), older.sick.end());
   hash |= older.hash;
   observer = std::max(observer, older.observer);
 }
@@ -56,8 +57,9 @@ Roster::Edition Roster::take(News news) {
   if (observer_) membership_.observe();
   bool changed = news.hash && !std::exchange(wants_hash_, true) && membership_.heard();
   if (news.list) changed |= membership_.on_list(*std::move(news.list), news.at);
-  for (const auto& [instance, answered] : news.probes)
-    changed |= membership_.on_probe(*instance, answered, news.at);
+  for (const auto& [instance, answer] : news.probes)
+    changed |= membership_.on_probe(*instance, answer, news.at);
+  for (const auto& instance : news.sick) changed |= membership_.on_sick(*instance);
   if (!changed) return edition(nullptr);
   auto snapshot = std::make_shared<Snapshot>(service_, membership_.entries(), max_sick_percent_);
   table_due_ = false;

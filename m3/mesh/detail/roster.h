@@ -21,12 +21,15 @@ class Roster {
   /// What has been heard since the last edition.
   struct News {
     std::optional<std::vector<Member>> list;  ///< the newest that the router gave
-    std::vector<std::pair<std::shared_ptr<const Instance>, bool>> probes;  ///< did it answer?
-    TimePoint at{};                                                        ///< when it is judged
+    std::vector<std::pair<std::shared_ptr<const Instance>, Membership::Answer>> probes;
+    std::vector<std::shared_ptr<const Instance>> sick;  ///< they say so themselves
+    TimePoint at{};                                     ///< when it is judged
     bool hash = false;  ///< from now on, snapshots have a hash table
     /// The number of the newest observer, when one has come; it wants to know who is there.
     std::uint64_t observer = 0;
-    bool empty() const noexcept { return !list && probes.empty() && !hash && observer == 0; }
+    bool empty() const noexcept {
+      return !list && probes.empty() && sick.empty() && !hash && observer == 0;
+    }
     /// These are older.
     void put_before(News older);
   };

@@ -130,11 +130,12 @@ const Instance* Snapshot::hash(std::string_view key, const Choice& choice) const
 
 const Instance* Snapshot::single(const Choice& choice) const { return choice.first_of(eligible_); }
 
-const Instance* Snapshot::named(std::uint64_t hash, std::string_view id) const {
+const Snapshot::Entry* Snapshot::entry(std::string_view id) const {
+  const std::uint64_t hash = hash_of_id(id);
   const std::size_t mask = by_id_.size() - 1;
   for (std::size_t at = hash & mask; by_id_[at] != 0; at = (at + 1) & mask) {
     const Entry& entry = entries_[by_id_[at] - 1];
-    if (entry.id_hash == hash && entry.instance->id.to_string() == id) return entry.instance.get();
+    if (entry.id_hash == hash && entry.instance->id.to_string() == id) return &entry;
   }
   return nullptr;
 }

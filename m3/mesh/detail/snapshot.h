@@ -58,8 +58,12 @@ class Snapshot {
   const Instance* owner(std::string_view key) const;
   /// The lowest; when it does not take the call, the next.
   const Instance* single(const Choice& choice) const;
-  const Instance* named(std::string_view id) const { return named(hash_of_id(id), id); }
-  const Instance* named(std::uint64_t hash, std::string_view id) const;
+  const Instance* named(std::string_view id) const {
+    const Entry* found = entry(id);
+    return found ? found->instance.get() : nullptr;
+  }
+  /// Null: it is not in it.
+  const Entry* entry(std::string_view id) const;
 
  private:
   void index();

@@ -112,6 +112,18 @@ void Watches::unwatch(unsigned core, const ServiceId& service) {
   if (!found->second->is_needed()) give_up(found->second);
 }
 
+void Watches::on_sick(std::shared_ptr<const Instance> instance) {
+  runtime_.core(0).post(async_detail::once([this, who = std::move(instance)] { take_sick(who); }));
+}
+
+void Watches::take_sick(std::shared_ptr<const Instance> instance) {
+  const auto found = watched_.find(instance->id.service_id());
+  if (stopped_ || found == watched_.end()) return;
+  const Shared watched = found->second;
+  watched->news.sick.push_back(std::move(instance));
+  advance(watched);
+}
+
 bool Watches::Watched::is_needed() {
   std::erase_if(observers, [](const auto& one) { return !*one->alive; });
   return !observers.empty() || std::find(wanted.begin(), wanted.end(), true) != wanted.end();
@@ -339,13 +351,13 @@ Task<> Watches::probe(Ctx& ctx, Shared of) {
 
 Task<> Watches::probe(Ctx& ctx, Shared of, Instances some) {
   Watched& watched = *of;
-  std::vector<Task<bool>> asked;
+  std::vector<Task<Membership::Answer>> asked;
   asked.reserve(some.size());
-  for (const auto& instance : some) asked.push_back(probe_.answers(ctx, instance));
-  const std::vector<bool> there = co_await when_all(ctx.core(), std::move(asked));
+  for (const auto& instance : some) asked.push_back(probe_.ask(ctx, instance));
+  const std::vector<Membership::Answer> answers = co_await when_all(ctx.core(), std::move(asked));
   for (std::size_t i = 0; i < some.size(); ++i) {
     watched.asked.erase(some[i].get());
-    watched.news.probes.emplace_back(std::move(some[i]), there[i]);
+    watched.news.probes.emplace_back(std::move(some[i]), answers[i]);
   }
   advance(of);
   (void)watched.doubts.try_send(0).is_ok();

@@ -43,6 +43,8 @@ class Watches final : Router::Watcher {
   void want(Core& core, const ServiceId& service, bool hash);
   /// It no longer does. `last`: what it knew, taken apart elsewhere.
   void leave(Core& core, const ServiceId& service, std::shared_ptr<const Snapshot> last);
+  /// The instance says that its own health check fails. Called on any core.
+  void on_sick(std::shared_ptr<const Instance> instance);
 
   /// As Mesh's.
   MemberWatch observe(const ServiceId& service, MemberObserver observer);
@@ -85,6 +87,7 @@ class Watches final : Router::Watcher {
   void watch(unsigned core, const ServiceId& service, bool hash);
   std::pair<Shared, bool> watch(const ServiceId& service);
   void unwatch(unsigned core, const ServiceId& service);
+  void take_sick(std::shared_ptr<const Instance> instance);
   void give_up(const Shared& watched);
   Task<> sweep(Ctx& ctx);
   void advance(const Shared& watched);

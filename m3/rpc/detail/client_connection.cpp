@@ -40,6 +40,7 @@ void ClientConnection::on_established() {
   next_tick_ = next_ping_ = last_used_ + tick_interval();
   set_tick(tick_interval());
   if (!link_) return;
+  note_health(peer_.sick);
   link_->established(peer_.leaving);
   if (!peer_.leaving || !link_) return;
   std::exchange(link_, nullptr)->retire(*this);
@@ -64,7 +65,7 @@ void ClientConnection::on_frame(const Frame& frame) {
       if (ping_sent_ != TimePoint::max() && first_notify_ < ping_sent_)
         core_.caller().lived(*instance_);
       ping_sent_ = TimePoint::max();
-      return;
+      return note_health((frame.header.flags & kFlagSick) != 0);
     case FrameKind::goaway: {
       auto goaway = decode_goaway(frame.body);
       if (!goaway.is_ok()) return bad_frame(std::move(goaway).status());
@@ -139,6 +140,12 @@ void ClientConnection::send_ping() {
   ping_sent_ = core_.core().now();
   next_ping_ = ping_sent_ + tick_interval();
   send_control(FrameKind::ping, wire_deadline(Deadline(ping_sent_)), 0);
+}
+
+/// Reported with each pong while it lasts: whoever judges it may have forgotten it meanwhile.
+void ClientConnection::note_health(bool sick) {
+  peer_.sick = sick;
+  if (sick && link_) core_.shared().resolver.on_sick(core_.core(), *instance_);
 }
 
 void ClientConnection::ping() {

@@ -60,6 +60,7 @@ class ClientConnection final : public Connection {
   void on_response(const Frame& frame);
   void busy_now();
   void send_ping();
+  void note_health(bool sick);
   Nanos tick_interval() const;
 
   Link* link_;

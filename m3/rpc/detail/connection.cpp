@@ -165,11 +165,13 @@ void Connection::send_raw(const std::string& frames) {
   }
 }
 
-void Connection::send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id) {
+void Connection::send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id,
+                              std::uint8_t flags) {
   char* to = reserve(kind, kFrameHeaderSize);
   if (!to) return close(Status(Errc::unavailable, "the peer does not read what it is sent"), false);
   FrameHeader header;
   header.kind = kind;
+  header.flags = flags;
   header.deadline = deadline;
   header.call_id = id;
   write_header(to, header, 0, 0);

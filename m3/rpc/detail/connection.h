@@ -56,7 +56,8 @@ class Connection : public CallSink, public StreamHandler {
   virtual void on_measured(Nanos) {}
 
   void expire() noexcept override;
-  void send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id);
+  void send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id,
+                    std::uint8_t flags = 0);
   void set_tick(Nanos after);
   std::uint32_t now_ms() const;
   void bad_frame(Status why);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <list>
 #include <memory>
@@ -35,7 +36,7 @@ struct ProvenPeer {
   bool is_operator = false;
 };
 
-/// What every core of one app shares; read-only once the app listens.
+/// What every core of one app shares; read-only once the app listens, but for `sick`.
 struct RpcShared {
   AppId id;
   std::uint64_t generation = 0;
@@ -47,6 +48,7 @@ struct RpcShared {
   Interceptors client_interceptors;
   Interceptors server_interceptors;
   Host* host = nullptr;
+  std::atomic<bool> sick = false;  // RpcNode::set_sick()
 
   /// What this app says of itself, whoever dials.
   HelloConfig hello() const {

@@ -19,6 +19,7 @@ HelloConfig acceptor_hello(RpcCore& core) {
   HelloConfig hello = core.shared().hello();
   hello.methods = core.shared().methods();
   hello.leaving = [&core] { return core.leaving(); };
+  hello.sick = [&core] { return core.shared().sick.load(std::memory_order_relaxed); };
   return hello;
 }
 
@@ -85,7 +86,9 @@ void ServerConnection::on_frame(const Frame& frame) {
       return on_cancel(frame.header.call_id);
     case FrameKind::ping:
       clock_.on_ping(frame.header.deadline, now_ms());
-      return send_control(FrameKind::pong, frame.header.deadline, frame.header.call_id);
+      return send_control(
+          FrameKind::pong, frame.header.deadline, frame.header.call_id,
+          core_.shared().sick.load(std::memory_order_relaxed) ? kFlagSick : std::uint8_t{0});
     case FrameKind::pong:
       return;
     case FrameKind::goaway: {

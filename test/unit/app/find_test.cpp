@@ -232,6 +232,46 @@ CO_TEST("app: a drained one gets no new calls until it is called back") {
   }
 }
 
+CO_TEST("app: one whose health() fails gets no calls by choice, whatever router finds it") {
+  for (const bool shared : {true, false}) {
+    Town town(sim);
+    App caller("caller");
+    TalkApp one, two;
+    bool healthy = true;
+    one.app.health([&healthy](Ctx&) -> Task<> {
+      if (!healthy) co_return Status(Errc::unavailable, "the tables are gone");
+      co_return m3::ok;
+    });
+    const auto house = [&](const std::string& id, const std::string& config) {
+      return shared ? town.house(id, config) : town.embedding(id, config);
+    };
+    const std::string peers =
+        shared ? "" : "[router.static]\npeers = [\"dev.w.talk.1@sim:1\", \"dev.w.talk.2@sim:2\"]\n";
+    co_await one.app.start(ctx, house("dev.w.talk.1", at(1, peers)));
+    co_await two.app.start(ctx, house("dev.w.talk.2", at(2, peers)));
+    co_await caller.start(ctx, house("dev.w.caller.1", peers));
+    // Once a second, so that pings say how they are.
+    const auto asked = [&](int seconds) -> Task<std::map<std::string, int>> {
+      std::map<std::string, int> by;
+      for (int i = 0; i < seconds; ++i) {
+        by = co_await ask_many(ctx, caller, 50);
+        co_await m3::sleep(ctx, 1s);
+      }
+      co_return by;
+    };
+    CHECK((co_await asked(1)).size() == 2);
+    healthy = false;
+    co_await m3::sleep(ctx, 2s);  // one failure is none
+    healthy = true;
+    CHECK((co_await asked(3)).size() == 2);
+    healthy = false;
+    CHECK((co_await asked(8)) == std::map<std::string, int>{{"dev.w.talk.2", 50}});
+    healthy = true;
+    CHECK((co_await asked(6)).size() == 2);
+    for (App* app : {&caller, &one.app, &two.app}) co_await app->stop(ctx);
+  }
+}
+
 CO_TEST("app: an address that others cannot use is no address to announce") {
   Town town(sim);
   TalkApp one, two, three;

@@ -26,7 +26,10 @@ struct Judge {
     return membership.on_list(std::move(members), clock);
   }
   bool probe(const m3::Instance& instance, bool answered) {
-    return membership.on_probe(instance, answered, clock);
+    return probe(instance, answered ? Membership::Answer::well : Membership::Answer::silent);
+  }
+  bool probe(const m3::Instance& instance, Membership::Answer answer) {
+    return membership.on_probe(instance, answer, clock);
   }
   m3::TimePoint clock;
   const m3::Instance& at(int ins) const {
@@ -258,6 +261,41 @@ TEST_CASE("membership: the sick stay and are asked, so that the dead among them 
   CHECK(judge.probe(judge.at(1), false));
   CHECK(judge.now() == "2 3 ");
   CHECK(judge.membership.doubtful().empty());
+}
+
+TEST_CASE("membership: one that says it is sick is, until it says otherwise or is silent") {
+  Judge judge;
+  judge.list({1, 2, 3});
+  const auto& entry = judge.membership.entries().at(member(1).id);
+  CHECK(judge.membership.on_sick(judge.at(1)));
+  CHECK_FALSE(judge.membership.on_sick(judge.at(1)));  // no news
+  CHECK_FALSE(entry.member.healthy);
+  CHECK(judge.membership.doubtful().size() == 1);  // it is asked again and again
+  CHECK_FALSE(judge.probe(judge.at(1), Membership::Answer::sick));
+  CHECK_FALSE(judge.list({1, 2, 3}));  // the list knows nothing of it
+  CHECK_FALSE(entry.member.healthy);
+  CHECK(judge.probe(judge.at(1), Membership::Answer::well));
+  CHECK(entry.member.healthy);
+  CHECK(judge.membership.doubtful().empty());
+  CHECK(judge.membership.on_sick(judge.at(1)));
+  CHECK(judge.probe(judge.at(1), Membership::Answer::silent));
+  CHECK(entry.member.healthy);  // its word has ended with it
+  CHECK_FALSE(entry.silent);
+  // A registry's check of it stands beside its own word.
+  Member sick = member(1);
+  sick.healthy = false;
+  CHECK(judge.list({sick, member(2), member(3)}));
+  CHECK_FALSE(judge.membership.on_sick(judge.at(1)));
+  CHECK_FALSE(judge.list({1, 2, 3}));
+  CHECK_FALSE(entry.member.healthy);
+  CHECK(judge.probe(judge.at(1), Membership::Answer::well));
+  CHECK(entry.member.healthy);
+  // Another start has said nothing yet.
+  CHECK(judge.membership.on_sick(judge.at(1)));
+  const m3::Instance before = judge.at(1);
+  CHECK(judge.list({member(1, 2), member(2), member(3)}));
+  CHECK(entry.member.healthy);
+  CHECK_FALSE(judge.membership.on_sick(before));
 }
 
 TEST_CASE("membership: a rival that is no longer named is forgotten") {

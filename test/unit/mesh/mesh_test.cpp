@@ -215,6 +215,52 @@ CO_TEST("mesh: one that is leaving still says who it is") {
   co_await leaving.die(ctx);
 }
 
+CO_TEST("mesh: one that says it is sick gets no calls by choice, unless too many do") {
+  Town town(sim, 3);
+  co_await know(ctx, town.caller, town.list);
+  const auto asked = [&]() -> Task<std::map<std::string, int>> {
+    std::map<std::string, int> by;
+    for (int i = 0; i < 100; ++i) {
+      ++by[co_await town.caller.ask(ctx, m3::to::random())];
+      co_await m3::sleep(ctx, 10ms);
+    }
+    co_return by;
+  };
+  CHECK((co_await asked()).size() == 3);
+  CHECK_FALSE(town.servers[0]->node().set_sick(true));
+  co_await m3::sleep(ctx, 1s);  // a ping
+  for (int i = 0; i < 3; ++i) {
+    auto by = co_await asked();
+    CHECK(by.size() == 2);
+    CHECK(by["dev.w.role.1"] == 0);
+  }
+  CHECK(co_await town.caller.ask(ctx, m3::to::app("dev.w.role.1")) == "dev.w.role.1");
+  CHECK((co_await town.caller.mesh().report_from(ctx, town.list[0])).sick);
+  for (int i : {1, 2}) town.servers[static_cast<std::size_t>(i)]->node().set_sick(true);
+  co_await m3::sleep(ctx, 3s);
+  CHECK((co_await asked()).size() == 3);
+  CHECK(town.caller.mesh().snapshot(ctx.core(), kRole)->ignores_sick());
+  for (int i : {0, 1}) CHECK(town.servers[static_cast<std::size_t>(i)]->node().set_sick(false));
+  co_await m3::sleep(ctx, 2s);
+  auto by = co_await asked();
+  CHECK(by.size() == 2);
+  CHECK(by["dev.w.role.3"] == 0);
+  town.servers[2]->node().set_sick(false);
+  co_await m3::sleep(ctx, 2s);
+  CHECK((co_await asked()).size() == 3);
+  co_await town.end(ctx);
+}
+
+CO_TEST("mesh: one that was sick when its first caller came says so in its hello") {
+  Town town(sim, 2);
+  town.servers[0]->node().set_sick(true);
+  co_await know(ctx, town.caller, town.list);
+  CHECK(co_await town.caller.ask(ctx, m3::to::app("dev.w.role.1")) == "dev.w.role.1");
+  for (int i = 0; i < 50; ++i)
+    CHECK(co_await town.caller.ask(ctx, m3::to::random()) == "dev.w.role.2");
+  co_await town.end(ctx);
+}
+
 CO_TEST("mesh: the first call waits for the router's first answer") {
   Wires wires;
   Server one(sim, wires, member(1));

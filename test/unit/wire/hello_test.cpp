@@ -353,6 +353,19 @@ TEST_CASE("wire: an acceptor that is leaving says so") {
   Meeting meeting(dialer_config(), acceptor);
   REQUIRE(meeting.dialer.state() == State::done);
   CHECK(meeting.dialer.peer().leaving);
+  CHECK_FALSE(meeting.dialer.peer().sick);
+}
+
+TEST_CASE("wire: an acceptor that is sick says so, unless it is leaving anyway") {
+  for (const bool leaving : {false, true}) {
+    HelloConfig acceptor = acceptor_config();
+    acceptor.sick = [] { return true; };
+    acceptor.leaving = [leaving] { return leaving; };
+    Meeting meeting(dialer_config(), acceptor);
+    REQUIRE(meeting.dialer.state() == State::done);
+    CHECK(meeting.dialer.peer().sick == !leaving);
+    CHECK(meeting.dialer.peer().leaving == leaving);
+  }
 }
 
 TEST_CASE("wire: another protocol version is refused naming both") {
