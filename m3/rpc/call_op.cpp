@@ -153,7 +153,7 @@ void CallOp::count_out() noexcept {
 
 /// Before count_out(): what it says about the instance that has the call.
 void CallOp::note(const Status& outcome) {
-  caller_.note(connection_->instance(), outcome, trial_, mode() == RouteMode::random);
+  caller_.note(connection_->instance(), outcome, trial_, chosen_by());
 }
 
 /// True: ended now, error() says how. False: something will call settle() or end().
@@ -367,7 +367,7 @@ bool CallOp::may_retry(const Status& outcome) const {
   if (sent_) {
     if (outcome.maybe_executed()) {
       if (outcome != Errc::unavailable || !method_.idempotent) return false;
-    } else if (Peers::answer_of(outcome, false) != Peers::Answer::refusal) {
+    } else if (Peers::answer_of(outcome, chosen_by()) != Peers::Answer::refusal) {
       return false;
     }
   }

@@ -99,11 +99,11 @@ void tell_trusted(const Instance& instance) { log::info("{} answers again", name
 
 }  // namespace
 
-void Caller::judge(const Instance& instance, const Status& outcome, bool trial, bool by_chance) {
+void Caller::judge(const Instance& instance, const Status& outcome, bool trial, Peers::By by) {
   Peers::State& state = peers_[instance.slot];
   if (!state.link) return;  // it is no longer listed
   const Peers::Standing before = state.standing;
-  const Peers::Answer answer = Peers::answer_of(outcome, by_chance);
+  const Peers::Answer answer = Peers::answer_of(outcome, by);
   if (!peers_.answered(state, answer, trial, core_.config())) {
     if (before != state.standing) tell_trusted(instance);
     return;

@@ -93,12 +93,12 @@ class Caller {
                  Missed& missed);
   Pick pick(const RouteQuery& query);
   /// An attempt ended there.
-  void note(const Instance& instance, const Status& outcome, bool trial, bool by_chance) {
+  void note(const Instance& instance, const Status& outcome, bool trial, Peers::By by) {
     if (outcome.is_ok() && peers_[instance.slot].is_clean()) [[likely]]
       return;
-    judge(instance, outcome, trial, by_chance);
+    judge(instance, outcome, trial, by);
   }
-  void judge(const Instance& instance, const Status& outcome, bool trial, bool by_chance);
+  void judge(const Instance& instance, const Status& outcome, bool trial, Peers::By by);
   bool may_eject(const Instance& instance, Peers::Answer why);
   /// May one more call that was sent be sent again?
   bool take_retry() noexcept;

@@ -42,15 +42,19 @@ Nanos doubled(Nanos first, unsigned times, Nanos most) {
 
 }  // namespace
 
-Peers::Answer Peers::answer_of(const Status& outcome, bool by_chance) noexcept {
+Peers::Answer Peers::answer_of(const Status& outcome, By by) noexcept {
   switch (outcome.code()) {
     case Errc::unavailable:
       return outcome.maybe_executed() ? Answer::error : Answer::refusal;
+    case Errc::moved:
+      // Whoever was named may rightly say so of an entity; whoever was chosen can be replaced.
+      if (by == By::name) return Answer::good;
+      [[fallthrough]];
     case Errc::resource_exhausted:
     case Errc::unimplemented:
     case Errc::unauthenticated:
       if (!outcome.maybe_executed()) return Answer::refusal;
-      return by_chance ? Answer::complaint : Answer::neutral;
+      return by == By::chance ? Answer::complaint : Answer::neutral;
     case Errc::deadline_exceeded:
     case Errc::internal:
     case Errc::data_loss:

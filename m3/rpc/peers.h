@@ -39,10 +39,12 @@ class Peers {
     error,      ///< a fault, whether or not the call ran
     refusal,    ///< the instance did not run the call and will not run the next one either
     complaint,  ///< an application's error that is the instance's fault if only this one has it
-    neutral,    ///< such an error of a call whose request has chosen the instance
+    neutral,    ///< such an error of a call for which chance has not chosen the instance
   };
-  /// `by_chance`: the route was random, so the request has not chosen the instance.
-  static Answer answer_of(const Status& outcome, bool by_chance) noexcept;
+  /// Who has chosen the instance: the call named it (P2P, Actor), the request's key or the order of
+  /// ids did (Hash, Single), or chance (Random).
+  enum class By : std::uint8_t { name, key, chance };
+  static Answer answer_of(const Status& outcome, By by) noexcept;
 
   struct State {
     std::uint32_t in_flight = 0;

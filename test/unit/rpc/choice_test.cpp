@@ -330,6 +330,30 @@ CO_TEST("rpc: an app that lacks a method itself, or drains, asks another instanc
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: one that says \"moved\" to every call gets few, unless they name it") {
+  for (const auto& [name, route] : kRoutes) {
+    INFO(name);
+    Net net(sim);
+    auto& mover = net.add(kOne, true);
+    net.add(kTwo, true);
+    auto& caller = net.add("dev.w.test.1", false);
+    EchoClient echo(caller.node);
+    mover.handler.refuses = Status::moved(kTwo);
+    (void)co_await steady(ctx, echo, route, 1s);
+    const int before = mover.handler.started;
+    const Seen seen = co_await steady(ctx, echo, route, 20s);
+    CHECK(seen.nearly_all_answered());
+    CHECK(mover.handler.started - before <= 6);
+    const auto req = request("x");
+    for (int i = 0; i < 10; ++i) {
+      auto named = co_await as_result(echo.echo(ctx, req, m3::to::app(kOne)));
+      CHECK(named.code() == Errc::moved);
+    }
+    CHECK(mover.handler.started - before >= 10);
+    co_await net.stop(ctx);
+  }
+}
+
 CO_TEST("rpc: who dials an instance that is leaving calls another one, or does with it") {
   Net net(sim);
   auto& leaving = net.add(kOne, true);

@@ -51,23 +51,29 @@ struct Service {
 }  // namespace
 
 TEST_CASE("peers: what an answer says about its instance") {
-  const auto of = [](Errc code, bool executed, bool by_chance) {
+  using By = Peers::By;
+  const auto of = [](Errc code, bool executed, By by) {
     Status status(code, "x");
-    return Peers::answer_of(executed ? status : std::move(status).not_executed(), by_chance);
+    return Peers::answer_of(executed ? status : std::move(status).not_executed(), by);
   };
   for (const Errc code : {Errc::resource_exhausted, Errc::unimplemented, Errc::unauthenticated}) {
-    CHECK(of(code, false, true) == Answer::refusal);
-    CHECK(of(code, false, false) == Answer::refusal);
-    CHECK(of(code, true, true) == Answer::complaint);
-    CHECK(of(code, true, false) == Answer::neutral);
+    for (const By by : {By::name, By::key, By::chance})
+      CHECK(of(code, false, by) == Answer::refusal);
+    CHECK(of(code, true, By::chance) == Answer::complaint);
+    for (const By by : {By::name, By::key}) CHECK(of(code, true, by) == Answer::neutral);
   }
-  CHECK(of(Errc::unavailable, false, true) == Answer::refusal);
-  CHECK(of(Errc::unavailable, true, true) == Answer::error);
+  for (const bool executed : {true, false})
+    CHECK(of(Errc::moved, executed, By::name) == Answer::good);
+  for (const By by : {By::key, By::chance}) CHECK(of(Errc::moved, false, by) == Answer::refusal);
+  CHECK(of(Errc::moved, true, By::key) == Answer::neutral);
+  CHECK(of(Errc::moved, true, By::chance) == Answer::complaint);
+  CHECK(of(Errc::unavailable, false, By::chance) == Answer::refusal);
+  CHECK(of(Errc::unavailable, true, By::chance) == Answer::error);
   for (const Errc code : {Errc::deadline_exceeded, Errc::internal, Errc::data_loss, Errc::unknown})
-    CHECK(of(code, true, true) == Answer::error);
+    CHECK(of(code, true, By::chance) == Answer::error);
   for (const Errc code : {Errc::invalid_argument, Errc::permission_denied, Errc::not_found,
                           Errc::aborted, Errc::failed_precondition, Errc::already_exists})
-    for (const bool executed : {true, false}) CHECK(of(code, executed, true) == Answer::good);
+    for (const bool executed : {true, false}) CHECK(of(code, executed, By::chance) == Answer::good);
 }
 
 TEST_CASE("peers: five errors in a row eject, and so does more than a third of all answers") {
