@@ -33,7 +33,12 @@ Link& Caller::link_to(const Instance& instance) {
 
 Pick Caller::pick(const RouteQuery& query) {
   Pick found = core_.shared().resolver.pick(query);
-  if (const Instance* out = peers_.take_to_dial()) link_to(*out).probe();
+  if (const Instance* out = peers_.take_to_dial()) {
+    if (out->id == core_.shared().id)
+      peers_[out->slot].here = true;
+    else
+      link_to(*out).probe();
+  }
   return found;
 }
 
@@ -145,7 +150,8 @@ void Caller::unreachable(const Instance& instance, const Status& why, Nanos paus
   Peers::State& state = peers_[instance.slot];
   if (closed_ || !state.link) return;
   // Without a call somebody only asked whether it is there.
-  const Peers::Standing before = state.in_flight ? state.standing : Peers::Standing::out;
+  const bool was_needed = state.in_flight > 0 || state.wanted;
+  const Peers::Standing before = was_needed ? state.standing : Peers::Standing::out;
   peers_.unreachable(state, pause);
   tell_left_out(instance, before, brief(why), pause);
 }

@@ -71,6 +71,17 @@ bool Peers::may_serve(const Instance& peer, const MethodInfo& method) const noex
   return !connection || connection->serves(method) == rpc_detail::Serves::yes;
 }
 
+bool Peers::connected(const Instance& peer) const noexcept {
+  if (peer.slot >= states_.size()) return false;
+  const State& state = states_[peer.slot];
+  return state.here || (state.link && state.link->ready());
+}
+
+void Peers::want(const Instance& peer) {
+  (*this)[peer.slot].wanted = true;
+  to_dial_ = &peer;
+}
+
 bool Peers::half_stay_without(const Instance& one,
                               std::span<const Instance* const> all) const noexcept {
   std::size_t missing = 1;
@@ -195,10 +206,12 @@ Nanos Peers::drained(State& state, const RpcConfig& config) {
 
 void Peers::unreachable(State& state, Nanos pause) {
   state.standing = Standing::out;
+  state.wanted = false;
   state.at = core_.now() + pause;
 }
 
 void Peers::reached(State& state) noexcept {
+  state.wanted = false;
   if (state.standing != Standing::out) return;
   state.standing = Standing::on_trial;
   state.errors = state.trials = state.passed = 0;
@@ -210,6 +223,13 @@ unsigned Choice::grade(const Instance& one) const noexcept {
   if (one.slot == avoid) return 1;
   if (peers.usable(one)) return kTakes;
   return peers.is_out(one) ? 2 : 3;
+}
+
+const Instance* Choice::better_of(const Instance& a, const Instance& b) const noexcept {
+  const bool a_good = takes(a);
+  const bool b_good = takes(b);
+  if (a_good && b_good) return peers.in_flight(b) < peers.in_flight(a) ? &b : &a;
+  return a_good ? &a : b_good ? &b : nullptr;
 }
 
 const Instance* Choice::first_of(std::span<const Instance* const> all) const noexcept {

@@ -54,6 +54,8 @@ class Peers {
     std::uint8_t falls = 0;       // how often it has lost its trust, without a quiet time between
     std::uint8_t trials = 0;      // calls under way that decide its trial
     std::uint8_t passed = 0;      // good answers of this trial
+    bool here = false;            // the app itself: no connection is needed
+    bool wanted = false;          // a pick would have taken it, were there a connection
     TimePoint at{};  // out, ejected: until then; on trial: the last trial call; trusted: since then
     std::shared_ptr<rpc_detail::Link> link;
 
@@ -75,6 +77,10 @@ class Peers {
     const State& state = states_[peer.slot];
     return state.standing == Standing::trusted || usable_now(peer, state);
   }
+  /// Can a call be sent there at once?
+  bool connected(const Instance& peer) const noexcept;
+  /// Chance has picked it, but a connection is still to be made: that is done in the background.
+  void want(const Instance& peer);
   /// False only when there is a connection to it whose hello does not list the method.
   bool may_serve(const Instance& peer, const MethodInfo& method) const noexcept;
   Standing standing(const Instance& peer) const noexcept {
@@ -90,7 +96,7 @@ class Peers {
     if (slot >= states_.size()) states_.resize(slot + 1);
     return states_[slot];
   }
-  /// One that is out and that a pick would have liked.
+  /// One without a connection, or that is out, and that a pick would have liked.
   const Instance* take_to_dial() noexcept { return std::exchange(to_dial_, nullptr); }
   /// It is no longer listed.
   void not_to_dial(const Instance& gone) noexcept {
@@ -142,6 +148,8 @@ struct Choice {
   }
   /// When none takes the call: the highest is the least bad. kTakes: this one does.
   unsigned grade(const Instance& one) const noexcept;
+  /// The less busy of two that chance has drawn. Null: neither takes the call.
+  const Instance* better_of(const Instance& a, const Instance& b) const noexcept;
   static constexpr unsigned kTakes = 4;
   /// The first of the highest grade.
   const Instance* first_of(std::span<const Instance* const> all) const noexcept;

@@ -137,10 +137,7 @@ const Instance& StaticResolver::pick_random(const Group& group, const Choice& ch
   const std::size_t first = draw(all.size());
   const Instance& a = *all[first];
   const Instance& b = *all[(first + 1 + draw(all.size() - 1)) % all.size()];
-  const bool a_good = choice.takes(a);
-  const bool b_good = choice.takes(b);
-  if (a_good && b_good) return choice.peers.in_flight(b) < choice.peers.in_flight(a) ? b : a;
-  if (a_good || b_good) return a_good ? a : b;
+  if (const Instance* found = choice.better_of(a, b)) return *found;
   return *choice.calmest_of(all, first);
 }
 

@@ -85,14 +85,26 @@ const Instance* Snapshot::random(const Choice& choice) const {
   Peers& peers = choice.peers;
   const std::uint64_t draw = peers.core().random()();
   const auto [a, b] = two(draw);
-  const bool a_good = choice.takes(*a);
-  const bool b_good = choice.takes(*b);
-  if (a_good && b_good) return peers.in_flight(*b) < peers.in_flight(*a) ? b : a;
-  if (a_good) return a;
-  if (b_good) return b;
+  if (const Instance* found = choice.better_of(*a, *b))
+    return peers.connected(*found) ? found : connected_rather_than(*found, choice);
   // Neither: whoever takes it, from a random place on; when nobody does, the least bad.
   const std::vector<const Instance*>& all = weighty_.empty() ? eligible_ : weighty_;
   return choice.calmest_of(all, scaled(static_cast<std::uint32_t>(draw), all.size()));
+}
+
+/// Somebody has to make the first call. But where others have connections, one that is new and
+/// deaf costs no call its patience.
+const Instance* Snapshot::connected_rather_than(const Instance& fresh, const Choice& choice) const {
+  constexpr int kMoreDraws = 4;
+  for (int i = 0; i < kMoreDraws; ++i) {
+    const auto [a, b] = two(choice.peers.core().random()());
+    for (const Instance* other : {a, b}) {
+      if (!choice.peers.connected(*other) || !choice.takes(*other)) continue;
+      choice.peers.want(fresh);
+      return other;
+    }
+  }
+  return &fresh;
 }
 
 /// The next in rank among those of the highest grade. Without a choice: of all.

@@ -50,7 +50,8 @@ class Snapshot {
   bool has_hash() const noexcept { return hash_ != nullptr; }
 
   /// The less busy of two (power of two choices: Mitzenmacher, 2001), by weight, among those that
-  /// take the call. One that hangs keeps its calls, so that it soon gets no more.
+  /// take the call. One that hangs keeps its calls, so that it soon gets no more. One without a
+  /// connection is dialled while others with one get the calls.
   const Instance* random(const Choice& choice) const;
   /// The owner of the key's slot; when it does not take the call, the next in rank.
   const Instance* hash(std::string_view key, const Choice& choice) const;
@@ -69,6 +70,7 @@ class Snapshot {
   void index();
   std::pair<const Instance*, const Instance*> two(std::uint64_t draw) const;
   const Instance* weighted(std::uint64_t draw) const;
+  const Instance* connected_rather_than(const Instance& fresh, const Choice& choice) const;
   const Instance* best_for(std::uint16_t slot, const Choice* choice) const;
 
   std::size_t sick_ = 0;

@@ -232,6 +232,19 @@ CO_TEST("app: a drained one gets no new calls until it is called back") {
   }
 }
 
+CO_TEST("app: one that calls its own service gets its share of the calls") {
+  Town town(sim);
+  TalkApp one, two;
+  co_await one.app.start(ctx, town.house("dev.w.talk.1", at(1)));
+  co_await two.app.start(ctx, town.house("dev.w.talk.2", at(2)));
+  CHECK(co_await ask(ctx, one.app, m3::to::app("dev.w.talk.2")) == "dev.w.talk.2");
+  // To the other one there is a connection now; to itself it needs none.
+  auto by = co_await ask_many(ctx, one.app, 200);
+  CHECK(by["dev.w.talk.1"] > 60);
+  CHECK(by["dev.w.talk.2"] > 60);
+  for (App* app : {&one.app, &two.app}) co_await app->stop(ctx);
+}
+
 CO_TEST("app: one whose health() fails gets no calls by choice, whatever router finds it") {
   for (const bool shared : {true, false}) {
     Town town(sim);

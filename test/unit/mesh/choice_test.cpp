@@ -82,6 +82,42 @@ CO_TEST("mesh: an actor's calls go to its owner, whatever became of others") {
   co_await town.end(ctx);
 }
 
+CO_TEST(
+    "mesh: a random call does not wait for one that is new and deaf; a new one gets its share") {
+  for (const bool weighted : {false, true}) {
+    Town town(sim, 3);
+    if (weighted) town.list[0].weight = 50;
+    const m3::Member fresh = town.list.back();
+    const m3::Member deaf = member(4);
+    m3::testing::RoguePeer rogue(sim.core(), {});
+    rogue.manner = m3::testing::RoguePeer::Manner::never_greets;
+    town.wires.to(deaf.address).listen(sim.core(), deaf.address, [&](auto stream) {
+      rogue.accept(std::move(stream));
+    });
+    town.list.pop_back();
+    co_await know(ctx, town.caller, town.list);
+    for (const m3::Member& one : town.list)
+      CHECK(co_await town.caller.ask(ctx, m3::to::app(one.id.to_string())) == one.id.to_string());
+    town.list.push_back(fresh);
+    town.list.push_back(deaf);
+    town.caller.router.tell(kRole, town.list);
+    std::map<std::string, int> by;
+    m3::Nanos longest{0};
+    for (int i = 0; i < 300; ++i) {
+      const m3::TimePoint began = ctx.core().now();
+      ++by[co_await town.caller.ask(ctx, m3::to::random())];
+      longest = std::max(longest, ctx.core().now() - began);
+      co_await m3::sleep(ctx, 1ms);
+    }
+    CHECK(longest < 1ms);
+    CHECK(by.size() == 3);
+    CHECK(by["dev.w.role.3"] > 50);
+    CHECK(rogue.connected.size() == 1);  // it is dialled nevertheless
+    co_await town.end(ctx);
+    town.wires.to(deaf.address).unlisten(deaf.address);
+  }
+}
+
 CO_TEST("mesh: one that says it is sick gets no calls by choice, unless too many do") {
   Town town(sim, 3);
   co_await know(ctx, town.caller, town.list);
