@@ -118,6 +118,32 @@ CO_TEST(
   }
 }
 
+CO_TEST("mesh: a key's first call after its owner's restart is listed goes to the owner") {
+  for (const bool same_address : {false, true})
+    for (const auto down : {10ms, 500ms, 20000ms}) {
+      Wires wires;
+      m3::Member before = member(1, 1), after = member(1, 2);
+      if (same_address) after.address = before.address;
+      Server old(sim, wires, before), two(sim, wires, member(2));
+      Caller caller(sim, wires);
+      co_await know(ctx, caller, {before, member(2)});
+      std::string key = "0";
+      while (co_await caller.ask(ctx, m3::to::hash(key), key) != "dev.w.role.1") key += "0";
+      co_await old.die(ctx);
+      const m3::TimePoint back = ctx.core().now() + down;
+      while (ctx.core().now() < back) {  // pauses grow meanwhile
+        CHECK(co_await caller.ask(ctx, m3::to::hash(key), key) == "dev.w.role.2");
+        co_await m3::sleep(ctx, 5ms);
+      }
+      Server fresh(sim, wires, after);
+      caller.router.tell(kRole, {after, member(2)});
+      CHECK(co_await caller.ask(ctx, m3::to::hash(key), key) == "dev.w.role.1");
+      co_await caller.stop(ctx);
+      co_await fresh.die(ctx);
+      co_await two.die(ctx);
+    }
+}
+
 CO_TEST("mesh: one that says it is sick gets no calls by choice, unless too many do") {
   Town town(sim, 3);
   co_await know(ctx, town.caller, town.list);
