@@ -24,6 +24,8 @@ class StreamHandler {
     /// The rest may hold whole frames: it is shown again, alone, before anything more is read, when
     /// the other streams of the core had their turn (or when a pause ends).
     bool again = false;
+    /// The peer is expected to say more, or to close: the stream looks at once whether it has.
+    bool expects_more = false;
   };
   virtual Taken on_bytes(std::string_view bytes) = 0;
   /// The stream takes bytes again after a short send().

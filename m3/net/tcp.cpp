@@ -85,7 +85,9 @@ class TcpStream final : public Stream {
     bool queued = false;
   };
   /// When bytes and the peer's close come together they raise one edge, and the short read that
-  /// took the bytes did not see the close. So a connection that went quiet is read once more.
+  /// took the bytes did not see the close. Where more is expected (the rest of a frame, a hello)
+  /// the stream looks again at once. Any other one is read once more when it went quiet: a second
+  /// read for each message would cost throughput.
   static constexpr Nanos kQuiet = std::chrono::milliseconds(250);
   static constexpr std::size_t kLeastTail = 32u << 10;
 
@@ -169,7 +171,8 @@ class TcpStream final : public Stream {
   bool blocked_ = false;  // a send fell short
   bool paused_ = false;
   bool show_again_ = false;  // the tail may hold whole frames: nothing is read before them
-  bool showing_ = false;     // the handler looks at bytes that may lie in tail_
+  bool expects_more_ = false;
+  bool showing_ = false;  // the handler looks at bytes that may lie in tail_
   int send_error_ = 0;
 };
 
@@ -213,7 +216,8 @@ void TcpStream::read() {
   last_read_ = core_.now();
   // Reading goes on when what is there has been handled, and then finds out how much more there is.
   if (show_again_ && !send_error_) return;
-  if (static_cast<std::size_t>(got) == room || send_error_) {
+  const bool look = tail_size_ > 0 || expects_more_;
+  if (static_cast<std::size_t>(got) == room || send_error_ || look) {
     if (!paused_ || send_error_) read_soon();
     return;
   }
@@ -233,6 +237,7 @@ void TcpStream::show(const char* bytes, std::size_t size) {
   const StreamHandler::Taken taken = handler_->on_bytes(std::string_view(bytes, size));
   showing_ = false;
   show_again_ = false;
+  expects_more_ = taken.expects_more;
   if (fd_ < 0) return drop_tail();
   keep_tail(std::string_view(bytes + taken.bytes, size - taken.bytes), taken);
   if (show_again_ && !paused_) read_soon();

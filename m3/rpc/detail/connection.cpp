@@ -124,7 +124,7 @@ StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
     bad_frame(reader.status());
     return {bytes.size(), 0, false};
   }
-  return {reader.consumed(), reader.needed(), false};
+  return {reader.consumed(), reader.needed(), false, state_ == State::handshake};
 }
 
 void Connection::on_handshake_frame(const Frame& frame) {

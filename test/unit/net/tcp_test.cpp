@@ -183,6 +183,37 @@ TEST_CASE("tcp: bytes and the end that came together are both seen, however it e
         }).is_ok());
 }
 
+TEST_CASE("tcp: an end that came with half a frame, or where more is expected, is seen at once") {
+  struct Handler final : StreamHandler {
+    explicit Handler(Taken answer) : taken(answer) {}
+    Taken on_bytes(std::string_view bytes) override {
+      seen = bytes.size();
+      return taken;
+    }
+    void on_writable() override {}
+    void on_closed(Status) override { ++closed; }
+    const Taken taken;
+    std::size_t seen = 0;
+    int closed = 0;
+  };
+  CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
+          for (const StreamHandler::Taken taken :
+               {StreamHandler::Taken{4, 10, false}, StreamHandler::Taken{10, 0, false, true}}) {
+            Sockets pair;
+            Handler handler(taken);
+            auto stream = *node.transport.adopt(pair.ours, "plain");
+            stream->start(handler);
+            co_await sleep(ctx, 5ms);
+            pair.say("last words");  // this is the core's thread: it sees both at once
+            pair.end();
+            co_await sleep(ctx, 100ms);  // less than it takes to notice that nothing comes
+            CHECK(handler.seen == 10);
+            CHECK(handler.closed == 1);
+          }
+          co_return ok;
+        }).is_ok());
+}
+
 TEST_CASE("tcp: a socket that the system will not watch is an error, and nothing else") {
   CHECK(on_tcp([](Ctx&, Node& node) -> Task<> {
           const int gone = ::dup(0);
