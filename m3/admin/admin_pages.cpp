@@ -74,7 +74,8 @@ std::string_view foreign(const HttpRequest& request, bool has_token) {
   if (!origin.empty() && origin != "http://" + std::string(host) &&
       origin != "https://" + std::string(host))
     return "a page of another origin may not ask here";
-  if (!has_token && !host.empty() && !is_loopback(host_of(host)))
+  // Without the header it is a request of HTTP/1.0, as probes send it, and no browser does.
+  if (!has_token && request.headers.has("Host") && !is_loopback(host_of(host)))
     return "without a token under [admin] this port answers only to localhost and 127.0.0.1";
   return "";
 }
