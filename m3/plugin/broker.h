@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "m3/plugin/plugin.h"
 
@@ -51,8 +53,22 @@ class Broker : public Plugin {
   /// Queues the message; it leaves when the turn ends. unavailable: not connected.
   /// resource_exhausted: what waits to be sent is over the configured limit. invalid_argument: over
   /// max_payload(). permission_denied: the broker refused an earlier message to this topic (that
-  /// one was answered OK and is lost). An app hears its own messages too.
+  /// one was answered OK and is lost: on_refused()). An app hears its own messages too.
   virtual Status publish(std::string_view topic, std::string_view payload) = 0;
+
+  /// `told` hears of each message that publish() took and the broker refused afterwards: it is
+  /// lost. There is one listener, the app's broadcasts; an empty one ends that.
+  using OnRefused = std::function<void(std::string_view topic, const Status& why)>;
+  void on_refused(OnRefused told) { on_refused_ = std::move(told); }
+
+ protected:
+  /// For brokers. The view may be of anything that the server said.
+  void tell_refused(std::string_view topic, const Status& why) const {
+    if (on_refused_) on_refused_(topic, why);
+  }
+
+ private:
+  OnRefused on_refused_;
 };
 
 bool is_topic(std::string_view topic) noexcept;

@@ -73,22 +73,22 @@ void Subscribers::tell_resubscribed(std::string_view topic) {
   each(topic, Tell{topic});
 }
 
-void RefusedTopics::add(std::string_view topic, TimePoint now) {
-  if (!is_topic(topic)) return;  // a server may say anything
+bool RefusedTopics::add(std::string_view topic, TimePoint now) {
+  if (!is_topic(topic)) return false;  // a server may say anything
   if (until_.size() >= kMost) until_.clear();
-  until_.insert_or_assign(std::string(topic), now + kFor);
+  const auto [at, fresh] = until_.try_emplace(std::string(topic));
+  const bool news = fresh || now - at->second > kOldNews;
+  at->second = now + kFor;
+  return news;
 }
 
 Status RefusedTopics::check(std::string_view topic, TimePoint now) {
   if (until_.empty()) return ok;
   const auto at = until_.find(topic);
-  if (at == until_.end()) return ok;
-  if (now < at->second)
-    return Status(Errc::permission_denied,
-                  "the server does not let us publish to " + std::string(topic))
-        .not_executed();
-  until_.erase(at);
-  return ok;
+  if (at == until_.end() || now >= at->second) return ok;
+  return Status(Errc::permission_denied,
+                "the server does not let us publish to " + std::string(topic))
+      .not_executed();
 }
 
 }  // namespace m3

@@ -56,17 +56,19 @@ class Subscribers {
 };
 
 /// Topics that a server does not let us publish to. It says so only after a message was sent, so
-/// the next ones are refused here; now and then one is let through to learn whether that still
+/// the next ones are refused here; after kFor they are let through to learn whether that still
 /// holds. Core-local.
 class RefusedTopics {
  public:
-  void add(std::string_view topic, TimePoint now);
+  /// A message was refused. True: that is news, worth a line in the log.
+  bool add(std::string_view topic, TimePoint now);
   /// permission_denied: it was refused a moment ago.
   Status check(std::string_view topic, TimePoint now);
   void clear() { until_.clear(); }
 
  private:
   static constexpr Nanos kFor = std::chrono::seconds(5);
+  static constexpr Nanos kOldNews = std::chrono::minutes(10);
   static constexpr std::size_t kMost = 10000;
   std::map<std::string, TimePoint, std::less<>> until_;
 };

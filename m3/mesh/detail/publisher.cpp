@@ -15,6 +15,8 @@ constexpr std::size_t kMessagesKept = 64;
 constexpr std::size_t kBytesKept = 2 * Publisher::kGathered;
 /// What a broker's protocol adds to a message, at most.
 constexpr std::size_t kProtocol = 64;
+constexpr std::string_view kUnsentHelp =
+    "Notifies that nobody got: gathered when the broker's connection was lost, or refused by it";
 
 }  // namespace
 
@@ -26,8 +28,13 @@ Publisher::Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_
       run_id_(run_id),
       proofs_(proofs),
       published_(metrics.counter("m3_broadcasts_published_total", "Notifies given to the broker")),
-      unsent_(metrics.counter("m3_broadcasts_unsent_total",
-                              "Notifies gathered when the broker's connection was lost")) {}
+      unsent_(metrics.counter("m3_broadcasts_unsent_total", kUnsentHelp, {{"reason", "lost"}})),
+      refused_(
+          metrics.counter("m3_broadcasts_unsent_total", kUnsentHelp, {{"reason", "refused"}})) {
+  broker_.on_refused([this](std::string_view at, const Status&) { count_refused(at); });
+}
+
+Publisher::~Publisher() { broker_.on_refused({}); }
 
 Task<> Publisher::stop(Ctx& ctx) {
   gathers_ = false;
@@ -93,14 +100,23 @@ Publisher::Message& Publisher::message_of(Topics::Entry& topic) {
 Status Publisher::send(Message& message) {
   const std::string& topic = message.topic->name;
   proofs_.sign(message.bytes, topic);
+  message.topic->value.sent = message.count;  // it may be refused within publish()
   Status sent = broker_.publish(topic, message.bytes);
-  (sent ? published_ : unsent_).add(message.count);
-  if (!sent)
+  const bool refused = sent == Errc::permission_denied;  // the broker has logged it
+  (sent ? published_ : refused ? refused_ : unsent_).add(message.count);
+  if (!sent && !refused)
     log::warn_limited("topic {}: {} notifies are lost: {}", topic, message.count, sent.to_string());
   bytes_ -= message.bytes.size() + topic.size() + kProtocol;
   message.bytes.clear();
   message.count = 0;
   return sent;
+}
+
+/// A broker refuses a message when its answer comes, which may be behind newer messages of the
+/// topic: then these are counted in its place, which are as many as a rule.
+void Publisher::count_refused(std::string_view topic) {
+  const Topics::Entry* known = topics_.find(std::string(topic));
+  refused_.add(known ? known->value.sent : 1);
 }
 
 void Publisher::flush() {

@@ -37,6 +37,7 @@ class Publisher {
             BroadcastProofs& proofs, MetricRegistry& metrics);
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
+  ~Publisher();
 
   /// From now on it gathers; before, each notify goes at once.
   void start() { gathers_ = true; }
@@ -51,6 +52,7 @@ class Publisher {
   static constexpr std::uint32_t kNone = 0xffffffff;
   struct Topic {
     std::uint64_t last = 0;         // the number of its last notify
+    std::uint64_t sent = 0;         // notifies of the last message that the broker took
     std::uint32_t message = kNone;  // in waiting_
   };
   using Topics = RecentMap<Topic>;
@@ -63,6 +65,7 @@ class Publisher {
   Topics::Entry& topic_of(const std::string& name);
   Message& message_of(Topics::Entry& topic);
   Status send(Message& message);
+  void count_refused(std::string_view topic);
   void flush();
   void turn_ends();
 
@@ -81,6 +84,7 @@ class Publisher {
   async_detail::Bound<async_detail::Runnable, &Publisher::turn_ends> flush_{*this};
   Counter published_;
   Counter unsent_;
+  Counter refused_;
 };
 
 }  // namespace m3::mesh_detail

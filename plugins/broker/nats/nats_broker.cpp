@@ -83,10 +83,8 @@ Task<> NatsBroker::connect_to(Ctx& ctx, const std::string& server) {
       [this](std::string_view topic, std::string_view payload) {
         subscribers_.tell(topic, payload);
       },
-      [this](std::string_view topic) {
-        log::warn_limited("broker.nats: the server does not let us publish to {}", topic);
-        refused_.add(topic, core_.read_clock());
-      }};
+      [this](std::string_view topic, const Status& why) { refuse(topic, why); },
+      [this](std::string_view topic, const Status& why) { end_subscription(topic, why); }};
   auto made = co_await as_result(within(ctx, config_.connect_timeout, [&](Ctx& soon) {
     return NatsConnection::connect(soon, transport_, *HostPort::parse(server), login,
                                    config_.max_pending.bytes, events);
@@ -100,6 +98,21 @@ Task<> NatsBroker::connect_to(Ctx& ctx, const std::string& server) {
   connection_ = *std::move(made);
   max_payload_ = connection_->info().max_payload;
   co_return ok;
+}
+
+void NatsBroker::refuse(std::string_view topic, const Status& why) {
+  if (refused_.add(topic, core_.read_clock()))
+    log::warn_limited("broker.nats: what is published to {} is lost, the server refuses it: {}",
+                      topic, why.to_string());
+  tell_refused(topic, why);
+}
+
+/// The wish stays: it is refused from now on, until the server allows it again.
+void NatsBroker::end_subscription(std::string_view topic, const Status& why) {
+  if (sids_.find(std::string(topic)) == sids_.end()) return;  // a server may say anything
+  log::warn_limited("broker.nats: the server has ended the subscription of {}: {}", topic,
+                    why.to_string());
+  reconciler_.missing(topic);
 }
 
 Task<> NatsBroker::watch(Ctx& ctx) {

@@ -58,6 +58,8 @@ class NatsBroker final : public Broker, private Reconciler::Link {
   std::uint64_t heard() const override { return connection_ ? connection_->received() : 0; }
   void on_confirmed(const std::string& topic) override { subscribers_.tell_resubscribed(topic); }
   Task<> connect_to(Ctx& ctx, const std::string& server);
+  void refuse(std::string_view topic, const Status& why);
+  void end_subscription(std::string_view topic, const Status& why);
 
   Core& core_;
   const Config config_;

@@ -13,10 +13,11 @@ namespace m3 {
 
 struct NatsConnection::Impl final : StreamHandler {
   /// A PING that was sent. What the server complains of before its PONG belongs to the operation
-  /// that was sent before the PING.
+  /// that was sent before the PING, unless that names another subject.
   struct Pong {
     Answered answered;
     Status complaint;
+    std::string subject;  // of a subscribe; empty: another operation
   };
 
   Impl(Core& owner, HostPort where, NatsLogin who, std::size_t most, Events told)
@@ -38,8 +39,9 @@ struct NatsConnection::Impl final : StreamHandler {
   void on_info(std::string_view text);
   void on_pong();
   void on_error(std::string_view text);
-  void ping(Answered answered) {
-    pongs.push_back({std::move(answered), Status()});
+  void complain(const NatsComplaint& complaint, const Status& status);
+  void ping(Answered answered, std::string_view subject = {}) {
+    pongs.push_back({std::move(answered), Status(), std::string(subject)});
     stream->append({"PING\r\n"});
   }
   void end(const Status& reason);
@@ -129,16 +131,27 @@ void NatsConnection::Impl::on_pong() {
 
 void NatsConnection::Impl::on_error(std::string_view text) {
   const NatsComplaint complaint = nats_complaint(text);
-  if (complaint.about == NatsComplaint::About::publish) {
-    if (events.on_publish_refused) events.on_publish_refused(complaint.subject);
-    return;
+  const Status status(complaint.code, address.to_string() + ": " + cut_text(text));
+  switch (complaint.about) {
+    case NatsComplaint::About::publish:
+      if (events.on_publish_refused) events.on_publish_refused(complaint.subject, status);
+      return;
+    case NatsComplaint::About::subscription:
+      return complain(complaint, status);
+    case NatsComplaint::About::connection:
+      return end(status);  // the server closes after it
   }
-  Status status(complaint.code, address.to_string() + ": " + cut_text(text));
-  if (complaint.about == NatsComplaint::About::subscription) {
-    if (!pongs.empty()) pongs.front().complaint = std::move(status);
-    return;
-  }
-  end(status);  // the server closes after any other
+}
+
+/// About a subscription that is being made, or one that was made long ago: it may be taken away
+/// while the server answers something else.
+void NatsConnection::Impl::complain(const NatsComplaint& complaint, const Status& status) {
+  const bool is_answer =
+      !pongs.empty() && (complaint.subject.empty() || pongs.front().subject == complaint.subject);
+  if (is_answer)
+    pongs.front().complaint = status;
+  else if (!complaint.subject.empty() && events.on_subscription_ended)
+    events.on_subscription_ended(complaint.subject, status);
 }
 
 NatsConnection::NatsConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -190,7 +203,7 @@ void NatsConnection::publish(std::string_view subject, std::string_view payload)
 void NatsConnection::subscribe(std::string_view subject, std::uint64_t sid, Answered answered) {
   if (!impl_->alive) return answered(impl_->why);
   impl_->stream->append({"SUB ", subject, " ", std::to_string(sid), "\r\n"});
-  impl_->ping(std::move(answered));
+  impl_->ping(std::move(answered), subject);
 }
 
 void NatsConnection::unsubscribe(std::uint64_t sid, Answered answered) {

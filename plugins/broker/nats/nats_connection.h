@@ -21,8 +21,10 @@ class NatsConnection {
   /// The views end with the call.
   struct Events {
     std::function<void(std::string_view subject, std::string_view payload)> on_message;
-    /// The server did not let us publish there; what was published is lost.
-    std::function<void(std::string_view subject)> on_publish_refused;
+    /// The server did not take a message for that subject; it is lost.
+    std::function<void(std::string_view subject, const Status& why)> on_publish_refused;
+    /// The server has ended a subscription that it had taken: its permissions have changed.
+    std::function<void(std::string_view subject, const Status& why)> on_subscription_ended;
   };
   using Answered = std::function<void(const Status&)>;
 

@@ -92,10 +92,17 @@ Status RedisBroker::publish(std::string_view topic, std::string_view payload) {
                                               " bytes is over broker.redis.max_message");
   if (Status may = refused_.check(topic, core_.now()); !may) return may;
   const std::array<std::string_view, 3> words{"PUBLISH", topic, payload};
-  return speaks_.send(words, [this, name = std::string(topic)](const Status& status) {
-    log::warn_limited("broker.redis: publishing to {} is refused: {}", name, status.to_string());
-    if (status == Errc::permission_denied) refused_.add(name, core_.read_clock());
-  });
+  return speaks_.send(
+      words, [this, name = std::string(topic)](const Status& status) { refuse(name, status); });
+}
+
+void RedisBroker::refuse(const std::string& topic, const Status& why) {
+  // What is only full or busy may take the next message.
+  const bool lasting = why == Errc::permission_denied;
+  if (!lasting || refused_.add(topic, core_.read_clock()))
+    log::warn_limited("broker.redis: what is published to {} is lost, the server refuses it: {}",
+                      topic, why.to_string());
+  tell_refused(topic, why);
 }
 
 }  // namespace m3

@@ -43,6 +43,8 @@ class RedisBroker final : public Broker {
   Status publish(std::string_view topic, std::string_view payload) override;
 
  private:
+  void refuse(const std::string& topic, const Status& why);
+
   Core& core_;
   const std::size_t max_message_;
   Subscribers subscribers_;

@@ -2,6 +2,8 @@
 // What a server refuses: a topic, a message, a connection. It concerns that one and nothing else.
 #include <unistd.h>
 
+#include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -82,11 +84,55 @@ TEST_CASE("broker: publishing where it is refused is an error, once the server h
     auto one = server.kind.app(kUser);
     Ear ear;
     REQUIRE(one->subscribe("ok.t", ear).is_ok());
-    CHECK(eventually([&] { return one->publish("secret", "x") == Errc::permission_denied; }, 4s));
+    std::atomic<int> told{0};
+    REQUIRE(one->on_core([&] {
+                 one->broker().on_refused([&told](std::string_view topic, const Status& why) {
+                   if (topic == "secret" && why == Errc::permission_denied) ++told;
+                 });
+               })
+                .is_ok());
+    CHECK(one->publish("secret", "x").is_ok());  // nobody knows yet
+    CHECK(eventually([&] { return told == 1; }, 4s));
+    CHECK(one->publish("secret", "x") == Errc::permission_denied);
     REQUIRE(one->publish("ok.t", "x").is_ok());
     CHECK(eventually([&] { return ear.heard() == Lines{"ok.t: x"}; }));
     one->unsubscribe("ok.t", ear);
   }
+}
+
+TEST_CASE("broker: a subscription that a NATS server ends is known, and made again when allowed") {
+  if (!RealService::installed(RealService::Kind::nats))
+    M3_SKIP(RealService::how_to_install(RealService::Kind::nats));
+  const auto allowing = [](const std::string& topics) {
+    return "authorization { users = [ { user: m3, password: right, permissions: "
+           "{ publish: [\"ok.>\"], subscribe: [" +
+           topics + "] } } ] }";
+  };
+  const File file(allowing("\"ok.>\""));
+  const Kind kind = make("nats", with_args({"-c", file.path()}));
+  const auto reload = [&](const std::string& topics) {
+    std::ofstream(file.path()) << allowing(topics);
+    REQUIRE(::kill(kind.server->pid(), SIGHUP) == 0);
+  };
+  auto one = kind.app(kUser);
+  Ear ended, stays, asked;
+  REQUIRE(one->subscribe("ok.ended", ended).is_ok());
+  REQUIRE(one->subscribe("ok.stays", stays).is_ok());
+  reload("\"ok.stays\"");
+  const auto hears = [&](const std::string& topic, const Ear& ear) {
+    const std::size_t before = ear.heard().size();
+    REQUIRE(one->publish(topic, "x").is_ok());
+    return eventually([&] { return ear.heard().size() > before; }, 200ms);
+  };
+  CHECK(eventually([&] { return !hears("ok.ended", ended); }));
+  CHECK(hears("ok.stays", stays));
+  CHECK(one->subscribe("ok.ended", asked) == Errc::permission_denied);
+  reload("\"ok.>\"");
+  CHECK(eventually([&] { return ended.again() > 0; }));
+  CHECK(hears("ok.ended", ended));
+  CHECK(stays.again() == 0);  // the connection was not lost
+  for (Ear* ear : {&ended, &asked}) one->unsubscribe("ok.ended", *ear);
+  one->unsubscribe("ok.stays", stays);
 }
 
 TEST_CASE("broker: a server at its limit of connections is waited for, and is no wrong password") {

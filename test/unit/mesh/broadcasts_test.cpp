@@ -48,6 +48,7 @@ class Hub {
       hub_.last = payload;
       if (hub_.down) return Status(Errc::unavailable, "the broker is away");
       if (hub_.lose > 0) return --hub_.lose, Status();
+      if (hub_.refuses) return tell_refused(topic, Status(Errc::permission_denied, "no")), Status();
       for (int i = 0; i < (hub_.twice ? 2 : 1); ++i)
         for (Line* line : hub_.lines_) line->hear(topic, payload);
       return m3::ok;
@@ -71,6 +72,7 @@ class Hub {
   int lose = 0;
   bool twice = false;
   bool down = false;
+  bool refuses = false;  // what it has taken
 
  private:
   std::vector<Line*> lines_;
@@ -122,9 +124,12 @@ class Member final : public m3::Host, public mesh_test::RoleService {
     auto told = co_await as_result(role.tell(own, notice, std::move(route)));
     co_return told.status().to_string();
   }
-  double count(const std::string& name) {
+  /// Of the series that has the label, or of the first.
+  double count(const std::string& name, const std::string& label = "") {
     for (const auto& family : metrics.collect())
-      if (family.name == name) return family.series.front().value;
+      if (family.name == name)
+        for (const auto& series : family.series)
+          if (label.empty() || series.labels.front().second == label) return series.value;
     return -1;
   }
 
@@ -401,6 +406,22 @@ CO_TEST("broadcasts: those of one turn leave as one message, each with its numbe
   for (Member* member : {&one, &two}) co_await member->stop(ctx);
 }
 
+CO_TEST("broadcasts: what the broker took and refused afterwards is counted as unsent") {
+  Hub hub;
+  auto one = std::make_unique<Member>(sim, &hub, "dev.w.role.1");
+  co_await one->start(ctx);
+  CHECK(co_await one->say(ctx, "heard", m3::to::all()) == "ok");
+  hub.refuses = true;
+  for (const char* text : {"1", "2", "3"})
+    CHECK(co_await one->say_now(ctx, text, m3::to::all()) == "ok");
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(one->heard.size() == 1);
+  CHECK(one->count("m3_broadcasts_published_total") == 4);  // given to the broker
+  CHECK(one->count("m3_broadcasts_unsent_total", "refused") == 3);
+  CHECK(one->count("m3_broadcasts_unsent_total", "lost") == 0);
+  co_await one->stop(ctx);
+}
+
 CO_TEST("broadcasts: what is gathered never grows over the broker's limits") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1");
@@ -461,7 +482,8 @@ CO_TEST("broadcasts: what was gathered when the broker went away is counted") {
   hub.down = true;
   CHECK(co_await say("3") == "unavailable: the broker is away");
   co_await m3::sleep(ctx, 1ms);
-  CHECK(one.count("m3_broadcasts_unsent_total") == 2);
+  CHECK(one.count("m3_broadcasts_unsent_total", "lost") == 2);
+  CHECK(one.count("m3_broadcasts_unsent_total", "refused") == 0);
   hub.down = false;
   CHECK(co_await one.say(ctx, "4", m3::to::all()) == "ok");
   CHECK(one.heard == Lines{"dev.w.role.1: 4"});

@@ -96,9 +96,13 @@ TEST_CASE("subscribers: a topic that may not be published to is tried again now 
   m3::RefusedTopics refused;
   const TimePoint now{24h};
   CHECK(refused.check("t", now).is_ok());
-  refused.add("t", now);
+  CHECK(refused.add("t", now));
   CHECK(refused.check("t", now + 1s) == Errc::permission_denied);
   CHECK(refused.check("u", now + 1s).is_ok());
   CHECK(refused.check("t", now + 6s).is_ok());
   CHECK(refused.check("t", now + 6s).is_ok());
+  CHECK_FALSE(refused.add("t", now + 6s));  // as before: no news
+  CHECK(refused.check("t", now + 7s) == Errc::permission_denied);
+  CHECK(refused.add("t", now + 1h));
+  CHECK_FALSE(refused.add("what the server says", now));
 }
