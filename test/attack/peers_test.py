@@ -1,17 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSL-1.0
 """Who knows the token and behaves badly: broken requests, floods, answers that nobody reads."""
+import multiprocessing
+import select
 import socket
 import sys
 import time
 
-from support import (ECHO, MIB, SHOUT, Closed, Goaway, attack, errc, eventually, expect_refused, flood, frame, reset,
-                     rounds, run_cases,
+from support import (ECHO, HEARD, MIB, SHOUT, Closed, Goaway, attack, call_again, errc, eventually, expect_refused, flood,
+                     frame, reset, rounds, run_cases,
                      under_attack, wire)
 from wire_client import CANCEL, HELLO, NOTIFY, PING, PONG, REQUEST, RESPONSE, method_hash
 
 CASES = []
 MAX_CALLS = 'max_calls = 100'
+MOST_BETWEEN = 3000  # notifies, which a turn or three of half a millisecond handle; one read may bring 5,000
 SMALL_FRAMES = 'max_frame = "64KiB"\nmax_metadata = "1KiB"'
 
 
@@ -259,6 +262,54 @@ def floods_of_notifies(folder):
                notify(shout, metadata=b'\xff'), request(client, 5, shout, SHOUT)]
         for _ in rounds():
             flood(client.socket, notify(shout) * 20000 + b''.join(bad) * 4000 + fence(), ponged(1))
+
+
+class Flooder:
+    """A process that sends requests and notifies over one connection as fast as they are taken, and reads what comes."""
+
+    def __init__(self, app):
+        self.process = multiprocessing.get_context('fork').Process(target=self.run, args=(app,), daemon=True)
+        self.process.start()
+
+    @staticmethod
+    def run(app):
+        with app.peer(app_id=b'dev.w.flooder.1') as client:
+            shout = frame(NOTIFY, method=method_hash(SHOUT), deadline=in_time(client))
+            data = memoryview(b''.join(request(client, i) + shout for i in range(20000)))
+            client.socket.setblocking(False)
+            at = 0
+            while True:
+                readable, writable, _ = select.select([client.socket], [client.socket], [])
+                if readable and not client.socket.recv(1 << 20):
+                    return
+                if writable:
+                    at = (at + client.socket.send(data[at:])) % len(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.join()
+
+
+@case
+def a_flood_of_requests_on_one_connection(folder):
+    # How long others wait for their turn is measured in what the flood gets done meanwhile: a busy machine slows both.
+    def shouts(client):
+        answer = call_again(client, HEARD, b'')
+        assert answer.code == errc.OK, answer.text
+        return attack.HeardRsp.FromString(answer.body).shouts
+
+    # All that is read counts: with its default an app with no time to spare drops what has waited.
+    with under_attack(folder, rpc='overload_wait = "0s"') as app, app.peer() as client, Flooder(app):
+        eventually('the flood arrives', lambda: shouts(client) > 20000)
+        heard = [shouts(client) for _ in range(400)]
+        between = sorted(after - before for before, after in zip(heard, heard[1:]))
+        median = between[len(between) // 2]
+        print(f'  {median} of its notifies, which are half of what it sends, in the time of a call; {between[-1]} at most')
+        assert median > 10, f'that was no flood: {between}'
+        assert median <= MOST_BETWEEN, between
 
 
 @case
