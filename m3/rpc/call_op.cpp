@@ -26,6 +26,12 @@ constexpr double kMostRetries = 100;
 constexpr std::uint8_t kMostUnreached = 8;
 /// Calls inside a process begin on the stack of the call that makes them.
 constexpr std::uint8_t kMostNested = 64;
+
+Peers::By chosen_by(RouteMode mode) {
+  if (mode == RouteMode::p2p || mode == RouteMode::actor) return Peers::By::name;
+  return mode == RouteMode::random ? Peers::By::chance : Peers::By::key;
+}
+
 }  // namespace
 
 /// A call for which there is no instance yet.
@@ -153,7 +159,7 @@ void CallOp::count_out() noexcept {
 
 /// Before count_out(): what it says about the instance that has the call.
 void CallOp::note(const Status& outcome) {
-  caller_.note(connection_->instance(), outcome, trial_, chosen_by());
+  caller_.note(connection_->instance(), outcome, trial_, chosen_by(mode()));
 }
 
 /// True: ended now, error() says how. False: something will call settle() or end().
@@ -367,7 +373,7 @@ bool CallOp::may_retry(const Status& outcome) const {
   if (sent_) {
     if (outcome.maybe_executed()) {
       if (outcome != Errc::unavailable || !method_.idempotent) return false;
-    } else if (Peers::answer_of(outcome, chosen_by()) != Peers::Answer::refusal) {
+    } else if (Peers::answer_of(outcome, chosen_by(mode())) != Peers::Answer::refusal) {
       return false;
     }
   }

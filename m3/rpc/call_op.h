@@ -80,10 +80,6 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   bool may_choose() const noexcept {
     return mode() != RouteMode::p2p && mode() != RouteMode::actor;
   }
-  Peers::By chosen_by() const noexcept {
-    if (!may_choose()) return Peers::By::name;
-    return mode() == RouteMode::random ? Peers::By::chance : Peers::By::key;
-  }
   void note(const Status& outcome);
   bool may_retry(const Status& outcome) const;
   std::optional<Metadata> request_metadata() const;
