@@ -11,6 +11,7 @@
 
 #include "app_test.m3.h"
 #include "m3/app/app.h"
+#include "m3/rpc/node.h"
 #include "m3/app/app_config.h"
 #include "m3/async/timer.h"
 #include "m3/net/loopback.h"
