@@ -10,7 +10,7 @@ class App;
 
 /// A service that also derives from this takes part in its app's life:
 ///
-///   class Hello final : public hello::HelloService, public m3::ServiceHooks { … };
+///   class Hello final : public hello::HelloService, public m3::ServiceHooks {};
 ///
 /// All of it happens on core 0, one after the other. Of the first two, unavailable is tried again
 /// within start_timeout, and any other error ends the start.

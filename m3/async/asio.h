@@ -162,7 +162,7 @@ struct AsioRun {
 
 /// For Asio code (an asio::awaitable, a callback) that wants a Task's outcome: starts the Task on
 /// this core, which must be the calling thread's, and completes with a Result<T>.
-///   `m3::Result<int> r = co_await m3::async_run(core, compute(ctx), asio::use_awaitable);`
+///   m3::Result<int> r = co_await m3::async_run(core, compute(ctx), asio::use_awaitable);
 template <class T, class Token>
 auto async_run(Core& core, Task<T> task, Token&& token) {
   return boost::asio::async_initiate<Token, void(Result<T>)>(

@@ -82,8 +82,7 @@ class Runtime {
 /// Runs body(Ctx&) on another core of the same Runtime and waits for its outcome. The other side
 /// gets a context of its own with this one's deadline and call facts (caller, metadata, trace,
 /// name); cancelling this one cancels it there.
-///   `int n = co_await m3::run_on(ctx, runtime.core(1), [](m3::Ctx& there) { return count(there);
-///   });`
+///   int n = co_await run_on(ctx, runtime.core(1), [](Ctx& there) { return count(there); });
 template <class Body>
 async_detail::RemoteOp<Body> run_on(Ctx& ctx, Core& target, Body body) {
   return async_detail::RemoteOp<Body>(ctx, target, std::move(body));

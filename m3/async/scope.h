@@ -33,7 +33,7 @@ class Scope {
   /// Starts `body(Ctx&)`, which returns a Task<>, now, until its first suspension. The Ctx is its
   /// own, a child of ctx() with that name; `body` is kept until the Task has ended, so it may be a
   /// coroutine lambda with captures. `name` is static text.
-  ///   `scope_.spawn("beat", [this](Ctx& ctx) { return beat(ctx); });`
+  ///   scope_.spawn("beat", [this](Ctx& ctx) { return beat(ctx); });
   /// After close() the body is dropped without running.
   template <class Body>
   void spawn(const char* name, Body body);

@@ -9,7 +9,7 @@
 namespace m3 {
 
 /// So many at a time, in order of arrival, for coroutines of one core.
-///   `auto place = co_await semaphore.enter(ctx);`   until `place` is destroyed
+///   auto place = co_await semaphore.enter(ctx);  // until `place` is destroyed
 /// Outlives its places. Belongs to the first core that uses it: on another one enter() fails with
 /// failed_precondition, and giving a place back ends the process.
 class Semaphore {

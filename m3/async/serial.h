@@ -8,7 +8,7 @@
 namespace m3 {
 
 /// One at a time, in order of arrival: a mutex for coroutines of one core.
-///   `auto turn = co_await serial.enter(ctx);`   until `turn` is destroyed
+///   auto turn = co_await serial.enter(ctx);  // until `turn` is destroyed
 class Serial : public Semaphore {
  public:
   /// `limit`: how many may wait; more fail with resource_exhausted.

@@ -68,8 +68,7 @@ inline async_detail::YieldOp yield(Ctx& ctx) { return async_detail::YieldOp(ctx)
 
 /// Runs `body(Ctx&)` with a deadline at most `duration` from now; fails with deadline_exceeded when
 /// that passes. Nanos::max() is no deadline. `body` is kept until its Task has ended.
-///   `auto rsp = co_await m3::within(ctx, 50ms, [&](m3::Ctx& soon) { return hello.say(soon, req);
-///   });`
+///   auto rsp = co_await within(ctx, 50ms, [&](Ctx& soon) { return hello.say(soon, req); });
 template <class Body>
 auto within(Ctx& ctx, Nanos duration, Body body) -> std::invoke_result_t<Body&, Ctx&> {
   if (!async_detail::may_use(ctx.core())) co_return async_detail::wrong_core(ctx);

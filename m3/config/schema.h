@@ -95,9 +95,8 @@ class SchemaField {
 ///     std::vector<std::string> peers;
 ///     m3::Duration timeout = std::chrono::seconds(5);
 ///     static void describe(m3::Schema<Config>& s) {
-///       s.add("peers", &Config::peers).doc("every instance:
-///       env.world.func.ins@host:port").not_empty(); s.add("timeout", &Config::timeout).doc("how
-///       long to wait").range(1ms, 1h).reloadable();
+///       s.add("peers", &Config::peers).doc("env.world.func.ins@host:port of each").not_empty();
+///       s.add("timeout", &Config::timeout).doc("how long to wait").range(1ms, 1h).reloadable();
 ///     }
 ///   };
 ///

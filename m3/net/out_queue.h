@@ -92,7 +92,7 @@ std::string_view out_refusal_name(OutRefusal refusal);
 ///
 ///     char* to = queue.reserve(FrameKind::request, frame_size(0, body));
 ///     if (to == nullptr) return queue.refusal_status();
-///     … write the whole frame to `to` …
+///     // … write the whole frame to `to`
 ///     queue.commit();
 ///
 /// Up to limits.buffer everything lies in one buffer, first in first out, without an allocation.

@@ -13,8 +13,8 @@ namespace m3 {
 
 /// Holds back repetitions of the same thing, by key: for each, `burst` events per `window` may
 /// pass. Against floods there is log::warn_limited, which needs nothing beside the call.
-///   if (auto dropped = limit.pass(peer, now)) log::warn("bad frame from {} ({} more not logged)",
-///   peer, *dropped);
+///   if (auto dropped = limit.pass(peer, now))
+///     log::warn("bad frame from {} ({} more not logged)", peer, *dropped);
 /// Not thread-safe: each core has its own. Remembers at most `max_keys`; keys beyond share one
 /// allowance.
 class LogLimit {

@@ -26,14 +26,21 @@ class PluginSet;
 /// A part of an app that its configuration chooses. A contract derives from it and names its kind;
 /// a back end derives from the contract:
 ///
-///   class Lease : public Plugin { public: static constexpr std::string_view kKind = "lease"; … };
+///   class Lease : public Plugin {
+///    public:
+///     static constexpr std::string_view kKind = "lease";
+///     // … what every lease does
+///   };
 ///   class RedisLease final : public Lease {
 ///    public:
 ///     static constexpr std::string_view kName = "redis";   // [lease.redis]
 ///     static constexpr int kStage = m3::Stage::store;      // when it starts
 ///     // What must be there; may be left out. Then --check-config knows it too:
 ///     static constexpr std::array<std::string_view, 1> kNeeds{"database"};
-///     struct Config { … static void describe(m3::Schema<Config>&); };
+///     struct Config {
+///       // … its keys
+///       static void describe(m3::Schema<Config>&);
+///     };
 ///     RedisLease(m3::Env&, Config);
 ///     // May be left out; then a change needs a restart:
 ///     m3::Task<> reload(m3::Ctx&, Config);

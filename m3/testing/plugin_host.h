@@ -24,7 +24,7 @@ namespace m3::testing {
 ///
 ///     PluginHost<m3::Broker> host("[broker.redis]\naddress = \"127.0.0.1:6379\"\n");
 ///     REQUIRE(host.started.is_ok());
-///     host.run([&](m3::Ctx& ctx) { return host.plugin().subscribe(ctx, "news", ear); });
+///     REQUIRE(host.run([&](m3::Ctx& ctx) { return host.plugin().subscribe(ctx, "news", ear); }));
 template <class P>
 class PluginHost {
  public:

@@ -102,8 +102,8 @@ struct FrameLimits {
 ///
 ///     FrameReader reader(bytes, limits);
 ///     for (Frame frame; reader.next(frame);) handle(frame);
-///     if (reader.failed()) → send a goaway with reader.status(), close
-///     keep the bytes from reader.consumed() on; reader.needed() more complete the next frame
+///     if (reader.failed()) return reader.status();  // send it in a goaway, close
+///     bytes.remove_prefix(reader.consumed());  // reader.needed() more complete the next frame
 ///
 /// A header is checked against the limits before anything is said about how many bytes are needed,
 /// so a buffer of frame_size() of it is never more than the limits allow.
