@@ -12,18 +12,14 @@ import sys
 import threading
 import time
 
-from support import (ECHO, MIB, RELAY, TOKEN, App, Closed, attack, call_again, echo, errc, eventually, frame, run_cases,
+from support import (ECHO, MIB, RELAY, TOKEN, App, Closed, attack, call_again, echo, errc, frame, run_cases,
                      under_attack, wire)
+from cases import Cases, eventually
 from wire_client import GOAWAY, HEADER, HELLO, NOTIFY, PING, PONG, REQUEST, RESPONSE, Frame, method_hash
 
-CASES = []
+case = Cases()
 TRUE = 'dev.w.target.1'
 ANSWER = attack.EchoRsp(answered_by=TRUE, text='steady').SerializeToString()
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 # ---- liars
@@ -399,4 +395,4 @@ def an_instance_that_floods_the_app(folder):
 
 
 if __name__ == '__main__':
-    sys.exit(run_cases('acceptors', CASES))
+    sys.exit(run_cases('acceptors', case))

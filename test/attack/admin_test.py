@@ -8,15 +8,11 @@ import socket
 import sys
 import time
 
-from support import MIB, PATIENCE, eventually, need_descriptors, reset, rounds, run_cases, under_attack
+from support import MIB, need_descriptors, reset, rounds, run_cases, under_attack
+from cases import PATIENCE, Cases, eventually
 
-CASES = []
+case = Cases()
 ADMIN_TOKEN = 'operators-only-0123456789'
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def dial(app):
@@ -233,4 +229,4 @@ def three_thousand_connections_that_leave_at_once(folder):
 
 
 if __name__ == '__main__':
-    sys.exit(run_cases('admin', CASES))
+    sys.exit(run_cases('admin', case))

@@ -11,12 +11,11 @@ import struct
 import subprocess
 import sys
 
-from support import (HEARD, MIB, PATIENCE, SHOUT, TOKEN, Skip, attack, errc, eventually, frame, free_port, rounds,
-                     run_cases,
-                     under_attack)
+from support import HEARD, MIB, SHOUT, TOKEN, attack, errc, frame, rounds, run_cases, under_attack
+from cases import PATIENCE, Cases, Skip, eventually, free_port
 from wire_client import NOTIFY, REQUEST, method_hash
 
-CASES = []
+CASES = Cases()
 TOPIC = b'm3.all.dev.w.target'
 
 
@@ -29,7 +28,7 @@ def case(function):
             with broker(folder) as server:
                 function(folder, server)
         with_broker.__name__ = f'{broker.name}: {function.__name__}'
-        CASES.append(with_broker)
+        CASES(with_broker)
     return function
 
 

@@ -7,20 +7,15 @@ import socket
 import sys
 import time
 
-from support import (ECHO, HEARD, MIB, SHOUT, Closed, Goaway, attack, call_again, errc, eventually, expect_refused, flood,
-                     frame, reset, rounds, run_cases,
-                     under_attack, wire)
+from support import (ECHO, HEARD, MIB, SHOUT, Closed, Goaway, attack, call_again, errc, expect_refused, flood, frame,
+                     reset, rounds, run_cases, under_attack, wire)
+from cases import Cases, eventually
 from wire_client import CANCEL, HELLO, NOTIFY, PING, PONG, REQUEST, RESPONSE, method_hash
 
-CASES = []
+case = Cases()
 MAX_CALLS = 'max_calls = 100'
 MOST_BETWEEN = 3000  # notifies, which a turn or three of half a millisecond handle; one read may bring 5,000
 SMALL_FRAMES = 'max_frame = "64KiB"\nmax_metadata = "1KiB"'
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def echo_body(**fields):
@@ -365,4 +360,4 @@ def more_peers_than_allowed(folder):
 
 
 if __name__ == '__main__':
-    sys.exit(run_cases('peers', CASES))
+    sys.exit(run_cases('peers', case))

@@ -7,16 +7,12 @@ import socket
 import sys
 import time
 
-from support import (MIB, PATIENCE, TOKEN, errc, expect_refused, frame, hello_1, need_descriptors,
-                     refused, reset, rounds, run_cases, under_attack, wire)
+from support import (MIB, TOKEN, errc, expect_refused, frame, hello_1, need_descriptors, refused, reset, rounds,
+                     run_cases, under_attack, wire)
+from cases import PATIENCE, Cases
 from wire_client import GOAWAY, HELLO
 
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
+case = Cases()
 
 
 def all_closed(connections):
@@ -196,4 +192,4 @@ def proofs_that_were_made_for_another_connection(folder):
 
 
 if __name__ == '__main__':
-    sys.exit(run_cases('strangers', CASES))
+    sys.exit(run_cases('strangers', case))

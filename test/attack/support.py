@@ -18,10 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import urllib.request
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'process'))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / folder) for folder in ('process', 'tools')]
+from cases import PATIENCE, Skip, eventually, free_port  # noqa: E402
 from wire_client import (GOAWAY, HEADER, RESPONSE, Closed, Goaway, WireClient, errc, generate,  # noqa: E402
                          wire)
 
@@ -30,7 +30,6 @@ if len(sys.argv) < 2:
 APP = os.path.abspath(sys.argv[1])
 HERE = pathlib.Path(__file__).resolve().parent
 TOKEN = b'0123456789abcdef0123456789abcdef'
-PATIENCE = 20  # seconds; what is waited for is expected at once, but the machine may be busy
 FLOOR = 0.1  # seconds; a p99 below it is good enough on a busy machine
 PACE = 0.002  # seconds; the well-behaved client makes a call that often
 MIB = 1 << 20
@@ -43,31 +42,12 @@ with tempfile.TemporaryDirectory() as made:
     attack, = generate(made, 'attack_messages.proto')
 
 
-def eventually(what, condition):
-    until = time.monotonic() + PATIENCE
-    while True:
-        if found := condition():
-            return found
-        assert time.monotonic() < until, f'{what}: not within {PATIENCE} s'
-        time.sleep(0.01)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
 def need_descriptors(count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         raise Skip(f'the case needs {count} descriptors, and {hard} are allowed')
     if soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
-
-
-class Skip(Exception):
-    """Why a case cannot run here."""
 
 
 # ---- the app
@@ -378,32 +358,6 @@ def reset(connection):
     connection.close()
 
 
-# ---- running cases
-
-def note(fate, name):
-    print(f'{fate} {name}', flush=True)
-    if path := os.environ.get('M3_TEST_RESULTS'):
-        with open(path, 'a', encoding='utf-8') as out:
-            out.write(f'{fate} {name}\n')
-
-
-def run_cases(group, cases):
+def run_cases(group, case):
     """Those whose names contain one of the program's words, or all. The exit code."""
-    failed = 0
-    wanted = sys.argv[2:]
-    for function in cases:
-        name = f'attack: {group}: ' + function.__name__.replace('_', ' ')
-        if wanted and not any(word in name for word in wanted):
-            continue
-        with tempfile.TemporaryDirectory(prefix='m3-attack-') as folder:
-            try:
-                function(pathlib.Path(folder))
-                note('pass', name)
-            except Skip as why:
-                print(f'  {why}')
-                note('skip', name)
-            except Exception:  # a case may fail in any way
-                traceback.print_exc(file=sys.stdout)
-                note('fail', name)
-                failed += 1
-    return 1 if failed else 0
+    return case.run(f'attack: {group}', sys.argv[2:])

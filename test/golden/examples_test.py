@@ -4,7 +4,6 @@
 
 examples_test.py --protoc PROTOC --plugin PLUGIN --compile COMMAND...
 """
-import os
 import pathlib
 import stat
 import sys
@@ -12,6 +11,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import examples  # noqa: E402
+from cases import note  # noqa: E402
 
 CONTEXTS = """//! includes
 #include "hello.pb.h"
@@ -98,10 +98,9 @@ def check(arguments, files):
 
 
 def report(name, good, said):
-    print(f"ok {name}" if good else f"FAIL {name}\n  {said}")
-    if "M3_TEST_RESULTS" in os.environ:
-        with open(os.environ["M3_TEST_RESULTS"], "a", encoding="utf-8") as results:
-            results.write(f"{'pass' if good else 'fail'} {name}\n")
+    note("pass" if good else "fail", name)
+    if not good:
+        print(f"  {said}")
     return 0 if good else 1
 
 

@@ -10,11 +10,13 @@ run.py --protoc PROTOC --plugin PLUGIN [--protos DIR] [--compile COMMAND...] [--
 With --update, what is generated or said now becomes what is expected: look at the diff before you commit it.
 """
 import argparse
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from cases import note  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 TRAILER = "\n// expected:\n"
@@ -27,11 +29,10 @@ class Report:
         self.failed = 0
 
     def case(self, name, problem):
-        print(f"FAIL {name}\n{problem}" if problem else f"ok {name}")
+        note("fail" if problem else "pass", name)
+        if problem:
+            print(problem)
         self.failed += bool(problem)
-        if "M3_TEST_RESULTS" in os.environ:
-            with open(os.environ["M3_TEST_RESULTS"], "a", encoding="utf-8") as results:
-                results.write(f"{'fail' if problem else 'pass'} {name}\n")
 
 
 def generate(arguments, root, proto, out):

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
 """Plants one violation at a time in a small clean tree; the lint must see each of them, and nothing in the clean tree."""
-import os
 import pathlib
 import shutil
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import lint  # noqa: E402
+from cases import note  # noqa: E402
 
 SPDX = "// " + lint.SPDX + "\n"
 HEADER = SPDX + "#pragma once\n"
@@ -85,12 +85,7 @@ def write(root, files):
 
 
 def report(fate, name):
-    results = os.environ.get("M3_TEST_RESULTS")
-    if results:
-        with open(results, "a", encoding="utf-8") as file:
-            file.write(f"{fate} {name}\n")
-    if fate == "fail":
-        print(f"failed: {name}")
+    note(fate, name)
     return fate == "fail"
 
 

@@ -18,14 +18,10 @@ import sys
 import threading
 import time
 
-from m3ctl_cluster import app, eventually, expect, lives, PATIENCE, peers, pids, run_cases, SIMPLE, Skip
+from m3ctl_cluster import app, lives, peers, pids, run_cases, SIMPLE
+from cases import PATIENCE, Cases, Skip, eventually, expect
 
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
+case = Cases()
 
 
 # --------------------------------------------------------------------------------------------------- what is wrong
@@ -423,4 +419,4 @@ def what_redis_keeps_is_there_the_next_time(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases("cluster", CASES))
+    sys.exit(run_cases("cluster", case))

@@ -15,15 +15,15 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from cases import PATIENCE, Cases, eventually, new_folder  # noqa: E402
 
 M3CTL, SIMPLE = map(os.path.abspath, sys.argv[1:3])
 INSIDE = "M3_DEAD_NAME_INSIDE"
-PATIENCE = 60  # seconds; a machine may be busy
 AT_ONCE = 15  # seconds; a look-up that is waited for takes a minute
-CASES = []
+case = Cases()
 
 ETC = {
     "hosts": "127.0.0.1 localhost\n127.0.0.3 good.test\n",
@@ -32,11 +32,6 @@ ETC = {
 }
 PEERS = ('id = "dev.w.caller.1"\n[router.static]\npeers = ["dev.w.simple.1@dead.test:20051", '
          '"dev.w.simple.2@good.test:20051"]\n')
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 # -------------------------------------------------------------------------------------------------- the world inside
@@ -67,16 +62,21 @@ def m3ctl(*words):
     return done.returncode, done.stdout + done.stderr, time.monotonic() - began
 
 
+def says(process, log, words):
+    def look():
+        assert process.poll() is None, log.read_text()
+        return words in log.read_bytes()
+    eventually(words, look)
+
+
 @contextlib.contextmanager
 def simple(folder, name, config, ready=True):
     file, log = folder / f"{name}.toml", folder / f"{name}.log"
     file.write_text(config)
     with open(log, "wb") as out, subprocess.Popen([SIMPLE, "-idstr", name, "-conf", file], stdout=out, stderr=out) as process:
         try:
-            until = time.monotonic() + PATIENCE
-            while ready and b" ready id=" not in log.read_bytes():
-                assert process.poll() is None and time.monotonic() < until, log.read_text()
-                time.sleep(0.01)
+            if ready:
+                says(process, log, b" ready id=")
             yield process, log
         finally:
             process.kill()
@@ -123,40 +123,17 @@ def a_call_to_a_name_that_nobody_resolves_ends_with_its_deadline(_):
 def an_app_that_looks_for_its_registry_ends_at_once(folder):
     config = 'listen = "127.0.0.3:20055"\ndrain_wait = "0s"\n[router.consul]\naddresses = ["dead.test:8500"]\n'
     with simple(folder, "dev.w.simple.3", config, ready=False) as (process, log):
-        until = time.monotonic() + PATIENCE
-        while b"router.consul" not in log.read_bytes():  # it has begun to wait, and says for whom
-            assert process.poll() is None and time.monotonic() < until, log.read_text()
-            time.sleep(0.01)
+        says(process, log, b"router.consul")  # it has begun to wait, and says for whom
         ends(process, log)
 
 
 # -------------------------------------------------------------------------------------------------- running them
 
-def note(fate, name):
-    print(f"{fate} {name}", flush=True)
-    if path := os.environ.get("M3_TEST_RESULTS"):
-        with open(path, "a", encoding="utf-8") as out:
-            out.write(f"{fate} {name}\n")
-
-
-def name_of(function):
-    return "dead name: " + function.__name__.replace("_", " ")
-
-
 def run_inside():
-    failed = 0
     # A look-up that is left behind holds memory of the C library; the sanitizer would call that a leak.
     os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-    with tempfile.TemporaryDirectory(prefix="m3-dead-name-") as made, dead_name_server(pathlib.Path(made)):
-        for function in CASES:
-            try:
-                function(pathlib.Path(made))
-                note("pass", name_of(function))
-            except Exception:  # a case may fail in any way
-                traceback.print_exc(file=sys.stdout)
-                note("fail", name_of(function))
-                failed += 1
-    return 1 if failed else 0
+    with new_folder() as folder, dead_name_server(folder):
+        return case.run("dead name", given=lambda: contextlib.nullcontext(folder))
 
 
 def main():
@@ -165,10 +142,7 @@ def main():
     own = ["unshare", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child"]
     tried = subprocess.run([*own, "mount", "--bind", "/etc/hosts", "/etc/hosts"], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
-        print(f"  no namespaces of its own here: {tried.stderr.strip()}")
-        for function in CASES:
-            note("skip", name_of(function))
-        return 77
+        return case.skip("dead name", f"no namespaces of its own here: {tried.stderr.strip()}")
     return subprocess.run([*own, sys.executable, *sys.argv], env={**os.environ, INSIDE: "1"}, check=False).returncode
 
 

@@ -9,41 +9,21 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 import urllib.request
 
 from wire_client import GOAWAY, HEADER, HELLO, NOTIFY, REQUEST, Closed, Goaway, WireClient, errc, wire
 
-CASES = []
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from cases import PATIENCE, Cases, eventually, free_port  # noqa: E402
+
+case = Cases()
 SIMPLE, M3CTL, PEER = map(os.path.abspath, sys.argv[1:4])
 METHOD = '/proto.SimpleSer/HelloWorld'
 GOOD_BODY = b'\x0a\x03Ann'
 NOT_UTF8 = b'\x0a\x02\xff\xfe'
-PATIENCE = 60  # seconds; what is waited for is expected at once, but the machine may be busy
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 LINE = re.compile(rb'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (\w+) +(?:dev\.\S+ )?(\S+:\d+) ')
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
-
-def eventually(what, condition):
-    until = time.monotonic() + PATIENCE
-    while True:
-        if found := condition():
-            return found
-        assert time.monotonic() < until, f'{what}: not within {PATIENCE} s'
-        time.sleep(0.005)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def full_pipe():
@@ -361,32 +341,7 @@ def a_tool_without_standard_descriptors_works(_folder):
     assert done.returncode == 0, done.returncode
 
 
-def note(fate, name):
-    print(f'{fate} {name}', flush=True)
-    if path := os.environ.get('M3_TEST_RESULTS'):
-        with open(path, 'a', encoding='utf-8') as out:
-            out.write(f'{fate} {name}\n')
-
-
-def main():
-    failed = 0
-    wanted = sys.argv[4:]
-    for function in CASES:
-        if wanted and not any(word in function.__name__ for word in wanted):
-            continue
-        name = 'log: ' + function.__name__.replace('_', ' ')
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                function(pathlib.Path(folder))
-                note('pass', name)
-            except Exception:  # a case may fail in any way
-                traceback.print_exc()
-                note('fail', name)
-                failed += 1
-    return 1 if failed else 0
-
-
 if __name__ == '__main__':
     if len(sys.argv) < 4:
         sys.exit(__doc__)
-    sys.exit(main())
+    sys.exit(case.run('log', sys.argv[4:]))

@@ -7,25 +7,11 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from cases import PATIENCE, eventually, expect, new_folder  # noqa: E402
 
 M3CTL, SIMPLE, PEER = map(os.path.abspath, sys.argv[1:4])
-PATIENCE = 60  # seconds; what is waited for is expected at once, but the machine may be busy
-
-
-class Skip(Exception):
-    pass
-
-
-def eventually(what, condition):
-    until = time.monotonic() + PATIENCE
-    while True:
-        if found := condition():
-            return found
-        assert time.monotonic() < until, f"{what}: not within {PATIENCE} s"
-        time.sleep(0.01)
 
 
 def lives(pid):
@@ -119,15 +105,6 @@ class Cluster:
         self.ends(code)
 
 
-def expect(result, code, *words):
-    """The exit code, and words that stand in what was printed."""
-    said = result[1] + result[2]
-    assert result[0] == code, f"exit code {result[0]}, expected {code}: {said}"
-    for word in words:
-        assert word in said, f"'{word}' is not in: {said}"
-    return result[1]
-
-
 def pids(state):
     return [one["pid"] for one in list(state["services"].values()) + state["instances"]]
 
@@ -141,31 +118,12 @@ def peers(count, settings=""):
     return app(PEER, f'func = "peer"\ninstances = {count}\n', settings)
 
 
-def note(fate, name):
-    print(f"{fate} {name}", flush=True)
-    if path := os.environ.get("M3_TEST_RESULTS"):
-        with open(path, "a", encoding="utf-8") as out:
-            out.write(f"{fate} {name}\n")
+@contextlib.contextmanager
+def case_folder():
+    with new_folder() as path:
+        yield Folder(path)
 
 
-def run_cases(title, cases):
+def run_cases(title, case):
     """Those of the program's words that follow the three programs, or all. The exit code."""
-    failed = 0
-    wanted = sys.argv[4:]
-    for function in cases:
-        name = function.__name__.replace("_", " ")
-        if wanted and not any(word in name for word in wanted):
-            continue
-        with tempfile.TemporaryDirectory(prefix="m3-cluster-") as path:
-            try:
-                function(Folder(pathlib.Path(path)))
-                note("pass", f"{title}: {name}")
-            except Skip as why:
-                note("skip", f"{title}: {name}")
-                print(f"  {why}")
-            except Exception:  # pylint: disable=broad-except
-                traceback.print_exc(file=sys.stdout)
-                note("fail", f"{title}: {name}")
-                failed += 1
-    return 1 if failed else 0
-
+    return case.run(title, sys.argv[4:], case_folder)

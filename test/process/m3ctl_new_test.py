@@ -10,22 +10,8 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 
-from out_of_tree import compiler_of, find, options_of, run
-
-
-def call(m3ctl, port, process):
-    """The answer of the app, once it listens."""
-    until = time.monotonic() + 60
-    while True:
-        done = subprocess.run([m3ctl, "call", f":{port}", "Hello", '{"name": "ann"}'], capture_output=True, text=True,
-                              check=False)
-        if done.returncode != 4:
-            return done.stdout + done.stderr
-        assert process.poll() is None, f"shop ended with {process.returncode}"
-        assert time.monotonic() < until, done.stderr
-        time.sleep(0.05)
+from out_of_tree import call, compiler_of, find, options_of, run
 
 
 def main(build):
@@ -44,7 +30,7 @@ def main(build):
         port = re.search(r'listen = "127\.0\.0\.1:(\d+)"', (shop / "shop.toml").read_text()).group(1)
         process = subprocess.Popen(["build/shop", "--config", "shop.toml"], cwd=shop)
         try:
-            answer = call(m3ctl, port, process)
+            answer = call(m3ctl, port, process, "Hello", '{"name": "ann"}')
         finally:
             process.terminate()
         assert "hello, ann" in answer and "dev.world1.shop.1" in answer, answer

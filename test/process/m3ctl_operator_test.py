@@ -13,14 +13,10 @@ import sys
 import threading
 import time
 
-from m3ctl_cluster import app, expect, M3CTL, PATIENCE, PEER, peers, run_cases, SIMPLE, Skip
+from m3ctl_cluster import app, M3CTL, PEER, peers, run_cases, SIMPLE
+from cases import PATIENCE, Cases, Skip, expect
 
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
+case = Cases()
 
 
 # -------------------------------------------------------------------------------------------------- the operator
@@ -279,4 +275,4 @@ def an_app_that_no_registry_knows_is_called_by_its_id(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases("operator", CASES))
+    sys.exit(run_cases("operator", case))

@@ -2,36 +2,22 @@
 # SPDX-License-Identifier: BSL-1.0
 """m3ctl against running apps: m3ctl_test.py M3CTL SIMPLE PEER. Prints one line a case."""
 import base64
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 
-CASES = []
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from cases import Cases, expect, free_ports, new_folder  # noqa: E402
+
+case = Cases()
 TOKEN = "s3cret"
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Apps:
@@ -84,15 +70,6 @@ class Apps:
 
     def service(self, *words, **more):
         return self.run(words[0], "dev.world1.peer", *words[1:], "--config", self.config, **more)
-
-
-def expect(result, code, *words):
-    """The exit code, and words that stand in what was printed."""
-    said = result[1] + result[2]
-    assert result[0] == code, f"exit code {result[0]}, expected {code}: {said}"
-    for word in words:
-        assert word in said, f"'{word}' is not in: {said}"
-    return result[1]
 
 
 @case
@@ -449,32 +426,18 @@ def a_new_app_has_a_name_that_compiles(apps):
     expect(apps.run("new", "app", "shop", "--dir", apps.folder), 3, "nothing was written")
 
 
-def note(fate, name):
-    print(f"{fate} {name}", flush=True)
-    if path := os.environ.get("M3_TEST_RESULTS"):
-        with open(path, "a", encoding="utf-8") as out:
-            out.write(f"{fate} {name}\n")
+@case
+def apps_leave_in_peace(apps):
+    apps.stop()
 
 
 def main():
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="m3ctl-") as folder:
-        apps = None
+    with new_folder() as folder:
+        apps = Apps(*sys.argv[1:4], folder)
         try:
-            apps = Apps(*sys.argv[1:4], pathlib.Path(folder))
-            for function in CASES + [lambda one: one.stop()]:
-                name = function.__name__.replace("_", " ").replace("<lambda>", "apps leave in peace")
-                try:
-                    function(apps)
-                    note("pass", f"m3ctl: {name}")
-                except Exception:  # pylint: disable=broad-except
-                    traceback.print_exc(file=sys.stdout)
-                    note("fail", f"m3ctl: {name}")
-                    failed += 1
+            return case.run("m3ctl", given=lambda: contextlib.nullcontext(apps))
         finally:
-            if apps:
-                apps.kill()
-    return 1 if failed else 0
+            apps.kill()
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from cases import eventually, free_port  # noqa: E402
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 PROJECT = """project('elsewhere', 'cpp', default_options: ['cpp_std=c++20'])
@@ -77,23 +78,13 @@ def compiler_of(build):
     return commands[0]["command"].split(" -")[0].split()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def call(m3ctl, port, process):
-    """The answer of the app, once it listens."""
-    until = time.monotonic() + 60
-    while True:
-        answer = subprocess.run([m3ctl, "call", f"127.0.0.1:{port}", "SimpleSer/HelloWorld", '{"Req": "ann"}'],
-                                capture_output=True, text=True, check=False)
-        if answer.returncode == 0:
-            return answer.stdout
-        assert process.poll() is None, f"simple ended with {process.returncode}"
-        assert time.monotonic() < until, f"no answer: {answer.stdout}{answer.stderr}"
-        time.sleep(0.1)
+def call(m3ctl, port, process, method, request):
+    """What m3ctl says of a call, once the app listens."""
+    def answer():
+        done = subprocess.run([m3ctl, "call", f":{port}", method, request], capture_output=True, text=True, check=False)
+        assert process.poll() is None, f"the app ended with {process.returncode}"
+        return done.stdout + done.stderr if done.returncode != 4 else None
+    return eventually("an answer", answer)
 
 
 def page(port, path):
@@ -177,7 +168,7 @@ def main(build):
         config.write_text(f'listen = "127.0.0.1:{port}"\ndrain_wait = "0s"\n')
         process = subprocess.Popen([elsewhere / "b/simple/simple", "--id", "dev.world1.simple.1", "--config", config])
         try:
-            answer = call(find(installed, "m3ctl"), port, process)
+            answer = call(find(installed, "m3ctl"), port, process, "SimpleSer/HelloWorld", '{"Req": "ann"}')
         finally:
             process.terminate()
         print(answer)

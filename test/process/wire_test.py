@@ -6,6 +6,7 @@ wire_test.py COMMAND...   starts COMMAND, where {port}, {token} and {config} sta
                           of a configuration with both, and runs the cases against 127.0.0.1:port.
 $M3_SLOW_PEER is a program that serves /peer.Peer/Echo, whose answers can be made to wait: m3ctl_peer.cpp.
 """
+import contextlib
 import os
 import pathlib
 import signal
@@ -14,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 from wire_client import (HEADER, HELLO, NOTIFY, REQUEST, RESPONSE, Closed, Goaway, WireClient, errc, generate,
                          method_hash, wire)
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from cases import Cases, free_port, new_folder  # noqa: E402
 
 METHOD = '/proto.SimpleSer/HelloWorld'
 TOKEN = b's3cret'
@@ -48,13 +51,7 @@ max_connections = 4
 with tempfile.TemporaryDirectory() as folder:
     pathlib.Path(folder, 'hello_world.proto').write_text(PROTO)
     hello_world, = generate(folder, 'hello_world.proto')
-
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
+case = Cases()
 
 
 def body_of(name):
@@ -405,9 +402,7 @@ class Server:
     def __init__(self, command, folder, text=CONFIG):
         self.folder = folder
         self.slow_peer = None
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         config = pathlib.Path(folder, f'{self.port}.toml')
         config.write_text(text.format(port=self.port, token=TOKEN.decode()))
         places = {'{port}': str(self.port), '{token}': TOKEN.decode(), '{config}': str(config)}
@@ -449,32 +444,13 @@ class Server:
         self.process.wait()
 
 
-def note(fate, name):
-    print(f'{fate} {name}', flush=True)
-    if path := os.environ.get('M3_TEST_RESULTS'):
-        with open(path, 'a', encoding='utf-8') as out:
-            out.write(f'{fate} {name}\n')
-
-
 def main():
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with new_folder() as folder:
         server = Server(sys.argv[1:], folder)
         try:
-            for function in CASES:
-                name = 'wire: ' + function.__name__.replace('_', ' ')
-                note('begin', name)
-                try:
-                    function(server)
-                    note('pass', name)
-                except Exception:  # a case may fail in any way
-                    traceback.print_exc()
-                    note('fail', name)
-                    failed += 1
+            return case.run('wire', given=lambda: contextlib.nullcontext(server))
         finally:
             server.stop()
-    print(f'{len(CASES) - failed} of {len(CASES)} passed')
-    return 1 if failed else 0
 
 
 if __name__ == '__main__':

@@ -25,6 +25,8 @@ import subprocess
 import sys
 import tempfile
 
+from cases import note
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTEXTS = "test/tools/example_contexts.inc"
 APP = ("apps/simple", "proto/simple.proto")  # whose service and client the pages use
@@ -324,11 +326,8 @@ def parse(words):
 def main():
     found = check(parse(sys.argv[1:]), ROOT)
     for place, faults in sorted(found.items(), key=lambda item: str(item[0])):
-        name = f"examples: {place}"
-        print("\n".join([f"{'FAIL' if faults else 'ok'} {name}", *faults]))
-        if "M3_TEST_RESULTS" in os.environ:
-            with open(os.environ["M3_TEST_RESULTS"], "a", encoding="utf-8") as results:
-                results.write(f"{'fail' if faults else 'pass'} {name}\n")
+        note("fail" if faults else "pass", f"examples: {place}")
+        print("".join(f"{fault}\n" for fault in faults), end="")
     return 1 if any(found.values()) else 0
 
 
