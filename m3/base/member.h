@@ -38,6 +38,9 @@ struct Member {
   friend bool operator==(const Member&, const Member&) = default;
 };
 
+/// "env.world.func.ins@host:port", as lists of peers have it.
+Result<Member> parse_member(std::string_view text);
+
 /// Are they one start of one app? Of the numbers those decide that both have.
 inline bool same_start(const Member& a, const Member& b) noexcept {
   return a.id == b.id && a.generation == b.generation &&

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "m3/base/hash_slot.h"
+#include "m3/base/member.h"
 
 namespace m3 {
 
@@ -29,18 +30,6 @@ void RouteWaiters::tell() {
     remove(*waiter);
     waiter->on_route_change();
   }
-}
-
-Result<std::pair<AppId, HostPort>> parse_peer(std::string_view text) {
-  const std::string title = "peer \"" + std::string(text) + "\"";
-  const std::size_t at = text.find('@');
-  if (at == std::string_view::npos)
-    return Status(Errc::invalid_argument, title + ": write env.world.func.ins@host:port");
-  auto id = AppId::parse(text.substr(0, at));
-  if (!id.is_ok()) return std::move(id).status().add_context(title);
-  auto address = HostPort::parse_remote(text.substr(at + 1));
-  if (!address.is_ok()) return std::move(address).status().add_context(title);
-  return std::pair(*std::move(id), *std::move(address));
 }
 
 Status StaticResolver::add(AppId id, HostPort address) {
@@ -69,9 +58,9 @@ Status StaticResolver::add(AppId id, HostPort address) {
 }
 
 Status StaticResolver::add(std::string_view text) {
-  auto peer = parse_peer(text);
+  auto peer = parse_member(text);
   if (!peer.is_ok()) return std::move(peer).status();
-  return add(std::move(peer->first), std::move(peer->second));
+  return add(std::move(peer->id), std::move(peer->address));
 }
 
 Status StaticResolver::add_address(HostPort address) {

@@ -119,7 +119,4 @@ class StaticResolver final : public Resolver {
   std::vector<Group> groups_;
 };
 
-/// "env.world.func.ins@host:port", as lists of peers have it.
-Result<std::pair<AppId, HostPort>> parse_peer(std::string_view text);
-
 }  // namespace m3

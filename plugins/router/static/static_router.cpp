@@ -9,21 +9,6 @@
 
 namespace m3 {
 
-Result<Member> parse_member(std::string_view text) {
-  const std::string title = "peer \"" + std::string(text) + "\"";
-  const std::size_t at = text.find('@');
-  if (at == std::string_view::npos)
-    return Status(Errc::invalid_argument, title + ": write env.world.func.ins@host:port");
-  auto id = AppId::parse(text.substr(0, at));
-  if (!id.is_ok()) return std::move(id).status().add_context(title);
-  auto address = HostPort::parse_remote(text.substr(at + 1));
-  if (!address.is_ok()) return std::move(address).status().add_context(title);
-  Member member;
-  member.id = *std::move(id);
-  member.address = *std::move(address);
-  return member;
-}
-
 namespace {
 
 Status good_peers(const std::vector<std::string>& peers) {

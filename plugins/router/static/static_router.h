@@ -52,7 +52,4 @@ class StaticRouter final : public Router {
   std::vector<Watch> watches_;
 };
 
-/// "env.world.func.ins@host:port".
-Result<Member> parse_member(std::string_view text);
-
 }  // namespace m3

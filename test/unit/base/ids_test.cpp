@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "m3/base/app_id.h"
+#include "m3/base/member.h"
 #include "m3/base/method_hash.h"
 #include "m3/base/route_mode.h"
 #include "m3/testing/catch.h"
@@ -123,4 +124,15 @@ TEST_CASE("base: route modes have names and numbers that go both ways") {
   }
   CHECK(m3::route_mode_from_number(8) == m3::RouteMode::none);
   CHECK_FALSE(m3::route_mode_from_name("unknown"));
+}
+
+TEST_CASE("base: a peer of a list that is not one is refused with the reason") {
+  const m3::Member good = *m3::parse_member("dev.w.hello.1@10.0.0.1:20");
+  CHECK(good.id.to_string() == "dev.w.hello.1");
+  CHECK(good.address.to_string() == "10.0.0.1:20");
+  for (const char* text : {"dev.w.hello.1", "dev.w.hello@10.0.0.1:1", "dev.w.hello.1@10.0.0.1"}) {
+    INFO(text);
+    CHECK(m3::parse_member(text).status() == m3::Errc::invalid_argument);
+    CHECK(contains(m3::parse_member(text).status().text(), text));
+  }
 }
