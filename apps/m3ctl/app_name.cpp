@@ -5,26 +5,14 @@
 #include <array>
 #include <string_view>
 
+#include "codegen/names.h"
+
 namespace m3ctl {
 namespace {
 
 using m3::Errc;
 using m3::Status;
 
-// Those without "_", which no name has.
-constexpr auto kKeywords = std::to_array<std::string_view>(
-    {"alignas",  "alignof",  "and",       "asm",       "auto",      "bitand",    "bitor",
-     "bool",     "break",    "case",      "catch",     "char",      "class",     "compl",
-     "concept",  "const",    "consteval", "constexpr", "constinit", "continue",  "decltype",
-     "default",  "delete",   "do",        "double",    "else",      "enum",      "explicit",
-     "export",   "extern",   "false",     "float",     "for",       "friend",    "goto",
-     "if",       "inline",   "int",       "long",      "mutable",   "namespace", "new",
-     "noexcept", "not",      "nullptr",   "operator",  "or",        "private",   "protected",
-     "public",   "register", "requires",  "return",    "short",     "signed",    "sizeof",
-     "static",   "struct",   "switch",    "template",  "this",      "throw",     "true",
-     "try",      "typedef",  "typeid",    "typename",  "union",     "unsigned",  "using",
-     "virtual",  "void",     "volatile",  "while",     "xor"});
-constexpr auto kMacros = std::to_array<std::string_view>({"assert", "errno", "linux", "unix"});
 constexpr auto kTargets =
     std::to_array<std::string_view>({"all", "benchmark", "clean", "coverage", "dist", "distcheck",
                                      "install", "phony", "reconfigure", "test", "uninstall"});
@@ -36,8 +24,8 @@ bool is_among(std::string_view name, const auto& names) {
 }
 
 std::string_view other_meaning(std::string_view name) {
-  if (is_among(name, kKeywords)) return "a keyword of C++";
-  if (is_among(name, kMacros)) return "a macro of C++ or its library";
+  if (m3::codegen_detail::is_cpp_keyword(name)) return "a keyword of C++";
+  if (m3::codegen_detail::is_macro(name)) return "a macro of C++ or its library";
   if (is_among(name, kTargets)) return "a target that every build of meson has";
   if (is_among(name, kOwn)) return "what the new app's own files call something else";
   return "";

@@ -33,5 +33,5 @@ TEST_CASE("m3ctl app name: a word that C++, meson or the new files use is refuse
   for (const char* name : {"phony", "all", "test", "install", "distcheck", "coverage"})
     refused(name, "a target that every build of meson has");
   for (const char* name : {"std", "m3", "game", "hello"}) refused(name, "the new app's own files");
-  refused("errno", "a macro");
+  for (const char* name : {"errno", "unix", "minor"}) refused(name, "a macro");
 }
