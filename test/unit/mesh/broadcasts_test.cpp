@@ -525,7 +525,7 @@ CO_TEST(
   Hub hub;
   Member two(sim, &hub, "dev.w.role.2");
   co_await two.start(ctx);
-  const std::string topic = m3::mesh_detail::broadcast_topic(*m3::ServiceId::parse("dev.w.role"));
+  const std::string topic = m3::mesh_detail::broadcast_topic(mesh_test::kRole);
   Hub::Line line(hub);
   Wire wire;
   co_await line.subscribe(ctx, topic, wire);
@@ -571,7 +571,7 @@ CO_TEST("broadcasts: who hears remembers so many publishers, the last ones") {
   Hub hub;
   Member two(sim, &hub, "dev.w.role.2");
   co_await two.start(ctx);
-  const std::string topic = m3::mesh_detail::broadcast_topic(*m3::ServiceId::parse("dev.w.role"));
+  const std::string topic = m3::mesh_detail::broadcast_topic(mesh_test::kRole);
   Hub::Line line(hub);
   Wire wire;
   co_await line.subscribe(ctx, topic, wire);

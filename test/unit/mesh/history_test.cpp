@@ -15,13 +15,13 @@ using m3::Ctx;
 using m3::Member;
 using m3::Task;
 using mesh_test::Caller;
+using mesh_test::kRole;
 using mesh_test::Server;
 using mesh_test::Wires;
 using namespace std::chrono_literals;
 
 namespace {
 
-const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
 constexpr int kInstances = 5;
 constexpr m3::Nanos kTick = 100ms;
 /// A frozen one is found by pings.

@@ -6,16 +6,16 @@
 #include <thread>
 
 #include "m3/mesh/mesh.h"
+#include "m3/testing/eventually.h"
 #include "mesh_fixture.h"
 
 using m3::Ctx;
 using m3::Task;
+using mesh_test::kRole;
 using mesh_test::member;
 using namespace std::chrono_literals;
 
 namespace {
-
-const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
 
 /// A mesh on real cores, whose helper threads do what grows with the number of instances.
 class RealMesh {
@@ -45,18 +45,15 @@ class RealMesh {
   /// Both cores come to see it within half a minute.
   template <class Good>
   bool both_see(Good good) {
-    const auto end = std::chrono::steady_clock::now() + 30s;
-    for (;;) {
+    return m3::testing::eventually([&] {
       int seen = 0;
       for (unsigned i = 0; i < 2; ++i)
         on(i, [&](Ctx& ctx) {
           const auto now = mesh.snapshot(ctx.core(), kRole);
           seen += now && good(*now);
         });
-      if (seen == 2) return true;
-      if (std::chrono::steady_clock::now() > end) return false;
-      std::this_thread::sleep_for(1ms);
-    }
+      return seen == 2;
+    });
   }
   static m3::RuntimeConfig two_cores() {
     m3::RuntimeConfig config;

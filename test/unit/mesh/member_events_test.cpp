@@ -14,14 +14,13 @@ using m3::MemberEvent;
 using m3::MemberWatch;
 using m3::Task;
 using mesh_test::Caller;
+using mesh_test::kRole;
 using mesh_test::member;
 using mesh_test::Server;
 using mesh_test::Wires;
 using namespace std::chrono_literals;
 
 namespace {
-
-const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
 
 std::string text_of(const MemberEvent& event) {
   std::string out = std::string(m3::member_event_name(event.kind)) + " " +

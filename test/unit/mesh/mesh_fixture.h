@@ -21,6 +21,7 @@ namespace mesh_test {
 
 using namespace std::chrono_literals;
 
+inline const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
 inline m3::AppId app_id(int ins) { return *m3::AppId::parse("dev.w.role." + std::to_string(ins)); }
 
 /// Each generation of an instance has an address of its own.

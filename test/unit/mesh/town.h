@@ -10,8 +10,6 @@
 
 namespace mesh_test {
 
-inline const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
-
 /// Tells the router's list once somebody asks for it.
 inline m3::Task<> tell_when_watched(m3::Ctx& ctx, Caller& caller, std::vector<m3::Member> members) {
   while (!caller.router.is_watched(kRole)) co_await m3::sleep(ctx, 1ms);

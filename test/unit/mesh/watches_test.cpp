@@ -9,14 +9,13 @@
 using m3::Ctx;
 using m3::Task;
 using mesh_test::Caller;
+using mesh_test::kRole;
 using mesh_test::member;
 using mesh_test::Server;
 using mesh_test::Wires;
 using namespace std::chrono_literals;
 
 namespace {
-
-const m3::ServiceId kRole = *m3::ServiceId::parse("dev.w.role");
 
 /// The caller has called kRole, whose first instance answers.
 Task<> begin_calling(Ctx& ctx, Caller& caller) {

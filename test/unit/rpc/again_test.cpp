@@ -15,14 +15,6 @@ using m3::Task;
 
 namespace {
 
-Status refusal() { return Status(Errc::resource_exhausted, "go away").not_executed(); }
-
-/// Serves only a method that nobody calls.
-class OtherHandler final : public OtherService {
- public:
-  Task<Nothing> ech(Ctx&, const AbsentReq&) override { co_return Nothing(); }
-};
-
 /// No instance for ever, and each call may wait 5 s for one.
 struct Nobody final : m3::Resolver {
   m3::Pick pick(const m3::RouteQuery&) override {
@@ -89,10 +81,7 @@ CO_TEST("rpc: a method's own timeout ends the call though the other side is sile
 CO_TEST("rpc: an instance that lacks the method does not use up an attempt") {
   Net net(sim);
   OtherHandler other;
-  auto& lacks = net.add("dev.w.echo.1", false);
-  CHECK(lacks.node.serve(other).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.echo.1"), lacks.address).is_ok());
-  net.listen(lacks);
+  net.add("dev.w.echo.1", other);
   net.add("dev.w.echo.2", true).handler.refuses = refusal();
   net.add("dev.w.echo.3", true);
   m3::RpcConfig config;

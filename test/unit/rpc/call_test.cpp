@@ -82,10 +82,7 @@ CO_TEST("rpc: a handler that is no coroutine may throw, or give no Task, and the
   };
   Net net(sim);
   Plain plain;
-  auto& server = net.add("dev.w.echo.1", false);
-  CHECK(server.node.serve(plain).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
-  net.listen(server);
+  auto& server = net.add("dev.w.echo.1", plain);
   auto& caller = net.add("dev.w.test.1", false);
   EchoClient echo(caller.node);
   const auto req = request("x");
@@ -225,10 +222,7 @@ CO_TEST("rpc: more metadata than an answer may carry is refused where it is set"
   };
   Net net(sim);
   Chatty chatty;
-  auto& server = net.add("dev.w.echo.1", false);
-  CHECK(server.node.serve(chatty).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
-  net.listen(server);
+  net.add("dev.w.echo.1", chatty);
   auto& caller = net.add("dev.w.test.1", false);
   EchoClient echo(caller.node);
   ValueReq req;
@@ -247,10 +241,7 @@ CO_TEST("rpc: an error is told however long it is and however little the caller 
   };
   Net net(sim);
   Wordy wordy;
-  auto& server = net.add("dev.w.echo.1", false);
-  CHECK(server.node.serve(wordy).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
-  net.listen(server);
+  net.add("dev.w.echo.1", wordy);
   m3::RpcConfig narrow;
   narrow.limits.max_metadata_bytes = 512;
   auto& caller = net.add("dev.w.test.1", false, narrow);
@@ -394,8 +385,7 @@ CO_TEST("rpc: calls that go round inside a process end with an error, not with t
   Circle circle;
   auto& app = net.add("dev.w.other.1", false);
   circle.node = &app.node;
-  CHECK(app.node.serve(circle).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.other.1"), app.address).is_ok());
+  net.serve(app, circle);
   AbsentReq req;
   auto result = co_await as_result(OtherClient(app.node).ech(ctx, req));
   CHECK(result.code() == Errc::failed_precondition);
@@ -437,9 +427,7 @@ CO_TEST("rpc: a handler whose own call was not executed has run, unless it says 
       auto& app = net.add(id, false);
       greedy->node = &app.node;
       greedy->says_so = says_so;
-      CHECK(app.node.serve(*greedy).is_ok());
-      CHECK(net.resolver.add(app_id(id), app.address).is_ok());
-      net.listen(app);
+      net.serve(app, *greedy);
     }
     auto& caller = net.add("dev.w.test.1", false);
     AbsentReq req;
@@ -460,9 +448,7 @@ CO_TEST("rpc: calls that go round from process to process end after fifteen") {
     auto& app = net.add(id, false);
     circles[i].node = &app.node;
     circles[i].to = m3::to::app("dev.w.other." + std::to_string(2 - i));
-    CHECK(app.node.serve(circles[i]).is_ok());
-    CHECK(net.resolver.add(app_id(id), app.address).is_ok());
-    net.listen(app);
+    net.serve(app, circles[i]);
   }
   auto& caller = net.add("dev.w.test.1", false);
   AbsentReq req;
@@ -539,9 +525,7 @@ CO_TEST("rpc: interceptors stand around calls and requests in order, and may ref
   server.address.port = 50;
   server.node.intercept_requests(std::make_shared<Note>("server", notes));
   server.node.intercept_requests(std::make_shared<Refuse>());
-  CHECK(server.node.serve(server.handler).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
-  net.listen(server);
+  net.serve(server, server.handler);
   auto& caller = net.add("dev.w.test.1", false);
   caller.node.intercept_calls(std::make_shared<Note>("outer", notes));
   caller.node.intercept_calls(std::make_shared<Note>("inner", notes));

@@ -99,17 +99,6 @@ struct Rogue {
   Net& net_;
 };
 
-/// Serves only a method that nobody calls.
-class OtherHandler final : public OtherService {
- public:
-  Task<Nothing> ech(Ctx&, const AbsentReq&) override { co_return Nothing(); }
-};
-
-Status refusal(Errc code, bool executed) {
-  Status out(code, "go away");
-  return executed ? std::move(out) : std::move(out).not_executed();
-}
-
 }  // namespace
 
 CO_TEST("rpc: an instance that refuses at once gets few calls, and all of them when it is well") {
@@ -269,10 +258,7 @@ CO_TEST("rpc: calls go to an instance that serves their method") {
     Net net(sim);
     OtherHandler other;
     for (int i : {1, 2, 4}) {
-      auto& without = net.add("dev.w.echo." + std::to_string(i), false);
-      CHECK(without.node.serve(other).is_ok());
-      CHECK(net.resolver.add(app_id("dev.w.echo." + std::to_string(i)), without.address).is_ok());
-      net.listen(without);
+      net.add("dev.w.echo." + std::to_string(i), other);
     }
     net.add("dev.w.echo.3", true);
     auto& caller = net.add("dev.w.test.1", false);
@@ -314,9 +300,7 @@ CO_TEST("rpc: a method that no instance serves is unimplemented, with near names
 CO_TEST("rpc: an app that lacks a method itself, or drains, asks another instance") {
   Net net(sim);
   OtherHandler other;
-  auto& self = net.add(kOne, false);
-  CHECK(self.node.serve(other).is_ok());
-  CHECK(net.resolver.add(app_id(kOne), self.address).is_ok());
+  auto& self = net.add(kOne, other);
   net.add(kTwo, true);
   EchoClient echo(self.node);
   const auto req = request("x");

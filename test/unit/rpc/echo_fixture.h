@@ -77,16 +77,51 @@ class EchoHandler final : public EchoService {
   std::string name_;
 };
 
+/// Serves only a method that nobody calls.
+class OtherHandler final : public OtherService {
+ public:
+  m3::Task<Nothing> ech(m3::Ctx&, const AbsentReq&) override { co_return Nothing(); }
+};
+
+/// Waits under a context of its own.
+struct Stuck final : OtherService {
+  explicit Stuck(m3::Core& core) : own(core) {}
+  m3::Task<Nothing> ech(m3::Ctx& ctx, const AbsentReq&) override {
+    (void)co_await m3::as_result(m3::sleep(own, 1h));
+    caller = std::string(ctx.caller());
+    co_return Nothing();
+  }
+  m3::Ctx own;
+  std::string caller;
+};
+
+inline m3::Status refusal(m3::Errc code = m3::Errc::resource_exhausted, bool executed = false) {
+  m3::Status out(code, "go away");
+  return executed ? std::move(out) : std::move(out).not_executed();
+}
+
 inline m3::AppId app_id(const std::string& text) { return *m3::AppId::parse(text); }
+
+/// For resolvers of a test's own.
+inline std::shared_ptr<m3::Instance> instance(const char* id, std::uint16_t port,
+                                              std::uint32_t slot) {
+  auto made = std::make_shared<m3::Instance>();
+  made->id = app_id(id);
+  made->address.host = "sim";
+  made->address.port = port;
+  made->slot = slot;
+  return made;
+}
 
 /// Apps on one simulated core and network: `echo` instances to call and one caller.
 struct Net {
   explicit Net(m3::testing::SimRuntime& runtime) : sim(runtime) {}
 
   struct App {
-    App(Net& net, const std::string& id, m3::RpcConfig config)
-        : handler(id),
-          node(net.sim.runtime(), options(net, id, std::move(config)), net.resolver, metrics) {}
+    App(Net& net, const std::string& text, m3::RpcConfig config)
+        : id(app_id(text)),
+          handler(text),
+          node(net.sim.runtime(), options(net, text, std::move(config)), net.resolver, metrics) {}
     static m3::RpcNode::Options options(Net& net, const std::string& id, m3::RpcConfig config) {
       m3::RpcNode::Options options;
       options.id = app_id(id);
@@ -96,6 +131,7 @@ struct Net {
       };
       return options;
     }
+    const m3::AppId id;
     m3::MetricRegistry metrics;
     EchoHandler handler;
     m3::RpcNode node;
@@ -107,12 +143,19 @@ struct Net {
     App& app = *apps.back();
     app.address.host = "sim";
     app.address.port = static_cast<std::uint16_t>(apps.size());
-    if (serves) {
-      CHECK(app.node.serve(app.handler).is_ok());
-      CHECK(resolver.add(app_id(id), app.address).is_ok());
-      listen(app);
-    }
+    if (serves) serve(app, app.handler);
     return app;
+  }
+  App& add(const std::string& id, m3::Service& service, m3::RpcConfig config = {}) {
+    App& app = add(id, false, std::move(config));
+    serve(app, service);
+    return app;
+  }
+  /// Others find it.
+  void serve(App& app, m3::Service& service) {
+    CHECK(app.node.serve(service).is_ok());
+    CHECK(resolver.add(app.id, app.address).is_ok());
+    listen(app);
   }
   void listen(App& app) {
     wire.listen(sim.core(), app.address,

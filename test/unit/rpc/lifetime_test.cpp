@@ -18,15 +18,6 @@ using m3::Task;
 
 namespace {
 
-std::shared_ptr<m3::Instance> instance(const char* id, std::uint16_t port, std::uint32_t slot) {
-  auto made = std::make_shared<m3::Instance>();
-  made->id = app_id(id);
-  made->address.host = "sim";
-  made->address.port = port;
-  made->slot = slot;
-  return made;
-}
-
 /// A list that the test changes; the first instance that takes a call gets it.
 struct List final : m3::Resolver {
   void set(std::vector<std::shared_ptr<m3::Instance>> now) {
@@ -48,18 +39,6 @@ Task<> one_call(Ctx& ctx, EchoClient& echo, Status& how) {
   how = (co_await as_result(echo.echo(ctx, request("")))).status();
   co_return m3::ok;
 }
-
-/// Waits under a context of its own.
-struct Stuck final : OtherService {
-  explicit Stuck(m3::Core& core) : own(core) {}
-  Task<Nothing> ech(Ctx& ctx, const AbsentReq&) override {
-    (void)co_await as_result(m3::sleep(own, 1h));
-    caller = std::string(ctx.caller());
-    co_return Nothing();
-  }
-  Ctx own;
-  std::string caller;
-};
 
 }  // namespace
 
@@ -93,10 +72,7 @@ CO_TEST("rpc: a stop ends in time although somebody dials while it waits for a h
   Net net(sim);
   net.add("dev.w.echo.1", true);
   Stuck stuck(ctx.core());
-  auto& app = net.add("dev.w.other.1", false);
-  CHECK(app.node.serve(stuck).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.other.1"), app.address).is_ok());
-  net.listen(app);
+  auto& app = net.add("dev.w.other.1", stuck);
   OtherClient client(net.add("dev.w.test.1", false).node);
   EchoClient echo(app.node);
   m3::Scope scope(ctx.core());

@@ -215,11 +215,8 @@ class Careless final : public EchoService {
 
 CO_TEST("rpc: a service that handles a call twice or not at all fails it") {
   Net net(sim);
-  auto& server = net.add("dev.w.echo.1", false);
   Careless careless;
-  CHECK(server.node.serve(careless).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.echo.1"), server.address).is_ok());
-  net.listen(server);
+  net.add("dev.w.echo.1", careless);
   auto& caller = net.add("dev.w.caller.1", false);
   EchoClient client(caller.node);
   const auto ask = [&](const char* text) -> Task<EchoRsp> {

@@ -178,16 +178,8 @@ namespace {
 /// Three instances whose slots lie far apart; the first one leaves.
 struct FarSlots final : m3::Resolver {
   FarSlots() {
-    const auto make = [](const char* id, std::uint16_t port, std::uint32_t slot) {
-      auto made = std::make_shared<m3::Instance>();
-      made->id = app_id(id);
-      made->address.host = "sim";
-      made->address.port = port;
-      made->slot = slot;
-      return made;
-    };
-    first = make("dev.w.echo.1", 1, 0);
-    far = make("dev.w.echo.2", 2, 5000);
+    first = instance("dev.w.echo.1", 1, 0);
+    far = instance("dev.w.echo.2", 2, 5000);
   }
   m3::Pick pick(const m3::RouteQuery& query) override {
     if (waiting)
@@ -326,19 +318,8 @@ CO_TEST("rpc: a stop leaves a handler behind that waits for something of its own
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
   EchoClient echo(net.add("dev.w.test.1", false).node);
-  struct Stuck final : OtherService {
-    explicit Stuck(m3::Core& core) : own(core) {}
-    Task<Nothing> ech(Ctx&, const AbsentReq&) override {
-      co_await m3::sleep(own, 1h);
-      co_return Nothing();
-    }
-    Ctx own;
-  };
   Stuck stuck(ctx.core());
-  auto& other = net.add("dev.w.other.1", false);
-  CHECK(other.node.serve(stuck).is_ok());
-  CHECK(net.resolver.add(app_id("dev.w.other.1"), other.address).is_ok());
-  net.listen(other);
+  auto& other = net.add("dev.w.other.1", stuck);
   OtherClient client(net.apps[1]->node);
   m3::Scope scope(ctx.core());
   Status outcome;
