@@ -16,7 +16,7 @@
 #include "embedded.h"
 #include "m3/testing/catch.h"
 #include "m3/testing/eventually.h"
-#include "m3/testing/real_service.h"
+#include "m3/testing/require_service.h"
 #include "process.h"
 
 using m3::as_result;
@@ -24,6 +24,7 @@ using m3::Ctx;
 using m3::Task;
 using m3::testing::eventually;
 using m3::testing::RealService;
+using m3::testing::require_service;
 using multi::Client;
 using namespace std::chrono_literals;
 
@@ -33,15 +34,6 @@ using Lines = std::vector<std::string>;
 using Clock = std::chrono::steady_clock;
 
 const std::string kMulti = "example.world1.multi.";
-
-std::unique_ptr<RealService> start(RealService::Kind kind) {
-  INFO(RealService::how_to_install(kind));
-  REQUIRE(RealService::installed(kind));
-  auto started = RealService::start(kind);
-  INFO(started.status().to_string());
-  REQUIRE(started.is_ok());
-  return *std::move(started);
-}
 
 std::string section(const std::string& agent) {
   return "[router.consul]\naddresses = [\"" + agent + "\"]\n";
@@ -81,7 +73,7 @@ std::map<std::string, int> who(seed::Embedded& caller, int times, const m3::Rout
 }  // namespace
 
 TEST_CASE("S08: an app that is not healthy is not found, and is as soon as it is") {
-  const auto consul = start(RealService::Kind::consul);
+  const auto consul = require_service(RealService::Kind::consul);
   const std::string router = section(consul->address().to_string()) +
                              "check_interval = \"500ms\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
   seed::Embedded caller("caller", "", section(consul->address().to_string()));
@@ -116,7 +108,7 @@ TEST_CASE("S08: an app that is not healthy is not found, and is as soon as it is
 }
 
 TEST_CASE("S12: rules and pickers work over Consul, and changes are pushed") {
-  const auto consul = start(RealService::Kind::consul);
+  const auto consul = require_service(RealService::Kind::consul);
   const std::string router = section(consul->address().to_string());
   seed::Embedded caller("caller", "", router);
   Multi two("2", router), nine("9", router), ten("10", router);
@@ -139,8 +131,8 @@ TEST_CASE("S12: rules and pickers work over Consul, and changes are pushed") {
 }
 
 TEST_CASE("S19: processes register in Consul, are discovered, and are gone when they leave") {
-  const auto consul = start(RealService::Kind::consul);
-  const auto redis = start(RealService::Kind::redis);
+  const auto consul = require_service(RealService::Kind::consul);
+  const auto redis = require_service(RealService::Kind::redis);
   const std::string services = section(consul->address().to_string()) +
                                "[broker.redis]\naddress = \"" + redis->address().to_string() +
                                "\"\n";

@@ -2,32 +2,25 @@
 // The rows about services beside the apps, on the real servers.
 #include <chrono>
 #include <memory>
-#include <thread>
 
 #include "apps/multi/client.h"
 #include "apps/multi/multi_ser.h"
 #include "embedded.h"
 #include "m3/testing/catch.h"
-#include "m3/testing/real_service.h"
+#include "m3/testing/eventually.h"
+#include "m3/testing/require_service.h"
 
 using m3::Ctx;
 using m3::Task;
+using m3::testing::eventually;
 using m3::testing::RealService;
+using m3::testing::require_service;
 using multi::Client;
 using namespace std::chrono_literals;
 
 namespace {
 
 using Lines = std::vector<std::string>;
-
-std::unique_ptr<RealService> start(RealService::Kind kind) {
-  INFO(RealService::how_to_install(kind));
-  REQUIRE(RealService::installed(kind));
-  auto started = RealService::start(kind);
-  INFO(started.status().to_string());
-  REQUIRE(started.is_ok());
-  return *std::move(started);
-}
 
 Task<> tell(Ctx& ctx, m3::App& app, std::string topic, std::string text) {
   Client client(app);
@@ -63,13 +56,13 @@ void tell_over(const std::string& broker) {
       caller.run([&](Ctx& ctx) { return tell(ctx, caller.app(), "other", "unheard"); });
   REQUIRE(elsewhere.is_ok());
   Lines lines;
-  for (int i = 0; i < 2000 && lines != wanted; ++i) {
+  (void)eventually([&] {
     auto answer = caller.run([&](Ctx& ctx) { return heard(ctx, caller.app()); });
     INFO(answer.status().to_string());
     REQUIRE(answer.is_ok());
     lines = *std::move(answer);
-    std::this_thread::sleep_for(5ms);
-  }
+    return lines == wanted;
+  });
   CHECK(lines == wanted);
   REQUIRE(multi.stop().is_ok());
 }
@@ -77,17 +70,17 @@ void tell_over(const std::string& broker) {
 }  // namespace
 
 TEST_CASE("S20: topics are published and subscribed through NATS") {
-  const auto nats = start(RealService::Kind::nats);
+  const auto nats = require_service(RealService::Kind::nats);
   tell_over("[broker.nats]\nservers = [\"" + nats->address().to_string() + "\"]\n");
 }
 
 TEST_CASE("S20: topics are published and subscribed through Redis") {
-  const auto redis = start(RealService::Kind::redis);
+  const auto redis = require_service(RealService::Kind::redis);
   tell_over("[broker.redis]\naddress = \"" + redis->address().to_string() + "\"\n");
 }
 
 TEST_CASE("U5: Redis pub/sub is spoken by m3 itself, while it pings") {
-  const auto redis = start(RealService::Kind::redis);
+  const auto redis = require_service(RealService::Kind::redis);
   tell_over("[broker.redis]\naddress = \"" + redis->address().to_string() +
             "\"\nping_interval = \"100ms\"\n");
 }

@@ -18,7 +18,7 @@
 #include "m3/testing/catch.h"
 #include "m3/testing/eventually.h"
 #include "m3/testing/plugin_host.h"
-#include "m3/testing/real_service.h"
+#include "m3/testing/require_service.h"
 #include "plugins/client/consul/consul_client.h"
 
 namespace consul_test {
@@ -44,12 +44,7 @@ inline std::chrono::milliseconds mark(std::chrono::milliseconds time) {
 }
 
 inline std::unique_ptr<RealService> start_consul(RealService::Options options = {}) {
-  INFO(RealService::how_to_install(RealService::Kind::consul));
-  REQUIRE(RealService::installed(RealService::Kind::consul));
-  auto started = RealService::start(RealService::Kind::consul, std::move(options));
-  INFO(started.status().to_string());
-  REQUIRE(started.is_ok());
-  return *std::move(started);
+  return m3::testing::require_service(RealService::Kind::consul, std::move(options));
 }
 
 inline m3::RuntimeConfig one_core() {

@@ -8,6 +8,7 @@
 #include "app_fixture.h"
 #include "m3/admin.m3.h"
 #include "m3/plugin/router.h"
+#include "m3/testing/eventually.h"
 #include "m3/testing/http_client.h"
 
 using namespace app_test;
@@ -17,6 +18,7 @@ using m3::Ctx;
 using m3::Errc;
 using m3::Status;
 using m3::Task;
+using m3::testing::eventually;
 using m3::testing::http_get;
 using m3::testing::HttpReply;
 
@@ -29,17 +31,6 @@ App::Embedding config(const std::string& more) {
 }
 
 const std::string kAdmin = "[admin]\nlisten = \"127.0.0.1:0\"\n";
-
-/// Polls from a thread until `holds()`; false after 20 s.
-template <class Holds>
-bool becomes(Holds holds) {
-  const auto end = std::chrono::steady_clock::now() + 20s;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
 
 /// A hook that waits at a gate.
 struct Gate {
@@ -72,7 +63,7 @@ TEST_CASE("admin: the app says whether it is ready, from its start to its end") 
       });
   Status started(Errc::unknown, "did not return");
   std::thread starter([&] { started = talk.start(config("listen = \"127.0.0.1:0\"\n" + kAdmin)); });
-  REQUIRE(becomes([&] { return starting.reached.load(); }));
+  REQUIRE(eventually([&] { return starting.reached.load(); }));
   HttpReply reply = ready(talk);
   CHECK(reply.status == 503);
   CHECK(reply.body == "starting\n");
@@ -91,7 +82,7 @@ TEST_CASE("admin: the app says whether it is ready, from its start to its end") 
   CHECK(ready(talk).status == 200);
 
   std::thread stopper([&] { (void)talk.stop(); });
-  REQUIRE(becomes([&] { return stopping.reached.load(); }));
+  REQUIRE(eventually([&] { return stopping.reached.load(); }));
   reply = ready(talk);
   CHECK(reply.status == 503);
   CHECK(reply.body == "stopping\n");
