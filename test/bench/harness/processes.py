@@ -6,11 +6,21 @@ import json
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
+
+
+def end_process(process, seconds=10):
+    """SIGTERM; SIGKILL for what has not left by then."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class Talker:
@@ -57,13 +67,7 @@ class Talker:
     def close(self):
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
         self.process.stdout.close()
 
     def __enter__(self):
@@ -135,13 +139,7 @@ class Service:
                 "-dns-port=-1", "-grpc-port=-1", "-serf-wan-port=-1", *others]
 
     def close(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -3,9 +3,10 @@
 import json
 import os
 import select
-import signal
 import subprocess
 import time
+
+from .processes import end_process
 
 
 def cpus():
@@ -51,13 +52,7 @@ class Server:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def close(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
         self.process.stdout.close()
 
     def __enter__(self):
