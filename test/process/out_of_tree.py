@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from cases import eventually, free_port  # noqa: E402
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+GUIDE = SOURCE / "docs/guide/plugin.md"
 PROJECT = """project('elsewhere', 'cpp', default_options: ['cpp_std=c++20'])
 subdir('m3')
 subdir('simple')
@@ -99,8 +100,7 @@ def page(port, path):
 def write_plugin(folder):
     """The guide's code, beside the service of apps/simple."""
     shutil.copytree(SOURCE / "apps/simple", folder)
-    guide = (SOURCE / "docs/guide/plugin.md").read_text()
-    blocks = re.findall(r"```cpp\n// (\S+)\n(.*?)```", guide, re.DOTALL)
+    blocks = re.findall(r"```cpp\n// (\S+)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     assert [name for name, _ in blocks] == ["folder_router.h", "folder_router.cpp", "visitors.h", "main.cpp"], blocks
     for name, code in blocks:
         (folder / name).write_text(code)
@@ -125,6 +125,9 @@ def use_plugin(programs, folder):
     for word in ("wrong.toml:2: router.folder.path", "wrong.toml:3: router.folder.evry", "did you mean \"every\"?",
                  "wrong.toml:4: router.static: a second router"):
         assert word in refused.stderr, f"{word!r} is missing in: {refused.stderr}"
+    guide = folder / "guide.toml"
+    guide.write_text(re.search(r"```toml\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1])
+    run(simple, "--check-config", "--config", guide)
     with_board = folder / "board.toml"
     with_board.write_text(config.read_text().replace("cores = 1", f'cores = 2\nadmin.listen = "127.0.0.1:{admin}"') +
                           "[visitors.board]\nmost = 1\n")
