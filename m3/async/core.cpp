@@ -63,6 +63,16 @@ struct Core::Io {
   }
   void wake() const { eventfd_write(wake_fd, 1); }
 
+  /// A mark that runs behind the events that are known now, and right before those that the next
+  /// look at all sockets finds. Set in turns only, so that a core without work can sleep.
+  void mark_round(Core& core) {
+    if (std::exchange(marked, true)) return;
+    asio::post(context, asio::bind_allocator(async_detail::PoolAllocator<void>(), [this, &core] {
+                 marked = false;
+                 core.round_began_ = core.clock_.now();
+               }));
+  }
+
   /// Events that have come at the same time are one turn, so that what they want to send to one
   /// peer leaves in one piece. Looking for more costs a system call: it is done while there were
   /// some the last time, and now and then.
@@ -84,6 +94,7 @@ struct Core::Io {
   int wake_fd;
   std::unique_ptr<EdgeWatch> watch;
   bool crowded = false;
+  bool marked = false;         // the mark of a round is under way
   std::size_t read_bytes = 0;  // in gather()
   unsigned calm_passes = 0;
 };
@@ -165,6 +176,7 @@ void Core::begin_turn() {
   ++load_.turns;
   wake_up(now_);
   if (now_ - load_.begin >= Load::kWindow) end_window();
+  if (load_.saturated) io_->mark_round(*this);
   begin_slice();
   turn_started_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
 }
@@ -178,6 +190,7 @@ void Core::wake_up(TimePoint now) noexcept {
 void Core::end_window() noexcept {
   const Nanos passed = now_ - load_.begin;
   const int most = load_.saturated ? Load::kIdlePercent : Load::kBusyPercent;
+  if (!load_.saturated) round_began_ = now_;
   load_.saturated = load_.slept * 100 < passed * most && load_.turns >= Load::kLeastTurns;
   load_.begin = now_;
   load_.slept = Nanos(0);

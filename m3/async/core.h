@@ -62,6 +62,9 @@ class Core {
   /// True: the core hardly sleeps, over many turns: work that comes must wait for other work, and
   /// more and more so. Known a tenth of a second later.
   bool saturated() const noexcept { return load_.saturated; }
+  /// What a socket shows in this turn for the first time had come by then. On a saturated core that
+  /// is when the sockets were last asked all together; on another one it has just come.
+  TimePoint came_by() const noexcept { return load_.saturated ? round_began_ : now_; }
   /// Seeded by the Runtime: the same seed gives the same run under a SimClock.
   std::mt19937_64& random() noexcept { return random_; }
   async_detail::TimerWheel& timers() noexcept { return timers_; }
@@ -168,6 +171,7 @@ class Core {
   unsigned depth_ = 0;
   bool outgoing_ = false;
   Load load_;
+  TimePoint round_began_{};  // while saturated
   TimePoint slice_end_{};
   unsigned until_look_ = 1;  // pieces of work before the clock is read again
   unsigned between_looks_ = 1;

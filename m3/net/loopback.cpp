@@ -28,6 +28,8 @@ struct LoopbackNet::Side {
   void cut();
   void wake_up();
 
+  TimePoint came_by{};  // what is shown
+
  private:
   friend struct Pipe;
 
@@ -160,6 +162,7 @@ void LoopbackNet::Side::deliver_due() {
     coming_bytes -= chunk.bytes.size();
     if (chunk.end) return fail("the peer closed the connection");
     took = true;
+    came_by = chunk.due;
     show(std::move(chunk.bytes));
   }
   if (took && peer.blocked) peer.wake_up();
@@ -192,6 +195,7 @@ class LoopbackStream final : public Stream {
   std::size_t send(std::string_view bytes) override { return side_.send(bytes); }
   void pause_reading(bool paused) override { side_.pause(paused); }
   void close() override { side_.close(); }
+  TimePoint came_by() const override { return side_.came_by; }
   const std::string& peer_name() const override { return peer_name_; }
 
  private:

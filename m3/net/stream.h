@@ -52,6 +52,8 @@ class Stream {
   virtual void pause_reading(bool paused) = 0;
   /// What was sent still goes out. No callback comes after this. Safe inside a callback.
   virtual void close() = 0;
+  /// Inside on_bytes(): by then the bytes that are shown for the first time had come.
+  virtual TimePoint came_by() const = 0;
   /// "127.0.0.1:20051", for people.
   virtual const std::string& peer_name() const = 0;
 };

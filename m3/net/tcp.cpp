@@ -75,6 +75,7 @@ class TcpStream final : public Stream {
     discard_unread();
     shut();
   }
+  TimePoint came_by() const override { return core_.came_by(); }
   const std::string& peer_name() const override { return peer_name_; }
 
  private:

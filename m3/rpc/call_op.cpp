@@ -336,6 +336,7 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
   rpc_detail::Ref<LocalCall> keep(sink);
   phase_ = Phase::idle;  // an answer that comes now is taken without a detour
   local_ = sink;
+  if (!method_.notify) count_in(instance);
   const std::optional<Metadata> metadata = request_metadata();
   caller_.core_.dispatch_local(*sink, *entry, request_, metadata ? &*metadata : nullptr, deadline_,
                                0, ctx().facts());
@@ -351,6 +352,7 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
 void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const Metadata* reply,
                              Status outcome) {
   local_ = nullptr;
+  count_out();
   ctx().set_last_reply(reply);
   if (answer) {
     response_->Clear();

@@ -130,8 +130,9 @@ class TypedCall final : public ServerCall {
 
   google::protobuf::MessageLite& request() override { return req_; }
   const google::protobuf::MessageLite* response() override {
-    return by_value_.valid() && by_value_.frame().done() ? &*by_value_.frame().promise().value
-                                                         : &rsp_;
+    if (!by_value_.valid()) return &rsp_;
+    const auto& value = by_value_.frame().promise().value;
+    return value ? &*value : nullptr;
   }
   bool start(Service& service) override {
     S& self = static_cast<S&>(service);

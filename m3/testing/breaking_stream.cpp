@@ -29,6 +29,7 @@ class BreakingStream final : public Stream, StreamHandler {
     handler_ = nullptr;
     under_->close();
   }
+  TimePoint came_by() const override { return under_->came_by(); }
   const std::string& peer_name() const override { return under_->peer_name(); }
 
  private:

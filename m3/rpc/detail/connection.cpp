@@ -92,7 +92,7 @@ void Connection::on_closed(Status why) { close(why, false); }
 StreamHandler::Taken Connection::on_bytes(std::string_view bytes) {
   Ref<Connection> keep(this);
   last_heard_ = core_.core().now();
-  if (!behind_) arrived_ = last_heard_;
+  if (!behind_) arrived_ = stream_->came_by();
   FrameReader reader(bytes, frame_limits_);
   Frame frame;
   TimePoint looked = last_heard_;

@@ -9,7 +9,7 @@ namespace m3::rpc_detail {
 
 void LocalCall::answer(ServerCall& call, Status outcome) {
   running_ = nullptr;
-  if (call.response())
+  if (outcome.is_ok() && call.response())
     call.response_bytes = static_cast<std::uint32_t>(call.response()->ByteSizeLong());
   if (CallOp* op = std::exchange(op_, nullptr))
     op->on_local_answer(outcome.is_ok() ? call.response() : nullptr, call.ctx.reply(),

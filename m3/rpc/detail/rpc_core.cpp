@@ -208,7 +208,11 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
 Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_view peer) {
   /// Nobody waits for the answer. Keeps the peer's name for the handler.
   struct Nowhere final : CallSink, async_detail::Pooled {
-    explicit Nowhere(std::string_view from) : size(from.copy(name.data(), name.size())) {}
+    Nowhere(std::string_view from, std::size_t& under_way)
+        : size(from.copy(name.data(), name.size())), count(under_way) {
+      ++count;
+    }
+    ~Nowhere() override { --count; }
     void answer(ServerCall&, Status) override {}
     void suspended(ServerCall&) override {}
     bool abandon(ServerCall&) override { return false; }  // the handler may ask who called
@@ -216,6 +220,7 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
     std::string_view peer() const { return {name.data(), size}; }
     std::array<char, 4 * kMaxIdPart + 3> name;  // an app id: no other allocation
     const std::size_t size;
+    std::size_t& count;
   };
   const auto refuse = [](Counter& counter, Errc code, std::string why) {
     counter.inc();
@@ -234,12 +239,17 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
   if (!entry->binding.info->notify)
     return refuse(metrics_.bad_request, Errc::invalid_argument,
                   std::string(entry->binding.info->full_name) + " answers: it is no notify");
+  if (deadline.passed(core_.now()))
+    return refuse(metrics_.late, Errc::deadline_exceeded, "its time was over when its turn came");
+  if (delivered_ >= config().limits.max_calls || memory_full(frame.body.size()))
+    return refuse(metrics_.overloaded, Errc::resource_exhausted,
+                  "too many notifies, or bytes of calls, are under way here");
   if (has_admissions()) {
     Status admitted = admit({*entry->binding.info, peer, frame.metadata, frame.body.size(),
                              Nanos(0), deadline.remaining(core_.now())});
     if (!admitted.is_ok()) return admitted;
   }
-  auto* sink = new Nowhere(peer);
+  auto* sink = new Nowhere(peer, delivered_);
   const Ref<CallSink> keep(sink);
   dispatch(*sink, *entry, frame.header, frame.metadata, frame.body, deadline,
            {sink->peer(), shared_.all_are_operators()});

@@ -20,6 +20,7 @@
 #include "m3/rpc/detail/handler_times.h"
 #include "m3/rpc/detail/peer_methods.h"
 #include "m3/rpc/detail/server_call.h"
+#include "m3/rpc/detail/standing_queue.h"
 #include "m3/rpc/host.h"
 #include "m3/rpc/interceptor.h"
 #include "m3/rpc/resolver.h"
@@ -186,6 +187,8 @@ class RpcCore {
   bool memory_full(std::size_t more) const noexcept {
     return buffers_.pool.lent_bytes() + waiting_bytes_ + more > config().core_memory;
   }
+  /// Of all requests, whichever connection they came by.
+  StandingQueue& queue() noexcept { return queue_; }
   std::size_t connections() const noexcept { return connection_count_; }
   /// Connections that peers opened and whose handshake is not over, the oldest first. They have
   /// places of their own: who does not prove itself takes none away from those who have.
@@ -231,6 +234,8 @@ class RpcCore {
   Countdown running_;
   ServerCall* waiting_ = nullptr;  // calls whose handlers wait, youngest first
   std::size_t waiting_bytes_ = 0;  // of their requests
+  std::size_t delivered_ = 0;      // notifies under way that came by deliver()
+  StandingQueue queue_;
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;
   Handshakes handshakes_;

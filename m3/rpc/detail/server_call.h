@@ -118,7 +118,9 @@ class ServerCall {
   std::uint32_t kept_bytes = 0;  // that the messages are known to hold on to
   bool wants_answer = true;
   bool admitted = false;               // Admissions are told of its end
-  ServerCall* bucket_next = nullptr;   // the sink's table of suspended calls
+  bool parked = false;                 // its sink knows that it waits
+  ServerCall* bucket_prev = nullptr;   // the sink's table of suspended calls
+  ServerCall* bucket_next = nullptr;   // likewise; in a pool: the next record
   bool waits = false;                  // it is in that list:
   ServerCall* waiting_prev = nullptr;  // the core's list of them
   ServerCall* waiting_next = nullptr;

@@ -25,10 +25,6 @@ HelloConfig acceptor_hello(RpcCore& core) {
 
 /// A dialer pings at least this often; silence for three of them ends the connection.
 constexpr int kSilentPings = 3;
-/// For so long every request has to have waited, before one is refused for it; and once that was
-/// so, it is again for a while.
-constexpr Nanos kStanding = std::chrono::milliseconds(20);
-constexpr Nanos kRefusing = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -160,24 +156,19 @@ bool ServerConnection::too_late(const Dispatcher::Entry& entry, Nanos left) cons
 /// late or not at all. What has waited is refused soon, so that its caller can act; what has just
 /// come is answered in time. A burst on a core with time to spare waits as long as it must (Ben
 /// Maurer, "Fail at Scale", ACM Queue 13-8, 2015: controlled delay). So does one on a core that has
-/// none, unless it stays: a hiccup of the machine is no overload (Nichols and Jacobson,
-/// "Controlling Queue Delay", ACM Queue 10-5, 2012: good queue, bad queue).
+/// none, unless the queue stays: this connection's own, or that of all.
 bool ServerConnection::waited_too_long() {
   const Core& core = core_.core();
   const Nanos limit = core_.config().overload_wait;
   if (!core.saturated() || limit <= Nanos(0)) {
-    waiting_since_ = refuses_until_ = TimePoint();
+    queue_.clear();
+    core_.queue().clear();
     return false;
   }
   const TimePoint now = core.now();
   const bool waited = now - arrived() > limit;
-  if (now >= refuses_until_) {
-    if (!waited) waiting_since_ = TimePoint();
-    if (waited && waiting_since_ == TimePoint()) waiting_since_ = now;
-    if (!waited || now - waiting_since_ < kStanding) return false;
-  }
-  if (waited) refuses_until_ = now + kRefusing;
-  return waited;
+  const bool all = core_.queue().refuses(waited, now);
+  return queue_.refuses(waited, now) || all;
 }
 
 void ServerConnection::on_measured(Nanos mean) {
@@ -195,7 +186,7 @@ void ServerConnection::refuse(const FrameHeader& header, Status why) {
 }
 
 void ServerConnection::answer(ServerCall& call, Status outcome) {
-  if (call.bucket_next != nullptr || suspended_ > 0) unlink(call.id, &call);
+  if (call.parked) unpark(call);
   if (state_ == State::closed || !call.wants_answer) return;
   if (!outcome.is_ok()) return send_error(call.id, outcome, call.ctx.reply());
   send_answer(call);
@@ -261,49 +252,47 @@ void ServerConnection::send_error(std::uint64_t id, const Status& why, const Met
 void ServerConnection::suspended(ServerCall& call) {
   if (state_ == State::closed && call.wants_answer)
     return call.ctx.cancel(CancelReason::caller_gone);
-  if (suspended_ >= table_.size()) grow_table();
-  ServerCall*& head = bucket(call.id);
-  call.bucket_next = head;
-  head = &call;
+  call.parked = true;
   ++suspended_;
   suspended_bytes_ += call.request_bytes;
+  if (!call.wants_answer) return;  // a notify has no number to be found by
+  if (suspended_ > table_.size()) grow_table();
+  link(call);
 }
 
 /// The handler goes on, and may ask who called: the name stays for good.
 bool ServerConnection::abandon(ServerCall& call) {
   static std::mutex mutex;
   static auto* kept = new std::vector<std::unique_ptr<const std::string>>;
-  unlink(call.id, &call);
+  unpark(call);
   const std::lock_guard lock(mutex);
   if (caller_) kept->push_back(std::move(caller_));
   return true;
+}
+
+void ServerConnection::link(ServerCall& call) {
+  ServerCall*& head = bucket(call.id);
+  call.bucket_prev = nullptr;
+  call.bucket_next = head;
+  if (head) head->bucket_prev = &call;
+  head = &call;
 }
 
 void ServerConnection::grow_table() {
   std::vector<ServerCall*> old(std::max<std::size_t>(16, table_.size() * 2), nullptr);
   old.swap(table_);
   for (ServerCall* call : old)
-    while (call) {
-      ServerCall* next = call->bucket_next;
-      ServerCall*& head = bucket(call->id);
-      call->bucket_next = head;
-      head = call;
-      call = next;
-    }
+    while (call) link(*std::exchange(call, call->bucket_next));
 }
 
-ServerCall* ServerConnection::unlink(std::uint64_t id, const ServerCall* which) {
-  if (table_.empty()) return nullptr;
-  for (ServerCall** at = &bucket(id); *at; at = &(*at)->bucket_next) {
-    ServerCall* call = *at;
-    if (call->id != id || (which && call != which)) continue;
-    *at = call->bucket_next;
-    call->bucket_next = nullptr;
-    --suspended_;
-    suspended_bytes_ -= call->request_bytes;
-    return call;
-  }
-  return nullptr;
+void ServerConnection::unpark(ServerCall& call) {
+  call.parked = false;
+  --suspended_;
+  suspended_bytes_ -= call.request_bytes;
+  if (!call.wants_answer) return;
+  (call.bucket_prev ? call.bucket_prev->bucket_next : bucket(call.id)) = call.bucket_next;
+  if (call.bucket_next) call.bucket_next->bucket_prev = call.bucket_prev;
+  call.bucket_prev = call.bucket_next = nullptr;
 }
 
 void ServerConnection::on_cancel(std::uint64_t id) {

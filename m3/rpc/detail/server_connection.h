@@ -8,6 +8,7 @@
 
 #include "m3/rpc/detail/connection.h"
 #include "m3/rpc/detail/dispatcher.h"
+#include "m3/rpc/detail/standing_queue.h"
 #include "m3/wire/deadline_clock.h"
 
 namespace m3::rpc_detail {
@@ -41,7 +42,8 @@ class ServerConnection final : public Connection {
 
   ServerCall*& bucket(std::uint64_t id) { return table_[(id ^ (id >> 32)) & (table_.size() - 1)]; }
   void grow_table();
-  ServerCall* unlink(std::uint64_t id, const ServerCall* which);
+  void link(ServerCall& call);
+  void unpark(ServerCall& call);
 
   bool asked_to_drain_ = false;
   bool has_place_ = false;
@@ -49,9 +51,8 @@ class ServerConnection final : public Connection {
   const Dispatcher::Entry* last_called_ = nullptr;  // until its cost is measured
   std::unique_ptr<const std::string> caller_;  // its id, for handlers: outlives those left behind
   DeadlineClock clock_{0};
-  std::vector<ServerCall*> table_;  // suspended calls, chained by id
-  TimePoint waiting_since_{};       // each request since then has waited longer than it should
-  TimePoint refuses_until_{};       // those that have
+  std::vector<ServerCall*> table_;  // suspended calls that want an answer, chained by id
+  StandingQueue queue_;
   std::size_t suspended_ = 0;
   std::size_t suspended_bytes_ = 0;  // of their requests
 };

@@ -11,10 +11,10 @@
 
 #include "app_test.m3.h"
 #include "m3/app/app.h"
-#include "m3/rpc/node.h"
 #include "m3/app/app_config.h"
 #include "m3/async/timer.h"
 #include "m3/net/loopback.h"
+#include "m3/rpc/node.h"
 #include "m3/testing/co_test.h"
 
 namespace app_test {

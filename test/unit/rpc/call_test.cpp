@@ -349,6 +349,10 @@ CO_TEST("rpc: a call to the app itself goes straight to its handler") {
   CHECK(rsp.text() == "me");
   CHECK(rsp.caller() == "dev.w.echo.1");
   CHECK(app.node.connections() == 0);
+  ValueReq bad;
+  bad.set_text("bad");
+  const auto failed = co_await as_result(echo.value(ctx, bad));
+  CHECK(failed.status().text() == "as asked");
   EchoReq slow;
   slow.set_wait_ms(20);
   slow.set_text("slow");

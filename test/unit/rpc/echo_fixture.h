@@ -43,6 +43,7 @@ class EchoHandler final : public EchoService {
     co_return m3::ok;
   }
   m3::Task<ValueRsp> value(m3::Ctx&, const ValueReq& req) override {
+    if (req.text() == "bad") co_return m3::Status(m3::Errc::invalid_argument, "as asked");
     ValueRsp rsp;
     rsp.set_text(req.text());
     co_return rsp;

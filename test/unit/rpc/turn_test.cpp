@@ -120,6 +120,45 @@ CO_TEST("rpc: a core that stays behind refuses what waited, and nothing that has
   co_await net.stop(ctx);
 }
 
+CO_TEST("rpc: what waited for other connections has waited, too") {
+  Net net(sim);
+  auto& server = net.add("dev.w.echo.1", true);
+  m3::RpcConfig once;
+  once.max_attempts = 1;
+  std::vector<EchoClient> clients;
+  for (int i = 0; i < 200; ++i)
+    clients.emplace_back(net.add("dev.w.test." + std::to_string(i + 1), false, once).node);
+  for (auto& client : clients) co_await client.echo(ctx, request("the connection is there"));
+  server.handler.work = [&](Ctx&) { sim.clock().advance(3ms); };
+  for (int i = 0; i < 100; ++i) co_await clients[0].echo(ctx, request(""));
+  CHECK(ctx.core().saturated());
+  // Three times what it can answer for two seconds, each connection now and then.
+  m3::Scope scope(ctx.core());
+  int answered = 0;
+  int refused = 0;
+  m3::Nanos slowest{0};
+  auto next = ctx.core().read_clock();
+  for (std::size_t i = 0; i < 2000;) {
+    co_await m3::sleep(ctx, 1ms);
+    for (; i < 2000 && next <= ctx.core().read_clock(); ++i) {
+      next += 1ms;
+      scope.spawn("call", [&, i](Ctx& own) -> Task<> {
+        const auto began = own.core().read_clock();
+        const auto said = co_await as_result(clients[i % 200].echo(own, request("")));
+        slowest = std::max(slowest, own.core().read_clock() - began);
+        ++(said.is_ok() ? answered : refused);
+        co_return m3::ok;
+      });
+    }
+  }
+  co_await scope.drain(ctx);
+  CHECK(answered >= 500);  // of 667 that it could
+  CHECK(answered + refused == 2000);
+  CHECK(slowest < 150ms);
+  co_await scope.close(ctx);
+  co_await net.stop(ctx);
+}
+
 CO_TEST("rpc: a call gets in between many that compute") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
