@@ -56,6 +56,7 @@ Task<> Broadcasts::start(Ctx& ctx, RpcNode& node) {
   joined_.insert(broadcast_topic(self_.service_id()));
   const auto topics = joined_;
   for (const std::string& topic : topics) {
+    if (!joined_.contains(topic)) continue;  // it was left meanwhile
     co_await broker_->subscribe(ctx, topic, *this);
   }
   co_return ok;
@@ -125,7 +126,9 @@ Task<> Broadcasts::publish(Ctx&, std::string topic, std::string notify) {
 }
 
 Task<> Broadcasts::subscribe(Ctx& ctx, std::string topic, std::string) {
-  if (!joined_.insert(topic).second || !node_) co_return ok;
+  joined_.insert(topic);
+  if (!node_) co_return ok;
+  // Also when it was joined before: the broker knows whether the messages come by now.
   co_await broker_->subscribe(ctx, std::move(topic), *this);
   co_return ok;
 }

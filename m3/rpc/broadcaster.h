@@ -22,7 +22,10 @@ class Broadcaster {
   /// True: to_all() reaches nobody, and the caller sends to each instance itself.
   virtual bool needs_fan_out() const = 0;
 
-  /// Ends when messages to the topic come here. Joined twice is joined once.
+  /// Ends when messages to the topic come here; before the app has started, at once. Joined twice
+  /// is joined once, and each join() ends as the first does. When it fails (unavailable,
+  /// permission_denied, resource_exhausted) the topic stays joined until leave(): its messages come
+  /// as soon as they can, and another join() reports whether they do. cancelled: it was left.
   virtual Task<> join(Ctx& ctx, const WorldId& world, std::string topic) = 0;
   virtual Task<> leave(Ctx& ctx, const WorldId& world, std::string topic) = 0;
 

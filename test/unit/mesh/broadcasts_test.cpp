@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/mesh/broadcasts.h"
 
-#include <algorithm>
-
+#include "broadcast_fixture.h"
 #include "m3/async/timer.h"
 #include "m3/mesh/topics.h"
-#include "mesh_fixture.h"
 
 using m3::as_result;
 using m3::Broadcasts;
@@ -13,147 +11,10 @@ using m3::Ctx;
 using m3::Errc;
 using m3::Status;
 using m3::Task;
-using mesh_test::Notice;
-using mesh_test::RoleClient;
+using mesh_test::Hub;
+using mesh_test::Lines;
+using mesh_test::Member;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// A broker inside the test, which loses and repeats messages when told to.
-class Hub {
- public:
-  class Line final : public m3::Broker {
-   public:
-    explicit Line(Hub& hub) : hub_(hub) { hub_.lines_.push_back(this); }
-    ~Line() override { std::erase(hub_.lines_, this); }
-    bool reaches_other_processes() const override { return true; }
-    std::size_t max_payload() const override { return hub_.max_payload; }
-    Task<> subscribe(Ctx&, std::string topic, Subscriber& subscriber) override {
-      wishes_.emplace_back(std::move(topic), &subscriber);
-      co_return m3::ok;
-    }
-    void unsubscribe(std::string_view topic, Subscriber& subscriber) override {
-      std::erase_if(wishes_, [&](const auto& wish) {
-        return wish.first == topic && wish.second == &subscriber;
-      });
-    }
-    Status can_publish(std::size_t waiting) const override {
-      if (hub_.down) return Status(Errc::unavailable, "the broker is away");
-      if (waiting > hub_.room) return Status(Errc::resource_exhausted, "the broker is full");
-      return m3::ok;
-    }
-    Status publish(std::string_view topic, std::string_view payload) override {
-      CHECK(payload.size() <= max_payload());
-      ++hub_.messages;
-      hub_.last = payload;
-      if (hub_.down) return Status(Errc::unavailable, "the broker is away");
-      if (hub_.lose > 0) return --hub_.lose, Status();
-      if (hub_.refuses) return tell_refused(topic, Status(Errc::permission_denied, "no")), Status();
-      for (int i = 0; i < (hub_.twice ? 2 : 1); ++i)
-        for (Line* line : hub_.lines_) line->hear(topic, payload);
-      return m3::ok;
-    }
-    void hear(std::string_view topic, std::string_view payload) {
-      const auto wishes = wishes_;
-      for (const auto& [name, subscriber] : wishes)
-        if (name == topic) subscriber->on_message(topic, payload);
-    }
-    std::size_t wishes() const { return wishes_.size(); }
-
-   private:
-    Hub& hub_;
-    std::vector<std::pair<std::string, Subscriber*>> wishes_;
-  };
-
-  std::size_t max_payload = 4096;
-  int messages = 0;
-  std::string last;  // of them
-  std::size_t room = 1u << 20;
-  int lose = 0;
-  bool twice = false;
-  bool down = false;
-  bool refuses = false;  // what it has taken
-
- private:
-  std::vector<Line*> lines_;
-};
-
-/// An app of its own, over the hub.
-class Member final : public m3::Host, public mesh_test::RoleService {
- public:
-  Member(m3::testing::SimRuntime& sim, Hub* hub, const std::string& id, std::uint64_t run_id = 1,
-         const std::string& token = "", const std::string& second_token = "")
-      : id_(*m3::AppId::parse(id)),
-        line_(hub ? std::make_unique<Hub::Line>(*hub) : nullptr),
-        broadcasts_(sim.runtime(), line_.get(), {id_, run_id, 1s, token, second_token}, metrics),
-        node_(sim.runtime(), options(), resolver_, metrics) {
-    CHECK(node_.serve(*this).is_ok());
-  }
-  Task<> start(Ctx& ctx) { return broadcasts_.start(ctx, node_); }
-  Task<> stop(Ctx& ctx) {
-    co_await broadcasts_.stop(ctx);
-    co_await node_.stop(ctx);
-    co_return m3::ok;
-  }
-  const m3::AppId& app_id() const override { return id_; }
-  m3::Caller& caller() override { return node_.caller(); }
-  m3::Broadcaster* broadcaster() override { return &broadcasts_; }
-  m3::RpcNode& node() { return node_; }
-  Hub::Line& line() { return *line_; }
-
-  Task<mesh_test::WhoRsp> who(Ctx&, const mesh_test::WhoReq&) override {
-    co_return mesh_test::WhoRsp();
-  }
-  Task<> tell(Ctx& ctx, const Notice& notice) override {
-    heard.push_back(std::string(ctx.caller()) + ": " + notice.text() +
-                    std::string(ctx.meta("color")));
-    left = ctx.deadline().at() - ctx.core().now();
-    co_return m3::ok;
-  }
-  /// "ok", or what went wrong; and a turn later.
-  Task<std::string> say(Ctx& ctx, std::string text, m3::NotifyRoute route) {
-    std::string said = co_await say_now(ctx, std::move(text), std::move(route));
-    co_await m3::sleep(ctx, 1ms);
-    co_return said;
-  }
-  Task<std::string> say_now(Ctx& ctx, std::string text, m3::NotifyRoute route) {
-    RoleClient role(*this);
-    Notice notice;
-    notice.set_text(std::move(text));
-    Ctx own(ctx.core(), m3::Deadline::never(), this);
-    auto told = co_await as_result(role.tell(own, notice, std::move(route)));
-    co_return told.status().to_string();
-  }
-  /// Of the series that has the label, or of the first.
-  double count(const std::string& name, const std::string& label = "") {
-    for (const auto& family : metrics.collect())
-      if (family.name == name)
-        for (const auto& series : family.series)
-          if (label.empty() || series.labels.front().second == label) return series.value;
-    return -1;
-  }
-
-  m3::MetricRegistry metrics;
-  std::vector<std::string> heard;
-  m3::Nanos left{0};
-
- private:
-  m3::RpcNode::Options options() {
-    m3::RpcNode::Options out;
-    out.id = id_;
-    out.host = this;
-    return out;
-  }
-  const m3::AppId id_;
-  std::unique_ptr<Hub::Line> line_;
-  m3::StaticResolver resolver_;
-  Broadcasts broadcasts_;
-  m3::RpcNode node_;
-};
-
-using Lines = std::vector<std::string>;
-
-}  // namespace
 
 CO_TEST("broadcasts: a notify to all reaches every instance, with its sender and metadata") {
   Hub hub;
