@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "m3/base/member.h"
 #include "m3/net/tcp.h"
 
 namespace m3 {
@@ -179,7 +180,7 @@ void AppConfig::describe(Schema<AppConfig>& s) {
       .check(good_advertise);
   s.add("weight", &AppConfig::weight)
       .doc("this instance's share of random calls, beside the weights of the others; 0: none")
-      .at_most(1000000)
+      .at_most(Member::kMostWeight)
       .reloadable();
   s.add("lane", &AppConfig::lane)
       .doc(

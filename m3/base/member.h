@@ -23,6 +23,8 @@ Result<MemberState> member_state_from_name(std::string_view name);
 
 /// One instance, as it announces itself and as others find it.
 struct Member {
+  static constexpr std::uint32_t kMostWeight = 1'000'000;  ///< that an app may be given
+
   AppId id;
   std::uint64_t generation = 0;  ///< nanoseconds since 1970 when it started; 0 = not known
   std::uint64_t run = 0;  ///< random, another one at each start, never ordered; 0 = not known

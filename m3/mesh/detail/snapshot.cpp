@@ -65,8 +65,10 @@ void Snapshot::index() {
 }
 
 const Instance* Snapshot::weighted(std::uint64_t draw) const {
-  const std::uint64_t at =
-      (static_cast<std::uint64_t>(static_cast<std::uint32_t>(draw)) * weights_upto_.back()) >> 32;
+  // 128 bits: the total may be over 2^32.
+  const auto product =
+      static_cast<unsigned __int128>(static_cast<std::uint32_t>(draw)) * weights_upto_.back();
+  const auto at = static_cast<std::uint64_t>(product >> 32);
   const auto found = std::upper_bound(weights_upto_.begin(), weights_upto_.end(), at);
   return weighty_[static_cast<std::size_t>(found - weights_upto_.begin())];
 }

@@ -113,7 +113,8 @@ Result<Member> consul_member(const ConsulService& service) {
   if (!state.is_ok()) return std::move(state).status().add_context("state");
   out.generation = *generation;
   out.run = *run;
-  out.weight = *weight;
+  // What no app may be given comes from somebody else: it counts as the most that one may.
+  out.weight = std::min(*weight, Member::kMostWeight);
   out.admin_port = *admin;
   out.state = *state;
   out.version = value_of(service, "version");

@@ -58,6 +58,14 @@ TEST_CASE("consul member: what is registered comes back whole") {
   CHECK(*m3::consul_member(service_of(plain)) == plain);
 }
 
+TEST_CASE("consul member: a weight that no app may be given counts as the most that one may") {
+  Member member = whole();
+  for (const std::uint32_t weight : {Member::kMostWeight, Member::kMostWeight + 1, ~0u}) {
+    member.weight = weight;
+    CHECK(m3::consul_member(service_of(member))->weight == 1'000'000);
+  }
+}
+
 TEST_CASE("consul member: names are good for DNS, and begin with their environment") {
   const auto name = [](const char* id) { return m3::consul_name(*ServiceId::parse(id)); };
   CHECK(name("dev.world1.hello") == "m3-dev-world1-hello");

@@ -60,6 +60,16 @@ TEST_CASE("snapshot: Random goes to the less busy of two, by weight, never where
   CHECK(std::abs(shares["dev.w.role.1"] - 1000) < 150);
   CHECK(std::abs(shares["dev.w.role.2"] - 2000) < 150);
 
+  // However large their total is.
+  std::vector<m3::Member> huge;
+  for (int i = 1; i <= 5; ++i) {
+    huge.push_back(member(i));
+    huge.back().weight = i <= 4 ? 4'000'000'000 : 3'999'999'999;
+  }
+  const auto large = Seen(huge).draws(5000);
+  CHECK(large.size() == 5);
+  for (const auto& [id, count] : large) CHECK(std::abs(count - 1000) < 150);
+
   // Two of equal weight: all go to the one that has nothing to do.
   Seen pair({member(1), member(2)});
   pair.peers[pair.at("dev.w.role.1").slot].in_flight = 5;
