@@ -34,6 +34,7 @@ Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, Options options, Metric
       timeout_(options.timeout),
       proofs_(options.token, options.second_token),
       publishers_(kMostPublishers),
+      waiting_(runtime.size()),
       received_(
           metrics.counter("m3_broadcasts_received_total", "Notifies that the broker brought")),
       missing_(metrics.counter("m3_broadcasts_missing_total",
@@ -41,6 +42,9 @@ Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, Options options, Metric
       again_(metrics.counter("m3_broadcasts_repeated_total", "Notifies that came a second time")),
       bad_(metrics.counter("m3_broadcasts_bad_total",
                            "Messages of a topic that could not be handled")),
+      dropped_(metrics.counter("m3_broadcasts_dropped_total",
+                               "Notifies that came and were not handled, because too much waited",
+                               {{"reason", "core_behind"}})),
       resubscribed_(metrics.counter("m3_broadcasts_resubscribed_total",
                                     "Times the broker lost a subscription and found it again")) {
   if (broker_)
@@ -205,10 +209,25 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   if (!is_new(*publisher, *message)) return;
   const Deadline deadline(runtime_.core(0).read_clock() + timeout_);
   if (heard->core == 0) return handle(*node_, message->frames, message->publisher, deadline);
-  runtime_.core(heard->core)
-      .post(async_detail::once([this, node = node_, frames = std::string(message->frames),
-                                from = std::string(message->publisher),
-                                deadline] { handle(*node, frames, from, deadline); }));
+  post(heard->core, *message, deadline);
+}
+
+void Broadcasts::post(unsigned core, const BroadcastMessage& message, Deadline deadline) {
+  std::atomic<std::size_t>& waiting = waiting_[core];
+  const std::size_t size = message.frames.size() + message.publisher.size();
+  const std::size_t before = waiting;
+  if (before > 0 && before + size > broker_->max_pending()) {  // a large one passes alone
+    dropped_.add(message.count);
+    return log::warn_limited("core {} is behind: {} notifies of {} are dropped", core,
+                             message.count, message.publisher);
+  }
+  waiting += size;
+  runtime_.core(core).post(
+      async_detail::once([this, &waiting, size, node = node_, frames = std::string(message.frames),
+                          from = std::string(message.publisher), deadline] {
+        handle(*node, frames, from, deadline);
+        waiting -= size;
+      }));
 }
 
 void Broadcasts::handle(RpcNode& node, std::string_view frames, std::string_view publisher,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "m3/async/runtime.h"
 #include "m3/mesh/detail/broadcast_codec.h"
@@ -97,6 +99,8 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Heard* heard_of(const Topic& topic, std::string_view publisher);
   /// Counts gaps; false: it was heard before.
   bool is_new(Heard& heard, const mesh_detail::BroadcastMessage& message);
+  /// To the core of its topic; dropped and counted when too much waits for that.
+  void post(unsigned core, const mesh_detail::BroadcastMessage& message, Deadline deadline);
   void handle(RpcNode& node, std::string_view frames, std::string_view publisher,
               Deadline deadline);
 
@@ -114,11 +118,13 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   std::uint64_t topics_ = 0;
   Publishers publishers_;
   Publishers::Entry* last_publisher_ = nullptr;
-  std::string name_;  // of the publisher that is looked up
+  std::string name_;                               // of the publisher that is looked up
+  std::vector<std::atomic<std::size_t>> waiting_;  // bytes posted and not handled, by core
   Counter received_;
   Counter missing_;
   Counter again_;
   Counter bad_;
+  Counter dropped_;
   Counter resubscribed_;
 };
 

@@ -36,6 +36,9 @@ class Broker : public Plugin {
   virtual bool reaches_other_processes() const = 0;
   /// The largest payload that it carries.
   virtual std::size_t max_payload() const = 0;
+  /// How many bytes may wait for somebody who is behind: the server, or a core of this app that has
+  /// to handle them. What comes beyond it is refused, or dropped and counted.
+  virtual std::size_t max_pending() const = 0;
 
   /// Ends when messages published from now on will come. The wish stays until unsubscribe(), also
   /// when this fails: unavailable, the broker cannot be reached, and the wish is met when it can

@@ -13,7 +13,9 @@ namespace m3 {
 
 void LocalBroker::Config::describe(Schema<Config>& s) {
   s.add("max_pending", &Config::max_pending)
-      .doc("what may wait for this app; messages beyond it are dropped and counted")
+      .doc(
+          "what may wait for this app, and for each of its cores; messages beyond it are dropped "
+          "and counted")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
 }
 
@@ -83,7 +85,7 @@ LocalBroker::LocalBroker(Env& env, const Config& config)
 
 LocalBroker::~LocalBroker() { assert(wishes_.empty() && "a LocalBroker died before stop()"); }
 
-std::size_t LocalBroker::max_payload() const { return app_->max_pending; }
+std::size_t LocalBroker::max_pending() const { return app_->max_pending; }
 
 Task<> LocalBroker::stop(Ctx&) {
   while (!wishes_.empty()) unsubscribe(wishes_.back()->topic, *wishes_.back()->subscriber);

@@ -28,7 +28,8 @@ class LocalBroker final : public Broker {
   ~LocalBroker() override;
 
   bool reaches_other_processes() const override { return false; }
-  std::size_t max_payload() const override;
+  std::size_t max_payload() const override { return max_pending(); }
+  std::size_t max_pending() const override;
   Task<> stop(Ctx& ctx) override;
   Task<> subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber) override;
   void unsubscribe(std::string_view topic, Subscriber& subscriber) override;

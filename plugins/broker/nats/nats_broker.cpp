@@ -39,7 +39,10 @@ void NatsBroker::Config::describe(Schema<Config>& s) {
       .doc("\"${NATS_TOKEN}\", where the servers ask for that instead")
       .secret();
   s.add("max_pending", &Config::max_pending)
-      .doc("what may wait to be sent; publishing more fails")
+      .doc(
+          "what may wait to be sent, publishing more fails; and what may wait for each core, more "
+          "is "
+          "dropped and counted")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
   s.add("connect_timeout", &Config::connect_timeout)
       .doc("until a server lets us in, for each")

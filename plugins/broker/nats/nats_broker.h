@@ -39,6 +39,7 @@ class NatsBroker final : public Broker, private Reconciler::Link {
   ~NatsBroker() override;
 
   bool reaches_other_processes() const override { return true; }
+  std::size_t max_pending() const override { return config_.max_pending.bytes; }
   /// What the server said last.
   std::size_t max_payload() const override;
   Task<> start(Ctx& ctx) override;

@@ -33,7 +33,10 @@ void RedisBroker::Config::describe(Schema<Config>& s) {
       .doc("\"${REDIS_PASSWORD}\"; empty: none is sent, or with a user an empty one, for `nopass`")
       .secret();
   s.add("max_pending", &Config::max_pending)
-      .doc("what may wait to be sent; publishing more fails")
+      .doc(
+          "what may wait to be sent, publishing more fails; and what may wait for each core, more "
+          "is "
+          "dropped and counted")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
   s.add("max_message", &Config::max_message)
       .doc(
@@ -50,6 +53,7 @@ void RedisBroker::Config::describe(Schema<Config>& s) {
 
 RedisBroker::RedisBroker(Env& env, const Config& config)
     : core_(env.runtime().core(0)),
+      max_pending_(config.max_pending.bytes),
       max_message_(config.max_message.bytes),
       speaks_(core_, "broker.redis", options_of(config)),
       hears_(core_, "broker.redis", options_of(config),

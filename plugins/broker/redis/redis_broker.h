@@ -34,6 +34,7 @@ class RedisBroker final : public Broker {
   ~RedisBroker() override;
 
   bool reaches_other_processes() const override { return true; }
+  std::size_t max_pending() const override { return max_pending_; }
   std::size_t max_payload() const override;
   Task<> start(Ctx& ctx) override;
   Task<> stop(Ctx& ctx) override;
@@ -46,6 +47,7 @@ class RedisBroker final : public Broker {
   void refuse(const std::string& topic, const Status& why);
 
   Core& core_;
+  const std::size_t max_pending_;
   const std::size_t max_message_;
   Subscribers subscribers_;
   RefusedTopics refused_;

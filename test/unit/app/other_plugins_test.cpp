@@ -60,6 +60,7 @@ class PublicBroker final : public m3::Broker {
   PublicBroker(m3::Env&, const Config&) {}
 
   bool reaches_other_processes() const override { return true; }
+  std::size_t max_pending() const override { return 1000; }
   std::size_t max_payload() const override { return 1u << 20; }
   Task<> subscribe(Ctx&, std::string topic, Subscriber& subscriber) override {
     wishes.emplace(std::move(topic), &subscriber);

@@ -23,6 +23,7 @@ class Hub {
     ~Line() override { std::erase(hub_.lines_, this); }
     bool reaches_other_processes() const override { return true; }
     std::size_t max_payload() const override { return hub_.max_payload; }
+    std::size_t max_pending() const override { return hub_.max_pending; }
     m3::Task<> subscribe(m3::Ctx& ctx, std::string topic, Subscriber& subscriber) override {
       const std::pair wish(std::move(topic), &subscriber);
       if (std::ranges::find(wishes_, wish) == wishes_.end()) wishes_.push_back(wish);
@@ -67,6 +68,7 @@ class Hub {
   };
 
   std::size_t max_payload = 4096;
+  std::size_t max_pending = 1u << 20;
   int messages = 0;
   std::string last;  // of them
   std::size_t room = 1u << 20;

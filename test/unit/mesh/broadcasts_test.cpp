@@ -283,6 +283,52 @@ CO_TEST("broadcasts: what the broker took and refused afterwards is counted as u
   co_await one->stop(ctx);
 }
 
+TEST_CASE("broadcasts: what waits for a core is bounded, and what is dropped is counted") {
+  m3::testing::SimRuntime sim(2);
+  Hub hub;
+  Member one(sim, &hub, "dev.w.role.1"), two(sim, &hub, "dev.w.role.2");
+  const auto ended = sim.run([&](Ctx& ctx) -> Task<> {
+    for (Member* member : {&one, &two}) co_await member->start(ctx);
+    std::string name, topic;  // of the second core
+    for (int i = 0; topic.empty() || std::hash<std::string>()(topic) % 2 == 0; ++i) {
+      name = "news" + std::to_string(i);
+      topic = *m3::mesh_detail::multicast_topic(two.app_id().world_id(), name);
+    }
+    Ctx as_two(ctx.core(), m3::Deadline::never(), &two);
+    co_await m3::topics(as_two).join(name);
+    CHECK(co_await one.say(ctx, std::string(1000, 'x'), m3::to::topic(name)) == "ok");
+    CHECK(two.heard.size() == 1);
+    const std::string frame(m3::mesh_detail::read_broadcast(hub.last)->frames);
+    std::uint64_t sequence = 1;
+    const auto hear = [&](int count) {
+      std::string message;
+      m3::mesh_detail::begin_broadcast(message, "dev.w.role.1", 1, sequence + 1, "");
+      for (int i = 0; i < count; ++i) message += frame;
+      two.line().hear(topic, message);
+      sequence += static_cast<std::uint64_t>(count);
+    };
+
+    hub.max_pending = 5000;
+    for (int round = 1; round <= 3; ++round) {
+      for (int i = 0; i < 4; ++i) hear(2);  // two of them fit
+      CHECK(two.heard.size() == 1 + static_cast<std::size_t>(round - 1) * 4);
+      co_await m3::sleep(ctx, 1ms);
+      CHECK(two.heard.size() == 1 + static_cast<std::size_t>(round) * 4);
+      CHECK(two.count("m3_broadcasts_dropped_total", "core_behind") == round * 4);
+    }
+    hub.max_pending = 100;  // what is larger passes when nothing waits
+    hear(1);
+    hear(1);
+    co_await m3::sleep(ctx, 1ms);
+    CHECK(two.heard.size() == 14);
+    CHECK(two.count("m3_broadcasts_dropped_total") == 13);
+    CHECK(two.count("m3_broadcasts_missing_total") == 0);
+    for (Member* member : {&one, &two}) co_await member->stop(ctx);
+    co_return m3::ok;
+  });
+  CHECK(ended.is_ok());
+}
+
 CO_TEST("broadcasts: what is gathered never grows over the broker's limits") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1");
