@@ -136,21 +136,17 @@ Task<> App::Impl::reload(Ctx& caller) {
   }
   take(fresh);
   // One that cannot take its share keeps no other from it.
-  Status first;
-  const auto note = [&](Status status) {
-    if (status) return;
-    log::error("reload: {}", status.to_string());
-    if (first) first = std::move(status);
-  };
-  note((co_await as_result(reload_plugins(ctx, fresh.plugins))).status());
-  note((co_await as_result(announcement->refresh(ctx))).status());
-  note((co_await as_result(services->reload(ctx))).status());
-  for (const Hook& hook : reload_hooks) note((co_await as_result(hook(ctx))).status());
-  if (first) log::info("reloaded");
-  co_return first;
+  app_detail::ReloadErrors failed;
+  co_await reload_plugins(ctx, fresh.plugins, failed);
+  failed.note((co_await as_result(announcement->refresh(ctx))).status());
+  co_await services->reload(ctx, failed);
+  for (const Hook& hook : reload_hooks) failed.note((co_await as_result(hook(ctx))).status());
+  if (failed.first()) log::info("reloaded");
+  co_return failed.first();
 }
 
-Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh) {
+Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh,
+                                 app_detail::ReloadErrors& failed) {
   auto& slots = plugins.slots();
   for (const PluginChoice& choice : fresh)
     if (std::none_of(slots.begin(), slots.end(),
@@ -170,8 +166,11 @@ Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fres
       log::warn("reload: [{}] stays as it was until the restart", type.title());
       continue;
     }
-    co_await type.reload(*slot.plugin, ctx, now->config);
-    slot.choice.config = now->config;
+    Status taken = (co_await as_result(type.reload(*slot.plugin, ctx, now->config))).status();
+    if (taken)
+      slot.choice.config = now->config;
+    else
+      failed.note(std::move(taken), type.title());
   }
   co_return ok;
 }

@@ -16,6 +16,7 @@
 #include "m3/app/detail/admin_port.h"
 #include "m3/app/detail/announcement.h"
 #include "m3/app/detail/calls.h"
+#include "m3/app/detail/reload_errors.h"
 #include "m3/app/detail/service_list.h"
 #include "m3/mesh/broadcasts.h"
 #include "m3/mesh/mesh.h"
@@ -48,7 +49,8 @@ struct App::Impl {
   std::string reference() const;
   void take(const LoadedConfig& loaded);
   Task<> reload(Ctx& ctx);
-  Task<> reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh);
+  Task<> reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh,
+                        app_detail::ReloadErrors& failed);
 
   // ---- life: life.cpp
   Status prepare();  ///< loads, then make_parts()

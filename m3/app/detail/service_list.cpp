@@ -42,9 +42,12 @@ void ServiceList::steps(Steps& steps) {
   }
 }
 
-Task<> ServiceList::reload(Ctx& ctx) {
-  for (Slot& slot : slots_)
-    if (slot.hooks) co_await slot.hooks->on_reload(ctx, app_);
+Task<> ServiceList::reload(Ctx& ctx, ReloadErrors& failed) {
+  for (Slot& slot : slots_) {
+    if (!slot.hooks) continue;
+    failed.note((co_await as_result(slot.hooks->on_reload(ctx, app_))).status(),
+                slot.service->service_name());
+  }
   co_return ok;
 }
 

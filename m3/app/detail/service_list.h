@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "m3/app/app.h"
+#include "m3/app/detail/reload_errors.h"
 #include "m3/plugin/steps.h"
 
 namespace m3::app_detail {
@@ -22,7 +23,8 @@ class ServiceList final : public Part {
   /// Makes a service and registers it at the node.
   Status add(const std::function<Slot(App&)>& make, RpcNode& node);
   void steps(Steps& steps) override;
-  Task<> reload(Ctx& ctx);
+  /// A hook that fails keeps no other from its reload.
+  Task<> reload(Ctx& ctx, ReloadErrors& failed);
 
   std::vector<std::string> names() const;
   /// Of the services the one that binds the instance most.

@@ -22,6 +22,37 @@ struct GameConfig {
   }
 };
 
+/// Takes every change, or refuses it.
+template <bool Refuses>
+class Tunable final : public m3::Plugin {
+ public:
+  static constexpr std::string_view kKind = "tunable";
+  static constexpr bool kMany = true;
+  static constexpr std::string_view kName = Refuses ? "hard" : "soft";
+  static constexpr int kStage = Refuses ? 20 : 25;  // the one that refuses has its turn first
+  struct Config {
+    int pitch = 1;
+    static void describe(m3::Schema<Config>& s) {
+      s.add("pitch", &Config::pitch).doc("how high").reloadable();
+    }
+  };
+  Tunable(m3::Env&, const Config&) {}
+  m3::Task<> reload(Ctx&, const Config& config) {
+    tuned.push_back(std::string(kName) + " " + std::to_string(config.pitch));
+    if (Refuses) co_return Status(Errc::resource_exhausted, "too high");
+    co_return m3::ok;
+  }
+
+  static inline Names tuned;
+};
+
+/// A service whose hook cannot take the change.
+class Stubborn final : public CounterService, public m3::ServiceHooks {
+ public:
+  m3::Task<Counted> how_many(Ctx&, const Count&) override { co_return Counted(); }
+  m3::Task<> on_reload(Ctx&, App&) override { co_return Status(Errc::aborted, "not me"); }
+};
+
 Status start_error(m3::testing::SimRuntime& sim, const std::string& id, const std::string& config) {
   World world(sim);
   App app("talk");
@@ -152,5 +183,57 @@ CO_TEST("app config: a bad file at a reload changes nothing") {
   CHECK(m3::log::get_level() == m3::LogLevel::warn);
   CHECK(sink->count("the one before stays in effect") == 1);
   CHECK(sink->count(":2: nonsense") == 1);
+  co_await app.stop(ctx);
+}
+
+CO_TEST("app config: a plugin that fails at a reload keeps no other from the change") {
+  auto sink = std::make_shared<m3::RecordingSink>();
+  m3::ScopedLogSink scoped(sink);
+  World world(sim);
+  App app("talk");
+  app.plugin<Tunable<true>>().plugin<Tunable<false>>();
+  ConfigFile file("[tunable.hard]\n[tunable.soft]\n");
+  auto embedding = world.embedding("dev.w.talk.1", "");
+  embedding.config_file = file.path();
+  co_await app.start(ctx, embedding);
+
+  Names& soft = Tunable<false>::tuned;
+  Names& hard = Tunable<true>::tuned;
+  soft.clear();
+  hard.clear();
+  file.write("[tunable.hard]\npitch = 2\n[tunable.soft]\npitch = 3\n");
+  const Status reloaded = (co_await as_result(app.reload(ctx))).status();
+  CHECK(reloaded == Errc::resource_exhausted);
+  CHECK(reloaded.text() == "tunable.hard: too high");
+  CHECK(hard == Names{"hard 2"});
+  CHECK(soft == Names{"soft 3"});
+  CHECK(sink->count("tunable.hard: too high") == 1);
+
+  // What was refused is offered again, what was taken is not.
+  CHECK((co_await as_result(app.reload(ctx))).code() == Errc::resource_exhausted);
+  CHECK(hard == Names{"hard 2", "hard 2"});
+  CHECK(soft == Names{"soft 3"});
+  co_await app.stop(ctx);
+}
+
+CO_TEST("app config: a service that fails at a reload keeps no other from the change") {
+  auto sink = std::make_shared<m3::RecordingSink>();
+  m3::ScopedLogSink scoped(sink);
+  World world(sim);
+  auto diary = std::make_shared<Names>();
+  App app("talk");
+  app.serve<Stubborn>().serve<Talk>(diary);
+  app.on_reload([diary](Ctx&) -> m3::Task<> {
+    diary->push_back("hook");
+    co_return Status(Errc::internal, "nor me");
+  });
+  co_await app.start(ctx, world.embedding("dev.w.talk.1", "listen = \"sim:1\"\n"));
+  diary->clear();
+  const Status reloaded = (co_await as_result(app.reload(ctx))).status();
+  CHECK(*diary == Names{"talk reload", "hook"});
+  CHECK(reloaded == Errc::aborted);
+  CHECK(contains(reloaded.text(), "not me"));
+  CHECK(sink->count("not me") == 1);
+  CHECK(sink->count("nor me") == 1);
   co_await app.stop(ctx);
 }
