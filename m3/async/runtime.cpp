@@ -53,23 +53,30 @@ struct Runtime::Helpers {
       : limit(count ? count : 1), most_waiting(waiting ? waiting : 1) {}
   ~Helpers() { stop(); }
 
-  bool submit(std::function<void()> job) {
+  Status submit(std::function<void()> job) {
     std::lock_guard lock(mutex);
-    if (jobs.size() >= most_waiting) return false;
+    if (stopping)
+      return Status(Errc::cancelled, "no blocking function is run any more: the runtime stops");
+    if (jobs.size() >= most_waiting)
+      return Status(Errc::resource_exhausted,
+                    "too many blocking functions wait for a helper thread: blocking_threads = N "
+                    "makes more of them");
     jobs.push_back(std::move(job));
     // An idle helper that was called for an earlier job has not taken it yet.
     if (jobs.size() > idle && threads.size() < limit) threads.emplace_back([this] { work(); });
     changed.notify_one();
-    return true;
+    return ok;
   }
+  /// What waits is still run; no more is taken.
   void stop() {
+    std::vector<std::thread> all;
     {
       std::lock_guard lock(mutex);
       stopping = true;
+      all.swap(threads);
     }
     changed.notify_all();
-    for (std::thread& thread : threads) thread.join();
-    threads.clear();
+    for (std::thread& thread : all) thread.join();
   }
   void work() {
     pthread_setname_np(pthread_self(), "m3-helper");
@@ -203,11 +210,11 @@ Status Runtime::can_block() const {
   return ok;
 }
 
-bool async_detail::submit_blocking(Runtime& runtime, std::function<void()> job) {
+Status async_detail::submit_blocking(Runtime& runtime, std::function<void()> job) {
   return runtime.submit_blocking(std::move(job));
 }
 
-bool Runtime::submit_blocking(std::function<void()> job) {
+Status Runtime::submit_blocking(std::function<void()> job) {
   return helpers_->submit(std::move(job));
 }
 

@@ -53,8 +53,9 @@ class Runtime {
   /// first.
   void stop();
 
-  /// Queues `job` for a helper thread. False: too many wait already, it is dropped.
-  [[nodiscard]] bool submit_blocking(std::function<void()> job);
+  /// Queues `job` for a helper thread. resource_exhausted: too many wait already, and cancelled:
+  /// the runtime stops; it is dropped.
+  Status submit_blocking(std::function<void()> job);
 
   /// From a thread that is not a core: runs body(Ctx&) on a core and waits for the outcome. On a
   /// core it would wait for itself, and before start() for ever: failed_precondition then. `host`:
@@ -91,7 +92,8 @@ async_detail::RemoteOp<Body> run_on(Ctx& ctx, Core& target, Body body) {
 /// Runs fn() on a helper thread: for calls that block (a file, a database library). fn may give a
 /// value, a Result or a Status; an exception becomes Errc::internal. When `ctx` is cancelled the
 /// caller goes on at once; fn is not run if it has not begun, else its outcome is dropped: what fn
-/// refers to must be its own. resource_exhausted when too many wait for a helper.
+/// refers to must be its own. resource_exhausted when too many wait for a helper, cancelled while
+/// the runtime stops.
 template <class F>
 async_detail::BlockingOp<F> run_blocking(Ctx& ctx, Runtime& runtime, F fn) {
   return async_detail::BlockingOp<F>(ctx, runtime, std::move(fn));

@@ -20,7 +20,7 @@ class Runtime;
 namespace m3::async_detail {
 
 /// Runtime::submit_blocking().
-bool submit_blocking(Runtime& runtime, std::function<void()> job);
+Status submit_blocking(Runtime& runtime, std::function<void()> job);
 
 /// A function on a helper thread. The record is shared: a cancelled caller leaves it behind.
 template <class F>
@@ -59,12 +59,8 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] Blockin
   bool start(Waiter& waiter) {
     if (refused()) return true;
     shared_->op = this;
-    if (!submit_blocking(runtime_, [shared = shared_] { shared->run(shared); })) {
-      error() = Status(Errc::resource_exhausted,
-                       "too many blocking functions wait for a helper thread: blocking_threads = N "
-                       "makes more of them");
-      return true;
-    }
+    error() = submit_blocking(runtime_, [shared = shared_] { shared->run(shared); });
+    if (!error()) return true;
     suspend(waiter);
     return false;
   }

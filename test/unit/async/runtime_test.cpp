@@ -166,6 +166,38 @@ TEST_CASE("runtime: what comes back while the runtime stops is not lost with all
   CHECK(owned.use_count() == 1);
 }
 
+TEST_CASE("runtime: a blocking function that comes while the runtime stops is refused") {
+  std::atomic<bool> begun{false}, asking{false}, go{false};
+  m3::Status last, asked;
+  m3::Runtime runtime(two_cores());
+  runtime.start();
+  CHECK(runtime.submit_blocking([&] {
+    begun = true;
+    go.wait(false);
+  }));
+  CHECK(m3::testing::eventually([&] { return begun.load(); }));
+  // stop() waits for the helper above, which ends when the core has seen that no more is taken.
+  std::thread asks([&] {
+    auto body = [&](Ctx& ctx) -> Task<> {
+      asking = true;
+      Ctx soon(ctx, m3::Deadline(ctx.core().read_clock() + 5s));
+      while (last.is_ok())
+        last = (co_await as_result(m3::run_blocking(soon, runtime, [] {}))).status();
+      go = true;
+      go.notify_all();
+      co_return m3::ok;
+    };
+    asked = runtime.block_on(runtime.core(0), body).status();
+  });
+  CHECK(m3::testing::eventually([&] { return asking.load(); }));
+  runtime.stop();
+  asks.join();
+  CHECK(asked.is_ok());
+  CHECK(last == Errc::cancelled);
+  CHECK(last.text().find("stops") != std::string::npos);
+  CHECK(runtime.submit_blocking([] {}) == Errc::cancelled);
+}
+
 TEST_CASE("runtime: blocking functions run side by side, on as many helpers as there may be") {
   // Whether the idle helper has taken the first one when the second comes is a matter of luck.
   for (int round = 0; round < 30; ++round) {
