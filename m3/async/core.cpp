@@ -35,8 +35,6 @@ constexpr unsigned kWary = 64;
 constexpr int kMostEvents = 64;
 /// Bytes read in one turn, likewise: with large frames a second read costs more than a send saves.
 constexpr std::size_t kMostBytes = 64u << 10;
-/// Turns after the end was asked for, for what was sent before it.
-constexpr int kMostLastTurns = 1000;
 /// Passes of the loop with one event each before it looks for a second.
 constexpr unsigned kLookAfter = 16;
 }  // namespace
@@ -114,7 +112,7 @@ Core::Core(Options options, const Clock& clock)
       io_(std::make_unique<Io>()) {}
 
 Core::~Core() {
-  // Work that was posted and never ran belongs to its senders; there must be none left to run.
+  // Work that was posted after the last turn never ran; it belongs to its senders.
   assert(depth_ == 0);
 }
 
@@ -283,12 +281,15 @@ void Core::run() {
     io_->gather(*this, more);  // sockets first, then on with what a turn has left
   }
   // What was sent before the end still comes: a message may be all that owns its record.
-  for (int turns = 0; turns < kMostLastTurns; ++turns) {
-    Turn turn(*this);
-    if (!drain_inbox() && ready_.empty()) break;
+  for (int turns = 0; turns < kMostLastTurns && last_turn(); ++turns) {
   }
   current_ = previous;
   async_detail::FramePool::drain();
+}
+
+bool Core::last_turn() {
+  Turn turn(*this);
+  return drain_inbox() || !ready_.empty();
 }
 
 void Core::sleep() {

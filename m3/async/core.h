@@ -73,7 +73,10 @@ class Core {
   void ready(Runnable& work) noexcept { ready_.push(work); }
   /// Runs when the turn has nothing else to do, or its time is over.
   void at_turn_end(Runnable& work) noexcept { turn_end_.push(work); }
-  /// From any thread; in order per sender. From another core: leaves when its turn ends.
+  /// From any thread; in order per sender. From another core: leaves when its turn ends. What cores
+  /// and helpers post until they have ended runs, also when this core's thread has ended before
+  /// them: then on the thread of Runtime::stop(), with this core as current(). Other threads do not
+  /// post while it stops, nor later: the work might never run, and what it owns would leak.
   void post(Runnable& work);
 
   /// Static text naming what runs now, for the watchdog.
@@ -90,6 +93,12 @@ class Core {
   bool step();
   /// When step() will have something to do next; TimePoint::max() if only others can tell.
   TimePoint next_event() const { return timers_.next_event(); }
+
+  /// For the Runtime, when no core runs any more: one turn for what was posted since. False: there
+  /// was nothing. Timers and sockets have no part in it.
+  bool last_turn();
+  /// After the end was asked for, for what was sent before it; more is work that never ends.
+  static constexpr int kMostLastTurns = 1000;
 
   /// For the Runtime: the cores that post() batches for.
   void set_siblings(std::vector<Core*> siblings);

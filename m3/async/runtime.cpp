@@ -11,6 +11,7 @@
 
 #include "m3/async/core_bound.h"
 #include "m3/async/detail/cpu_budget.h"
+#include "m3/async/detail/frame_pool.h"
 #include "m3/obs/log.h"
 
 namespace m3 {
@@ -190,7 +191,18 @@ void Runtime::stop() {
   helpers_->stop();  // their last results still reach the cores' inboxes
   for (auto& core : cores_) core->stop();
   for (std::thread& thread : threads_) thread.join();
+  if (!threads_.empty()) run_last_turns();
   threads_.clear();
+}
+
+/// A message may be all that owns its record, and each may lead to another.
+void Runtime::run_last_turns() {
+  bool more = true;
+  for (int turns = 0; more && turns < Core::kMostLastTurns; ++turns) {
+    more = false;
+    for (auto& core : cores_) more = core->last_turn() || more;
+  }
+  async_detail::FramePool::drain();
 }
 
 bool Runtime::is_own(const Core* core) const noexcept {

@@ -49,7 +49,8 @@ class Runtime {
   const std::string& size_source() const noexcept { return size_source_; }
 
   void start();
-  /// Ends the loops and joins the threads. Work still suspended is not run again: close Scopes
+  /// Ends the loops and joins the threads, then runs on this thread what cores that ended later
+  /// have posted to those that ended before. Work still suspended is not run again: close Scopes
   /// first.
   void stop();
 
@@ -65,6 +66,7 @@ class Runtime {
       -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type>;
 
  private:
+  void run_last_turns();
   Status can_block() const;
   bool is_own(const Core* core) const noexcept;
 

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "m3/async/asio.h"
+#include "m3/async/once.h"
 #include "m3/async/scope.h"
 #include "m3/async/timer.h"
 #include "m3/async/when.h"
@@ -196,6 +197,43 @@ TEST_CASE("runtime: a blocking function that comes while the runtime stops is re
   CHECK(last == Errc::cancelled);
   CHECK(last.text().find("stops") != std::string::npos);
   CHECK(runtime.submit_blocking([] {}) == Errc::cancelled);
+}
+
+TEST_CASE("runtime: what one core posts to another that has ended still runs, as that one's work") {
+  using m3::async_detail::once;
+  /// Reports the end of the thread that has one.
+  struct Leaves {
+    ~Leaves() {
+      if (!gone) return;
+      *gone = true;
+      gone->notify_all();
+    }
+    std::atomic<bool>* gone = nullptr;
+  };
+  auto owned = std::make_shared<int>(7);
+  std::atomic<bool> gone{false}, busy{false};
+  std::vector<unsigned> ran;  // on core...
+  {
+    m3::Runtime runtime(two_cores());
+    runtime.start();
+    runtime.core(0).post(once([&] {
+      static thread_local Leaves leaves;
+      leaves.gone = &gone;
+    }));
+    runtime.core(1).post(once([&, held = owned] {
+      busy = true;
+      gone.wait(false);  // stop() is called, and core 0 is no more
+      runtime.core(0).post(once([&, held] {
+        ran.push_back(m3::Core::current().index());
+        runtime.core(1).post(once([&, held] { ran.push_back(m3::Core::current().index()); }));
+      }));
+    }));
+    CHECK(m3::testing::eventually([&] { return busy.load(); }));
+    runtime.stop();
+    CHECK(ran == std::vector<unsigned>{0, 1});
+    CHECK(m3::Core::try_current() == nullptr);
+  }
+  CHECK(owned.use_count() == 1);
 }
 
 TEST_CASE("runtime: blocking functions run side by side, on as many helpers as there may be") {
