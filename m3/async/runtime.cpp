@@ -151,6 +151,7 @@ Runtime::Runtime(RuntimeConfig config) : Runtime(config, system_clock()) {}
 
 Runtime::Runtime(RuntimeConfig config, const Clock& clock)
     : config_(config),
+      blocked_(std::make_shared<async_detail::BlockedCalls>()),
       helpers_(std::make_unique<Helpers>(config.blocking_threads, config.blocking_waiting)) {
   const async_detail::CpuBudget budget =
       config.cores ? async_detail::CpuBudget{config.cores, "configured"}
@@ -172,7 +173,7 @@ Runtime::Runtime(RuntimeConfig config, const Clock& clock)
 Runtime::~Runtime() { stop(); }
 
 void Runtime::start() {
-  running_ = true;
+  blocked_->open();
   const std::vector<int> cpus = usable_cpus();
   for (auto& core : cores_) {
     threads_.emplace_back([this, &core = *core, cpus] {
@@ -186,13 +187,14 @@ void Runtime::start() {
 }
 
 void Runtime::stop() {
-  running_ = false;
+  blocked_->close();
   watchdog_.reset();
   helpers_->stop();  // their last results still reach the cores' inboxes
   for (auto& core : cores_) core->stop();
   for (std::thread& thread : threads_) thread.join();
   if (!threads_.empty()) run_last_turns();
   threads_.clear();
+  blocked_->give_up();
 }
 
 /// A message may be all that owns its record, and each may lead to another.
@@ -211,15 +213,13 @@ bool Runtime::is_own(const Core* core) const noexcept {
   return false;
 }
 
-Status Runtime::can_block() const {
+Status Runtime::run_blocked(Core& core, const std::shared_ptr<async_detail::BlockedCall>& call) {
   if (is_own(Core::try_current()))
     return Status(Errc::failed_precondition,
                   "block_on was called on a core, which would wait for itself: in a coroutine use "
                   "co_await m3::run_on(ctx, core, body)");
-  if (!running_)
-    return Status(Errc::failed_precondition,
-                  "block_on was called while the runtime does not run: call start() before it");
-  return ok;
+  const auto calls = blocked_;  // *this may be gone when it returns
+  return calls->run(core, call);
 }
 
 Status async_detail::submit_blocking(Runtime& runtime, std::function<void()> job) {

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -16,6 +13,7 @@
 #include <vector>
 
 #include "m3/async/core.h"
+#include "m3/async/detail/blocked_call.h"
 #include "m3/async/detail/blocking_op.h"
 #include "m3/async/detail/remote_op.h"
 #include "m3/async/task.h"
@@ -51,7 +49,7 @@ class Runtime {
   void start();
   /// Ends the loops and joins the threads, then runs on this thread what cores that ended later
   /// have posted to those that ended before. Work still suspended is not run again: close Scopes
-  /// first.
+  /// first. A block_on that waits for such work fails with cancelled.
   void stop();
 
   /// Queues `job` for a helper thread. resource_exhausted: too many wait already, and cancelled:
@@ -59,22 +57,24 @@ class Runtime {
   Status submit_blocking(std::function<void()> job);
 
   /// From a thread that is not a core: runs body(Ctx&) on a core and waits for the outcome. On a
-  /// core it would wait for itself, and before start() for ever: failed_precondition then. `host`:
-  /// what the context has as its app; App::block_on() says so.
+  /// core it would wait for itself, and before start() or after stop() for ever:
+  /// failed_precondition then. cancelled: stop() came before the outcome; then body was left
+  /// suspended and is never destroyed. `host`: what the context has as its app; App::block_on()
+  /// says so.
   template <class Body>
   auto block_on(Core& core, Body body, Host* host = nullptr)
       -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type>;
 
  private:
   void run_last_turns();
-  Status can_block() const;
+  Status run_blocked(Core& core, const std::shared_ptr<async_detail::BlockedCall>& call);
   bool is_own(const Core* core) const noexcept;
 
   struct Helpers;
   struct Watchdog;
 
   RuntimeConfig config_;
-  std::atomic<bool> running_{false};
+  std::shared_ptr<async_detail::BlockedCalls> blocked_;
   std::string size_source_;
   std::vector<std::unique_ptr<Core>> cores_;
   std::vector<std::thread> threads_;
@@ -105,10 +105,9 @@ template <class Body>
 auto Runtime::block_on(Core& core, Body body, Host* host)
     -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type> {
   using T = typename std::invoke_result_t<Body&, Ctx&>::value_type;
-  if (Status usable = can_block(); !usable) return usable;
-  struct Job final : async_detail::Runnable {
+  struct Job final : async_detail::BlockedCall {
     Job(Core& home, Body made, Host* app)
-        : Runnable(async_detail::run_member<Runnable, &Job::begin>),
+        : BlockedCall(async_detail::run_member<Runnable, &Job::begin>),
           core(home),
           host(app),
           body(std::move(made)) {}
@@ -118,24 +117,19 @@ auto Runtime::block_on(Core& core, Body body, Host* host)
     }
     void ended(Result<T> outcome) {
       ctx.reset();
-      std::lock_guard lock(mutex);
       result.emplace(std::move(outcome));
-      changed.notify_one();  // under the lock: *this goes as soon as the waiter has it
+      end();
     }
     Core& core;
     Host* const host;
     Body body;
     std::optional<Ctx> ctx;
     async_detail::Root<T, Job> root;
-    std::mutex mutex;
-    std::condition_variable changed;
     std::optional<Result<T>> result;
   };
-  Job job(core, std::move(body), host);
-  core.post(job);
-  std::unique_lock lock(job.mutex);
-  job.changed.wait(lock, [&] { return job.result.has_value(); });
-  return *std::move(job.result);
+  const auto job = std::make_shared<Job>(core, std::move(body), host);
+  if (Status ended = run_blocked(core, job); !ended) return ended;
+  return *std::move(job->result);
 }
 
 }  // namespace m3

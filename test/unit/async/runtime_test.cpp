@@ -343,6 +343,53 @@ TEST_CASE("runtime: block_on fails where it would wait for ever") {
   CHECK(on_a_core.status().text().find("m3::run_on") != std::string::npos);
 }
 
+TEST_CASE("runtime: a block_on whose work is still suspended at the end fails") {
+  std::atomic<bool> begun{false};
+  m3::Status hangs;
+  std::thread waits;
+  {
+    m3::Runtime runtime(two_cores());
+    runtime.start();
+    waits = std::thread([&] {
+      auto body = [&begun](Ctx& ctx) -> Task<> {
+        begun = true;
+        co_await m3::sleep(ctx, 24h);
+        co_return m3::ok;
+      };
+      hangs = runtime.block_on(runtime.core(1), body).status();
+    });
+    CHECK(m3::testing::eventually([&] { return begun.load(); }));
+    runtime.stop();
+  }
+  waits.join();
+  CHECK(hangs == Errc::cancelled);
+  CHECK(hangs.text().find("stopped before") != std::string::npos);
+}
+
+TEST_CASE("runtime: block_on either runs or fails while the runtime stops") {
+  // Which of the two comes first is a matter of luck.
+  for (int round = 0; round < 50; ++round) {
+    m3::Runtime runtime(two_cores());
+    runtime.start();
+    std::atomic<int> asked{0}, ran{0};
+    int good = 0;
+    m3::Status last;
+    std::thread asks([&] {
+      auto body = [&ran](Ctx&) -> Task<> {
+        ++ran;
+        co_return m3::ok;
+      };
+      for (; last.is_ok(); good += last.is_ok(), ++asked)
+        last = runtime.block_on(runtime.core(1), body).status();
+    });
+    CHECK(m3::testing::eventually([&] { return asked > 3; }));
+    runtime.stop();
+    asks.join();
+    CHECK(last == Errc::failed_precondition);
+    CHECK(good == ran);
+  }
+}
+
 TEST_CASE("runtime: the watchdog names the task that stalls a core, once") {
   auto sink = std::make_shared<m3::RecordingSink>();
   m3::ScopedLogSink scoped(sink);
