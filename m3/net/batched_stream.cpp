@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/net/batched_stream.h"
 
+#include <deque>
 #include <string>
 #include <utility>
 
@@ -35,20 +36,31 @@ struct BatchedStream::Impl final : StreamHandler,
   }
   void flush() {
     if (!handler || sent == out.size()) return;
-    sent += stream->send(std::string_view(out).substr(sent));
+    const std::size_t taken = stream->send(std::string_view(out).substr(sent));
+    sent += taken;
+    all_sent += taken;
+    for (; !marks.empty() && marks.front().end <= all_sent; marks.pop_front())
+      unsent -= marks.front().weight;
     if (sent == out.size() || sent > kMost) {
       out.erase(0, std::exchange(sent, 0));
       if (out.empty() && out.capacity() > kMost) std::string().swap(out);
     }
   }
 
+  struct Mark {
+    std::uint64_t end;  // of the message, among all bytes that were ever appended
+    std::uint32_t weight;
+  };
   static constexpr std::size_t kMost = 256u << 10;  // that much memory is kept
   Core& core;
   const std::unique_ptr<Stream> stream;
   StreamHandler* handler;  // null: closed
   std::string out;
   std::size_t sent = 0;
-  std::size_t shown = 0;  // of what comes next, again
+  std::uint64_t all_sent = 0;  // ever
+  std::deque<Mark> marks;      // of messages that have not left whole
+  std::uint64_t unsent = 0;    // their weight
+  std::size_t shown = 0;       // of what comes next, again
   std::uint64_t received = 0;
   std::shared_ptr<Impl> queued;
 };
@@ -68,6 +80,13 @@ void BatchedStream::append(std::initializer_list<std::string_view> parts) {
   impl_->core.at_turn_end(*impl_);
 }
 
+void BatchedStream::mark(std::uint32_t weight) {
+  if (!impl_->handler) return;
+  impl_->marks.push_back({impl_->all_sent + waiting(), weight});
+  impl_->unsent += weight;
+}
+
+std::uint64_t BatchedStream::unsent() const { return impl_->unsent; }
 std::size_t BatchedStream::waiting() const { return impl_->out.size() - impl_->sent; }
 std::uint64_t BatchedStream::received() const { return impl_->received; }
 bool BatchedStream::is_open() const { return impl_->handler != nullptr; }

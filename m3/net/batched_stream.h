@@ -23,6 +23,11 @@ class BatchedStream {
   ~BatchedStream();
 
   void append(std::initializer_list<std::string_view> parts);
+  /// What was appended since the last mark() is one message, worth `weight`.
+  void mark(std::uint32_t weight);
+  /// The weight of the messages that the system has not taken to their end; after close() and
+  /// on_closed(), of those that it never will.
+  std::uint64_t unsent() const;
   /// Bytes that were appended and not taken by the system yet.
   std::size_t waiting() const;
   /// Bytes that came, ever.

@@ -56,22 +56,32 @@ class Broker : public Plugin {
   /// Queues the message; it leaves when the turn ends. unavailable: not connected.
   /// resource_exhausted: what waits to be sent is over the configured limit. invalid_argument: over
   /// max_payload(). permission_denied: the broker refused an earlier message to this topic (that
-  /// one was answered OK and is lost: on_refused()). An app hears its own messages too.
-  virtual Status publish(std::string_view topic, std::string_view payload) = 0;
+  /// one was answered OK and is lost: on_refused()). An app hears its own messages too. `notifies`:
+  /// what it counts for when it is lost: on_lost().
+  virtual Status publish(std::string_view topic, std::string_view payload,
+                         std::uint32_t notifies) = 0;
 
   /// `told` hears of each message that publish() took and the broker refused afterwards: it is
   /// lost. There is one listener, the app's broadcasts; an empty one ends that.
   using OnRefused = std::function<void(std::string_view topic, const Status& why)>;
   void on_refused(OnRefused told) { on_refused_ = std::move(told); }
+  /// `told` hears how many notifies publish() took which had not left when the connection ended.
+  /// What had left and did not arrive it cannot know. There is one listener, as above.
+  using OnLost = std::function<void(std::uint64_t notifies)>;
+  void on_lost(OnLost told) { on_lost_ = std::move(told); }
 
  protected:
   /// For brokers. The view may be of anything that the server said.
   void tell_refused(std::string_view topic, const Status& why) const {
     if (on_refused_) on_refused_(topic, why);
   }
+  void tell_lost(std::uint64_t notifies) const {
+    if (notifies > 0 && on_lost_) on_lost_(notifies);
+  }
 
  private:
   OnRefused on_refused_;
+  OnLost on_lost_;
 };
 
 bool is_topic(std::string_view topic) noexcept;

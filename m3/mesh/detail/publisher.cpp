@@ -16,7 +16,7 @@ constexpr std::size_t kBytesKept = 2 * Publisher::kGathered;
 /// What a broker's protocol adds to a message, at most.
 constexpr std::size_t kProtocol = 64;
 constexpr std::string_view kUnsentHelp =
-    "Notifies that nobody got: gathered when the broker's connection was lost, or refused by it";
+    "Notifies that nobody got: waiting when the broker's connection was lost, or refused by it";
 
 }  // namespace
 
@@ -32,9 +32,16 @@ Publisher::Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_
       refused_(
           metrics.counter("m3_broadcasts_unsent_total", kUnsentHelp, {{"reason", "refused"}})) {
   broker_.on_refused([this](std::string_view at, const Status&) { count_refused(at); });
+  broker_.on_lost([this](std::uint64_t notifies) {
+    unsent_.add(notifies);
+    log::warn_limited("{} notifies are lost with the broker's connection", notifies);
+  });
 }
 
-Publisher::~Publisher() { broker_.on_refused({}); }
+Publisher::~Publisher() {
+  broker_.on_refused({});
+  broker_.on_lost({});
+}
 
 Task<> Publisher::stop(Ctx& ctx) {
   gathers_ = false;
@@ -101,7 +108,7 @@ Status Publisher::send(Message& message) {
   const std::string& topic = message.topic->name;
   proofs_.sign(message.bytes, topic);
   message.topic->value.sent = message.count;  // it may be refused within publish()
-  Status sent = broker_.publish(topic, message.bytes);
+  Status sent = broker_.publish(topic, message.bytes, message.count);
   const bool refused = sent == Errc::permission_denied;  // the broker has logged it
   (sent ? published_ : refused ? refused_ : unsent_).add(message.count);
   if (!sent && !refused)

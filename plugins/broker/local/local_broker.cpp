@@ -110,7 +110,7 @@ void LocalBroker::unsubscribe(std::string_view topic, Subscriber& subscriber) {
   wishes_.erase(at);
 }
 
-Status LocalBroker::publish(std::string_view topic, std::string_view payload) {
+Status LocalBroker::publish(std::string_view topic, std::string_view payload, std::uint32_t) {
   if (payload.size() > max_payload())
     return Status(Errc::invalid_argument, "a message of " + std::to_string(payload.size()) +
                                               " bytes is over broker.local.max_pending");

@@ -35,7 +35,7 @@ class LocalBroker final : public Broker {
   void unsubscribe(std::string_view topic, Subscriber& subscriber) override;
   /// Those who do not keep up lose messages; the publisher never waits for them.
   Status can_publish(std::size_t) const override { return ok; }
-  Status publish(std::string_view topic, std::string_view payload) override;
+  Status publish(std::string_view topic, std::string_view payload, std::uint32_t notifies) override;
 
  private:
   class Hub;

@@ -129,6 +129,7 @@ Task<> NatsBroker::watch(Ctx& ctx) {
 Task<> NatsBroker::disconnect(Ctx&, Status why) {
   if (!connection_) co_return ok;
   connection_->close(why);
+  tell_lost(connection_->unsent());
   connection_.reset();
   sids_.clear();
   refused_.clear();
@@ -176,14 +177,15 @@ Status NatsBroker::can_publish(std::size_t waiting) const {
   return connection_->can_publish(waiting);
 }
 
-Status NatsBroker::publish(std::string_view topic, std::string_view payload) {
+Status NatsBroker::publish(std::string_view topic, std::string_view payload,
+                           std::uint32_t notifies) {
   if (Status can = can_publish(0); !can) return can;
   if (payload.size() > max_payload())
     return Status(Errc::invalid_argument, "a message of " + std::to_string(payload.size()) +
                                               " bytes is over the server's max_payload of " +
                                               std::to_string(max_payload()));
   if (Status may = refused_.check(topic, core_.now()); !may) return may;
-  connection_->publish(topic, payload);
+  connection_->publish(topic, payload, notifies);
   return ok;
 }
 

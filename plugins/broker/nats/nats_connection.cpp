@@ -162,6 +162,7 @@ void NatsConnection::close(const Status& why) { impl_->end(why); }
 std::uint64_t NatsConnection::received() const {
   return impl_->stream ? impl_->stream->received() : 0;
 }
+std::uint64_t NatsConnection::unsent() const { return impl_->stream ? impl_->stream->unsent() : 0; }
 
 Task<std::unique_ptr<NatsConnection>> NatsConnection::connect(Ctx& ctx, Transport& transport,
                                                               HostPort address, NatsLogin login,
@@ -195,9 +196,11 @@ Status NatsConnection::can_publish(std::size_t more) const {
   return ok;
 }
 
-void NatsConnection::publish(std::string_view subject, std::string_view payload) {
+void NatsConnection::publish(std::string_view subject, std::string_view payload,
+                             std::uint32_t weight) {
   impl_->stream->append(
       {"PUB ", subject, " ", std::to_string(payload.size()), "\r\n", payload, "\r\n"});
+  impl_->stream->mark(weight);
 }
 
 void NatsConnection::subscribe(std::string_view subject, std::uint64_t sid, Answered answered) {

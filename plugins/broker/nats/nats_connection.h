@@ -49,8 +49,10 @@ class NatsConnection {
   /// resource_exhausted: with `more` bytes, more than max_pending would wait to be sent.
   /// unavailable: lost.
   Status can_publish(std::size_t more) const;
-  /// Where can_publish(0).
-  void publish(std::string_view subject, std::string_view payload);
+  /// Where can_publish(0). `weight`: in unsent().
+  void publish(std::string_view subject, std::string_view payload, std::uint32_t weight);
+  /// The weight of what publish() took and the system has not; after close(), of what is lost.
+  std::uint64_t unsent() const;
   /// `answered`: OK when the server has taken it; permission_denied, resource_exhausted: it does
   /// not; unavailable: the connection was lost before.
   void subscribe(std::string_view subject, std::uint64_t sid, Answered answered);

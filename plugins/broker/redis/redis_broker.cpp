@@ -55,12 +55,14 @@ RedisBroker::RedisBroker(Env& env, const Config& config)
     : core_(env.runtime().core(0)),
       max_pending_(config.max_pending.bytes),
       max_message_(config.max_message.bytes),
-      speaks_(core_, "broker.redis", options_of(config)),
+      speaks_(core_, "broker.redis", options_of(config),
+              {{}, {}, [this](std::uint64_t notifies) { tell_lost(notifies); }}),
       hears_(core_, "broker.redis", options_of(config),
              {[this](std::string_view topic, std::string_view payload) {
                 subscribers_.tell(topic, payload);
               },
-              [this](const std::string& topic) { subscribers_.tell_resubscribed(topic); }}) {}
+              [this](const std::string& topic) { subscribers_.tell_resubscribed(topic); },
+              {}}) {}
 
 RedisBroker::~RedisBroker() = default;
 
@@ -90,14 +92,16 @@ void RedisBroker::unsubscribe(std::string_view topic, Subscriber& subscriber) {
 
 Status RedisBroker::can_publish(std::size_t waiting) const { return speaks_.can_send(waiting); }
 
-Status RedisBroker::publish(std::string_view topic, std::string_view payload) {
+Status RedisBroker::publish(std::string_view topic, std::string_view payload,
+                            std::uint32_t notifies) {
   if (payload.size() > max_message_)
     return Status(Errc::invalid_argument, "a message of " + std::to_string(payload.size()) +
                                               " bytes is over broker.redis.max_message");
   if (Status may = refused_.check(topic, core_.now()); !may) return may;
   const std::array<std::string_view, 3> words{"PUBLISH", topic, payload};
   return speaks_.send(
-      words, [this, name = std::string(topic)](const Status& status) { refuse(name, status); });
+      words, [this, name = std::string(topic)](const Status& status) { refuse(name, status); },
+      notifies);
 }
 
 void RedisBroker::refuse(const std::string& topic, const Status& why) {

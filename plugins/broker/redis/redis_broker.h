@@ -41,7 +41,7 @@ class RedisBroker final : public Broker {
   Task<> subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber) override;
   void unsubscribe(std::string_view topic, Subscriber& subscriber) override;
   Status can_publish(std::size_t waiting) const override;
-  Status publish(std::string_view topic, std::string_view payload) override;
+  Status publish(std::string_view topic, std::string_view payload, std::uint32_t notifies) override;
 
  private:
   void refuse(const std::string& topic, const Status& why);

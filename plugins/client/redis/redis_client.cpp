@@ -47,8 +47,11 @@ Task<> RedisClient::watch(Ctx& ctx) {
 }
 
 Task<> RedisClient::disconnect(Ctx&, Status why) {
-  if (connection_) connection_->close(why);
+  if (!connection_) co_return ok;
+  connection_->close(why);
+  const std::uint64_t unsent = connection_->unsent();
   connection_.reset();
+  if (unsent > 0 && events_.on_lost) events_.on_lost(unsent);
   co_return ok;
 }
 
@@ -80,10 +83,10 @@ Status RedisClient::can_send(std::size_t more) const {
   return connection_->can_send(more);
 }
 
-Status RedisClient::send(std::span<const std::string_view> words,
-                         RedisConnection::Answered refused) {
+Status RedisClient::send(std::span<const std::string_view> words, RedisConnection::Answered refused,
+                         std::uint32_t weight) {
   if (Status can = reconciler_.usable(); !can) return can;
-  return connection_->send(words, std::move(refused));
+  return connection_->send(words, std::move(refused), weight);
 }
 
 }  // namespace m3

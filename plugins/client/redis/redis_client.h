@@ -25,6 +25,8 @@ class RedisClient final : private Reconciler::Link {
     RedisConnection::OnMessage on_message;
     /// A channel is subscribed, on this connection; may call subscribe() and unsubscribe().
     std::function<void(const std::string& channel)> on_subscribed;
+    /// A connection has ended before all left that send() took; that much weight is lost.
+    std::function<void(std::uint64_t weight)> on_lost;
   };
   RedisClient(Core& core, std::string name, RedisOptions options, Events events);
   RedisClient(Core& core, std::string name, RedisOptions options)
@@ -40,7 +42,8 @@ class RedisClient final : private Reconciler::Link {
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
   /// What send() would answer if `more` bytes were sent before.
   Status can_send(std::size_t more) const;
-  Status send(std::span<const std::string_view> words, RedisConnection::Answered refused = {});
+  Status send(std::span<const std::string_view> words, RedisConnection::Answered refused = {},
+              std::uint32_t weight = 1);
   /// Why there is no connection; OK while there is one.
   const Status& status() const { return reconciler_.status(); }
 

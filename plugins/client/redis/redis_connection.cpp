@@ -269,6 +269,9 @@ void RedisConnection::close(const Status& why) { impl_->end(why); }
 std::uint64_t RedisConnection::received() const {
   return impl_->stream ? impl_->stream->received() : 0;
 }
+std::uint64_t RedisConnection::unsent() const {
+  return impl_->stream ? impl_->stream->unsent() : 0;
+}
 
 Task<> RedisConnection::lost(Ctx& ctx) {
   co_await impl_->living.zero(ctx);
@@ -324,10 +327,12 @@ Status RedisConnection::can_send(std::size_t more) const {
   return ok;
 }
 
-Status RedisConnection::send(std::span<const std::string_view> words, Answered refused) {
+Status RedisConnection::send(std::span<const std::string_view> words, Answered refused,
+                             std::uint32_t weight) {
   if (Status can = can_send(0); !can) return can;
   impl_->asked.push_back({nullptr, std::move(refused), false});
   impl_->write(words);
+  impl_->stream->mark(weight);
   return ok;
 }
 

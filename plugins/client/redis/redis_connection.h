@@ -61,8 +61,11 @@ class RedisConnection {
   /// unavailable: lost.
   Status can_send(std::size_t more) const;
   /// Where can_send(0). Does not wait for the answer. `refused` runs if that is an error reply;
-  /// without it the error is logged.
-  Status send(std::span<const std::string_view> words, Answered refused = {});
+  /// without it the error is logged. `weight`: in unsent().
+  Status send(std::span<const std::string_view> words, Answered refused = {},
+              std::uint32_t weight = 1);
+  /// The weight of what send() took and the system has not; after close(), of what is lost.
+  std::uint64_t unsent() const;
 
   /// `answered`: OK when messages of the channel come from now on; an error reply; unavailable: the
   /// connection was lost before. After the first one, channels and ping() only: RESP2 allows no

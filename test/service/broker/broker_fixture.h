@@ -38,7 +38,7 @@ class App : public PluginHost<Broker> {
       : PluginHost(config, {"dev.w.test.1", start_timeout, std::move(shared)}) {}
   Broker& broker() { return plugin(); }
   Status publish(const std::string& topic, const std::string& payload) {
-    return on_core([&] { return broker().publish(topic, payload); });
+    return on_core([&] { return broker().publish(topic, payload, 1); });
   }
   Status subscribe(const std::string& topic, Broker::Subscriber& subscriber) {
     return run([&](Ctx& ctx) { return broker().subscribe(ctx, topic, subscriber); });

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What every broker promises (m3/plugin/broker.h), on the real servers.
+#include <atomic>
+
 #include "broker_fixture.h"
 
 using namespace broker_test;
@@ -102,6 +104,28 @@ TEST_CASE("broker: a server that is frozen is found silent, and used again when 
     }));
     one->unsubscribe("t", ear);
     one->unsubscribe("other", other);
+  }
+}
+
+TEST_CASE("broker: what waits for a frozen server is told as lost with its connection") {
+  for (const std::string& name : kinds(false)) {
+    INFO(name);
+    const Kind kind = make(name);
+    auto one = kind.app("ping_interval = \"200ms\"\nmax_pending = \"4MiB\"\n");
+    std::atomic<std::uint64_t> lost{0};
+    REQUIRE(one->on_core([&] { return one->broker().on_lost([&](auto n) { lost += n; }), m3::ok; })
+                .is_ok());
+    kind.server->freeze();
+    const std::string payload(64 << 10, 'x');
+    std::uint64_t taken = 0;
+    while (one->publish("t", payload).is_ok()) ++taken;
+    CHECK(one->publish("t", payload) == Errc::resource_exhausted);
+    CHECK(eventually([&] { return lost > 0; }));
+    CHECK(lost >= (2u << 20) / payload.size());  // the system takes some more meanwhile
+    CHECK(lost <= taken);
+    kind.server->thaw();
+    CHECK(eventually([&] { return one->publish("t", "back").is_ok(); }));
+    REQUIRE(one->on_core([&] { return one->broker().on_lost({}), m3::ok; }).is_ok());
   }
 }
 

@@ -72,7 +72,7 @@ class PublicBroker final : public m3::Broker {
     });
   }
   Status can_publish(std::size_t) const override { return m3::ok; }
-  Status publish(std::string_view topic, std::string_view payload) override {
+  Status publish(std::string_view topic, std::string_view payload, std::uint32_t) override {
     const auto all = wishes;
     for (const auto& [name, subscriber] : all)
       if (name == topic) subscriber->on_message(topic, payload);

@@ -43,7 +43,9 @@ class Hub {
         return m3::Status(m3::Errc::resource_exhausted, "the broker is full");
       return m3::ok;
     }
-    m3::Status publish(std::string_view topic, std::string_view payload) override {
+    m3::Status publish(std::string_view topic, std::string_view payload,
+                       std::uint32_t notifies) override {
+      if (hub_.loses) return tell_lost(notifies), m3::Status();
       CHECK(payload.size() <= max_payload());
       ++hub_.messages;
       hub_.last = payload;
@@ -76,6 +78,7 @@ class Hub {
   bool twice = false;
   bool down = false;
   bool refuses = false;  // what it has taken
+  bool loses = false;    // what it has taken, with its connection
   m3::Status joins;      // the outcome of subscribe()
   m3::Countdown asked;   // it waits for that
 

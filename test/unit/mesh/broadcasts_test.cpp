@@ -280,6 +280,14 @@ CO_TEST("broadcasts: what the broker took and refused afterwards is counted as u
   CHECK(one->count("m3_broadcasts_published_total") == 4);  // given to the broker
   CHECK(one->count("m3_broadcasts_unsent_total", "refused") == 3);
   CHECK(one->count("m3_broadcasts_unsent_total", "lost") == 0);
+  // ... and what had not left when its connection ended.
+  hub.refuses = false;
+  hub.loses = true;
+  for (const char* text : {"4", "5"})
+    CHECK(co_await one->say_now(ctx, text, m3::to::all()) == "ok");
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(one->count("m3_broadcasts_unsent_total", "refused") == 3);
+  CHECK(one->count("m3_broadcasts_unsent_total", "lost") == 2);
   co_await one->stop(ctx);
 }
 

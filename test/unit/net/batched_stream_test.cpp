@@ -79,6 +79,43 @@ CO_TEST("batched stream: what the peer does not take yet waits, and follows") {
   CHECK(pair.here->waiting() == 0);
 }
 
+CO_TEST("batched stream: messages that have not left whole are known, also when it has ended") {
+  m3::LoopbackNet::Options options;
+  options.window = 100;
+  options.latency = 5ms;
+  for (const bool by_peer : {true, false}) {
+    Pair pair(sim.core(), options);
+    co_await m3::sleep(ctx, 10ms);
+    pair.here->append({"first"});              // no message of its own
+    for (std::uint32_t i = 1; i <= 40; ++i) {  // 1 to 11 leave at once, the 12th not whole
+      pair.here->append({"four", "five"});
+      pair.here->mark(i);
+    }
+    CHECK(pair.here->unsent() == 820);
+    co_await m3::sleep(ctx, 1ms);
+    CHECK(pair.here->unsent() == 820 - 66);
+    co_await m3::sleep(ctx, 10ms);  // the window was opened once
+    const std::uint64_t unsent = pair.here->unsent();
+    CHECK((unsent > 0 && unsent < 820 - 66));
+    if (by_peer) pair.there.reset();
+    if (!by_peer) pair.here->close();
+    co_await m3::sleep(ctx, 1s);
+    CHECK(!pair.here->is_open());
+    CHECK(pair.here->unsent() > 0);
+    CHECK(pair.here->unsent() <= unsent);
+    pair.here->mark(1000);
+    CHECK(pair.here->unsent() <= unsent);
+  }
+  Pair all(sim.core(), options);
+  co_await m3::sleep(ctx, 10ms);
+  for (int i = 0; i < 100; ++i) {
+    all.here->append({"message"});
+    all.here->mark(3);
+  }
+  co_await m3::sleep(ctx, 1s);
+  CHECK(all.here->unsent() == 0);
+}
+
 CO_TEST("batched stream: it may be closed in a callback and destroyed before its turn ends") {
   Pair pair(sim.core(), {});
   co_await m3::sleep(ctx, 10ms);

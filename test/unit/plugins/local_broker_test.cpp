@@ -31,7 +31,7 @@ struct Listener {
     std::vector<m3::Errc> out;
     CHECK(host.on_core([&] {
       for (const std::string& message : messages)
-        out.push_back(host.plugin().publish("news", message).code());
+        out.push_back(host.plugin().publish("news", message, 1).code());
     }));
     return out;
   }
@@ -71,9 +71,9 @@ TEST_CASE(
 TEST_CASE("local broker: who unsubscribes hears nothing more, nor what is under way") {
   Listener listener;
   CHECK(listener.host.on_core([&] {
-    CHECK(listener.host.plugin().publish("news", "a").is_ok());
+    CHECK(listener.host.plugin().publish("news", "a", 1).is_ok());
     listener.host.plugin().unsubscribe("news", listener.ear);
-    CHECK(listener.host.plugin().publish("news", "b").is_ok());
+    CHECK(listener.host.plugin().publish("news", "b", 1).is_ok());
   }));
   CHECK(listener.heard().empty());
 }
