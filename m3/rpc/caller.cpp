@@ -61,6 +61,11 @@ bool Caller::heard_since(const Instance& instance, TimePoint when) {
   return connection && connection->last_heard() >= when;
 }
 
+bool Caller::answered_since(const Instance& instance, TimePoint when) {
+  const auto* connection = connection_to(instance);
+  return connection && connection->last_answered() >= when;
+}
+
 void Caller::forget(const Instance& instance) {
   peers_.not_to_dial(instance);
   if (const auto link = std::exchange(peers_[instance.slot].link, nullptr)) link->let_go();

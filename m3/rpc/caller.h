@@ -54,10 +54,13 @@ class Caller {
   Task<SelfReport> reach(Ctx& ctx, std::shared_ptr<const Instance> instance);
   /// Does it say, over the connection that there is, that its own health check fails?
   bool says_sick(const Instance& instance);
-  /// Pings it, if there is a connection; heard_since() will say.
+  /// Pings it, if there is a connection and no ping is unanswered; heard_since() and
+  /// answered_since() will say.
   void ping(const Instance& instance);
   /// Did anything come from it since?
   bool heard_since(const Instance& instance, TimePoint when);
+  /// Did it answer a ping that was sent since? Then says_sick() is no older.
+  bool answered_since(const Instance& instance, TimePoint when);
   /// The instance is no longer listed. Calls under way to it still get their answers.
   void forget(const Instance& instance);
   /// The app ends: no connection stays.

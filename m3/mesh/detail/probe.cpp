@@ -20,12 +20,15 @@ Task<Membership::Answer> Probe::ask(Ctx& ctx, std::shared_ptr<const Instance> in
   if (!report.is_ok() || report->leaving) co_return Membership::Answer::silent;
   if (instance->generation && report->generation != instance->generation)
     co_return Membership::Answer::silent;
-  // A connection that was there already proves nothing.
-  caller.ping(*instance);
+  // A connection that was there already proves nothing, nor what it said of itself before.
   do {
+    caller.ping(*instance);
     auto slept = co_await as_result(sleep(soon, kSayGoodbye));
-    if (!slept.is_ok() || caller.peers().is_out(*instance)) co_return Membership::Answer::silent;
-  } while (!caller.heard_since(*instance, asked));
+    if (caller.peers().is_out(*instance)) co_return Membership::Answer::silent;
+    if (slept.is_ok()) continue;
+    if (!caller.heard_since(*instance, asked)) co_return Membership::Answer::silent;
+    break;  // its pong is behind much else: what it said last stands
+  } while (!caller.answered_since(*instance, asked));
   co_return caller.says_sick(*instance) ? Membership::Answer::sick : Membership::Answer::well;
 }
 

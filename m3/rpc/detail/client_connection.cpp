@@ -64,6 +64,7 @@ void ClientConnection::on_frame(const Frame& frame) {
     case FrameKind::pong:
       if (ping_sent_ != TimePoint::max() && first_notify_ < ping_sent_)
         core_.caller().lived(*instance_);
+      if (ping_sent_ != TimePoint::max()) last_answered_ = ping_sent_;
       ping_sent_ = TimePoint::max();
       return note_health((frame.header.flags & kFlagSick) != 0);
     case FrameKind::goaway: {

@@ -44,6 +44,8 @@ class ClientConnection final : public Connection {
   /// Pings now; last_heard() will say when something came.
   void ping();
   TimePoint last_heard() const noexcept { return last_heard_; }
+  /// When the newest ping went out that the peer has answered; min: none yet.
+  TimePoint last_answered() const noexcept { return last_answered_; }
   /// A notify went out: whether the peer hears it, pings must say.
   void note_use() {
     busy_now();
@@ -74,6 +76,7 @@ class ClientConnection final : public Connection {
   TimePoint next_tick_;
   TimePoint next_ping_;
   TimePoint ping_sent_ = TimePoint::max();  // max: none is unanswered
+  TimePoint last_answered_ = TimePoint::min();
   TimePoint first_notify_ = TimePoint::max();
   bool draining_ = false;
 };

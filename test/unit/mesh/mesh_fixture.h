@@ -80,7 +80,10 @@ class ScriptedRouter final : public m3::Router {
 /// The way to each address, so that one can be cut or frozen alone.
 class Wires {
  public:
-  m3::LoopbackNet& to(const m3::HostPort& address) { return nets_[address.host]; }
+  explicit Wires(m3::LoopbackNet::Options options = {}) : options_(options) {}
+  m3::LoopbackNet& to(const m3::HostPort& address) {
+    return nets_.try_emplace(address.host, options_).first->second;
+  }
   std::unique_ptr<m3::Transport> transport(m3::Core& core) {
     struct Choosing final : m3::Transport {
       Choosing(m3::Core& from, Wires& all) : core(from), wires(all) {}
@@ -98,6 +101,7 @@ class Wires {
   int dials = 0;
 
  private:
+  const m3::LoopbackNet::Options options_;
   std::map<std::string, m3::LoopbackNet> nets_;
 };
 
