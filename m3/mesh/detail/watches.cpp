@@ -137,11 +137,14 @@ void Watches::give_up(const Shared& unused) {
   watched_.erase(watched->service);
   if (node_) router_.unwatch(watched->service);
   watched->given_up = true;
-  watched->doubtful.clear();
-  (void)watched->doubts.try_send(0).is_ok();
-  if (!watched->shown) return;
   Instances gone;
-  for (const Snapshot::Entry& entry : watched->shown->entries()) gone.push_back(entry.instance);
+  // Those in doubt, too: one of an edition that is not shown yet may have been dialled by a probe.
+  for (const Membership::Doubt& doubt : std::exchange(watched->doubtful, {}))
+    gone.push_back(doubt.instance);
+  (void)watched->doubts.try_send(0).is_ok();
+  if (watched->shown)
+    for (const Snapshot::Entry& entry : watched->shown->entries()) gone.push_back(entry.instance);
+  if (gone.empty()) return;
   watched->wanted.assign(watched->wanted.size(), false);
   send(*watched, std::move(gone));
   take_apart(std::move(watched->shown));
