@@ -8,13 +8,14 @@
 
 #include "m3/app/detail/app_impl.h"
 #include "m3/app/detail/program.h"
-#include "m3/async/once.h"
 #include "m3/obs/log.h"
 #include "m3/plugin/builtin.h"
 
 namespace m3 {
 
-App::App(std::string func) : impl_(std::make_unique<Impl>(*this, std::move(func))) {
+App::App(std::string func)
+    : impl_(std::make_unique<Impl>(*this, std::move(func))),
+      program_(std::make_unique<app_detail::Program>(*impl_)) {
   add_builtin(impl_->registry);
 }
 
@@ -92,14 +93,10 @@ App& App::page(std::string path, HttpHandler handler) {
 
 int App::run(int argc, char** argv) {
   const std::string name = argc > 0 ? argv[0] : func();
-  program_ = std::make_unique<app_detail::Program>(*impl_);
   return program_->run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), name);
 }
 
-void App::shutdown() {
-  if (!program_ || !impl_->runtime) return;
-  impl_->core().post(async_detail::once([program = program_.get()] { program->shutdown(); }));
-}
+void App::shutdown() { program_->shutdown(); }
 
 Status App::start(Embedding embedding) {
   if (impl_->phase != Impl::Phase::idle)

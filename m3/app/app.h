@@ -199,7 +199,8 @@ class App final : public Host {
   std::vector<std::string> service_names() const;
   /// OK when it is ready and health() has nothing against it. On core 0.
   Task<> check_health(Ctx& ctx);
-  /// Makes run() stop as SIGTERM does. Any thread.
+  /// Makes run() stop as SIGTERM does. Any thread, at any time: before run() has begun it is
+  /// remembered, and after its end it does nothing.
   void shutdown();
 
  private:

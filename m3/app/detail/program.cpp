@@ -12,6 +12,7 @@
 #include "m3/app/detail/signal_watch.h"
 #include "m3/app/process.h"
 #include "m3/app/version.h"
+#include "m3/async/once.h"
 #include "m3/async/timer.h"
 #include "m3/obs/log.h"
 
@@ -87,8 +88,10 @@ int Program::run(const std::vector<std::string>& words, const std::string& name)
   Status outcome = app_.make_parts();
   if (outcome) {
     app_.runtime->start();
+    take_shutdowns();
     outcome = app_.runtime->block_on(app_.core(), [this](Ctx&) { return live(); }).status();
   }
+  refuse_shutdowns();
   if (app_.left_behind()) leave_at_once("what did not end still uses what would be destroyed now");
   app_.let_go();
   if (!outcome) log::error("{}", outcome.to_string());
@@ -133,6 +136,7 @@ Task<> Program::live() {
   Core& core = app_.core();
   Host* host = &app_.app;
   work_ctx_.emplace(core, Deadline::never(), host);
+  if (stops_asked_ > 0) work_ctx_->cancel(CancelReason::shutdown);  // asked before this began
   stop_ctx_.emplace(core, Deadline::never(), host);
   scope_.emplace(core, host);
   wake_.emplace(1);
@@ -193,7 +197,27 @@ void Program::ask_to_stop() {
 }
 
 void Program::shutdown() {
-  if (stops_asked_ == 0) ask_to_stop();
+  const std::lock_guard lock(shutdown_mutex_);
+  if (std::exchange(shutdown_asked_, true)) return;
+  if (has_core_) post_shutdown();
+}
+
+void Program::take_shutdowns() {
+  const std::lock_guard lock(shutdown_mutex_);
+  has_core_ = true;
+  if (shutdown_asked_) post_shutdown();
+}
+
+/// Before core 0 goes.
+void Program::refuse_shutdowns() {
+  const std::lock_guard lock(shutdown_mutex_);
+  has_core_ = false;
+}
+
+void Program::post_shutdown() {
+  app_.core().post(async_detail::once([this] {
+    if (stops_asked_ == 0) ask_to_stop();
+  }));
 }
 
 }  // namespace m3::app_detail

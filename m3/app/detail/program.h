@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,10 +24,13 @@ class Program {
 
   /// The exit code. `words`: the command line behind the program's name.
   int run(const std::vector<std::string>& words, const std::string& name);
-  /// As SIGTERM; once. On core 0.
+  /// As SIGTERM; once. Any thread, at any time.
   void shutdown();
 
  private:
+  void take_shutdowns();
+  void refuse_shutdowns();
+  void post_shutdown();
   int inspect(const CommandLine& line);
   Status watch_signals(std::optional<SignalWatch>& watch);
   Task<> live();
@@ -36,6 +40,9 @@ class Program {
   void wake_up();
 
   App::Impl& app_;
+  std::mutex shutdown_mutex_;
+  bool shutdown_asked_ = false;
+  bool has_core_ = false;  // core 0 is there, and stays while the mutex is held
   // On core 0, while it lives.
   std::optional<Ctx> work_ctx_;  // start and reload: cancelled by the first signal to stop
   std::optional<Ctx> stop_ctx_;  // stop: cancelled by the second
