@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -39,7 +40,7 @@ struct FdGuard {
   ~FdGuard() {
     if (fd >= 0) ::close(fd);
   }
-  int release() { return std::exchange(fd, -1); }
+  void release() { fd = -1; }
   int fd;
 };
 
@@ -417,7 +418,14 @@ Result<std::unique_ptr<TcpListener>> TcpListener::listen(Core& core, const HostP
     return errno_status(errno, "listen on " + address.to_string());
   socklen_t size = static_cast<socklen_t>(endpoint.capacity());
   getsockname(guard.fd, endpoint.data(), &size);
-  auto impl = std::make_shared<Impl>(core, guard.release(), std::move(on_accept));
+  std::shared_ptr<Impl> impl;
+  try {
+    impl = std::make_shared<Impl>(core, guard.fd, std::move(on_accept));
+  } catch (const std::runtime_error& error) {  // the standard's system_error, and Boost's
+    return Status(Errc::resource_exhausted, "listen: a socket on " + address.to_string() +
+                                                " cannot be watched: " + error.what());
+  }
+  guard.release();
   impl->watch.wait();
   std::unique_ptr<TcpListener> listener(new TcpListener(impl));
   listener->port_ = endpoint.port();

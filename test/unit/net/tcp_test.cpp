@@ -3,13 +3,20 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <optional>
 
 #include "m3/async/runtime.h"
@@ -102,6 +109,23 @@ std::size_t open_files() {
   while (readdir(dir)) ++count;
   closedir(dir);
   return count;
+}
+
+/// For the rest of this thread's life the system watches no more descriptors for it, as it does
+/// when fs.epoll.max_user_watches is reached. False: that cannot be arranged here.
+bool no_more_watches() {
+  constexpr auto kOp = offsetof(seccomp_data, args) + sizeof(seccomp_data::args[0]);  // low half
+  std::array<sock_filter, 6> code{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kOp),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, EPOLL_CTL_ADD, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  sock_fprog program{code.size(), code.data()};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 }  // namespace
@@ -437,6 +461,24 @@ TEST_CASE("tcp: an address in use, or one that is none, is refused with words") 
           CHECK(name.code() == Errc::invalid_argument);
           co_return ok;
         }).is_ok());
+}
+
+TEST_CASE("tcp: a listener that the system will not watch is an error, and leaks nothing") {
+  const Status outcome = on_tcp([](Ctx&, Node& node) -> Task<> {
+    if (!no_more_watches()) co_return Status(Errc::unimplemented, "no filter of system calls");
+    const auto drop = [](int fd, const std::string&) { ::close(fd); };
+    (void)TcpListener::listen(node.core, address(0), drop);  // UBSan, as below
+    const std::size_t before = open_files();
+    for (int i = 0; i < 3; ++i) {
+      auto refused = TcpListener::listen(node.core, address(0), drop);
+      CHECK(refused.status() == Errc::resource_exhausted);
+      CHECK(refused.status().text().find("127.0.0.1:0 cannot be watched") != std::string::npos);
+    }
+    CHECK(open_files() == before);
+    co_return ok;
+  });
+  if (outcome == Errc::unimplemented) M3_SKIP("seccomp: " + outcome.text());
+  CHECK(outcome.is_ok());
 }
 
 TEST_CASE("tcp: out of descriptors, accepting pauses, says so once, and recovers") {
