@@ -60,6 +60,12 @@ Result<std::vector<const RunningEntry*>> RunningCluster::find(const std::string&
                                      (hint.empty() ? ": m3ctl ps lists all" : ", " + hint));
 }
 
+unsigned starts_since(const RunningEntry& before, const RunningEntry& now) {
+  const auto waits = [](const RunningEntry& entry) { return entry.state == "waiting"; };
+  const bool first = waits(before) && !waits(now);
+  return now.restarts - before.restarts + (first ? 1 : 0);
+}
+
 std::vector<RunningCluster> running_clusters() {
   std::vector<RunningCluster> out;
   std::error_code error;

@@ -24,6 +24,10 @@ struct RunningEntry {
   unsigned restarts = 0;  ///< how often it was started again
 };
 
+/// How often it was started between two looks at it. The first start, of an app that waits for the
+/// services, is none of its `restarts`.
+unsigned starts_since(const RunningEntry& before, const RunningEntry& now);
+
 /// A cluster that `m3ctl up` runs on this machine.
 struct RunningCluster {
   std::string name;

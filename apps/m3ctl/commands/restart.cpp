@@ -83,14 +83,14 @@ Status stop(const RunningCluster& cluster, const RunningEntry& entry, m3::Durati
   return wait_end(*process, entry.id, most, killed);
 }
 
-/// `before`: the instance while its last process ran.
+/// `before`: the instance while its last process ran, or while it had none.
 Status wait_ready(const RunningCluster& cluster, const RunningEntry& before,
                   std::size_t log_begin) {
   const auto began = Clock::now();
   while (Clock::now() - began < kReadyPatience) {
     auto now = look(cluster, before.id);
     if (!now.is_ok()) return std::move(now).status();
-    const unsigned starts = now->restarts - before.restarts;
+    const unsigned starts = starts_since(before, *now);
     if (starts > 1 || (starts == 1 && now->pid == 0))
       return Status(Errc::internal, before.id +
                                         " was started again and has ended; its log ends with\n" +
