@@ -261,6 +261,7 @@ void RpcCore::learn_cost(const Dispatcher::Entry& entry, Nanos took) {
   if (entry.index >= costs_.size()) costs_.resize(entry.index + 1);
   Nanos& cost = costs_[entry.index];
   cost += (took - cost) / 4;
+  mean_cost_ += (took - mean_cost_) / 16;
 }
 
 void RpcCore::wait_for(ServerCall& call) {

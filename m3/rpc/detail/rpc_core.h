@@ -181,6 +181,8 @@ class RpcCore {
     return entry.index < costs_.size() ? costs_[entry.index] : Nanos(0);
   }
   void learn_cost(const Dispatcher::Entry& entry, Nanos took);
+  /// The same of all methods together.
+  Nanos mean_cost() const noexcept { return mean_cost_; }
 
   /// Whether so many bytes more are too much for this core: what its connections hold, and the
   /// requests whose handlers wait.
@@ -226,6 +228,7 @@ class RpcCore {
   RpcMetrics metrics_;
   HandlerTimes times_;
   std::vector<Nanos> costs_;  // by Dispatcher::Entry::index
+  Nanos mean_cost_{0};
   std::vector<std::unique_ptr<Admission>> admissions_;
   PeerMethodsPool peer_methods_;
   bool leaving_ = false;

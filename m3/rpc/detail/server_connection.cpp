@@ -25,6 +25,9 @@ HelloConfig acceptor_hello(RpcCore& core) {
 
 /// A dialer pings at least this often; silence for three of them ends the connection.
 constexpr int kSilentPings = 3;
+/// So many others a request may wait for in any case: with a shorter queue a core that is asked for
+/// a little more than it can do would have moments without work.
+constexpr int kMayWaitFor = 2;
 
 }  // namespace
 
@@ -166,7 +169,7 @@ bool ServerConnection::waited_too_long() {
     return false;
   }
   const TimePoint now = core.now();
-  const bool waited = now - arrived() > limit;
+  const bool waited = now - arrived() > std::max(limit, kMayWaitFor * core_.mean_cost());
   const bool all = core_.queue().refuses(waited, now);
   return queue_.refuses(waited, now) || all;
 }

@@ -65,6 +65,7 @@ int serve(const ServerOptions& options, const std::string& page) {
   m3::RpcNode::Options node_options;
   node_options.id = *m3::AppId::parse("bench.w.echo.1");
   node_options.config.max_connections = 100000;
+  node_options.config.overload_wait = m3::Nanos(0);  // it is to be kept busy
   m3::RpcNode node(runtime, std::move(node_options), nobody, metrics);
   const auto handler = make_handler(options.handler);
   if (auto added = node.serve(*handler); !added.is_ok()) return 1;

@@ -32,6 +32,7 @@ struct House {
   House(m3::Runtime& runtime, int number) : node(runtime, options(number), nobody, metrics) {}
   static m3::RpcNode::Options options(int number) {
     m3::RpcNode::Options out;
+    out.config.overload_wait = m3::Nanos(0);  // it is to be kept busy
     out.id = *m3::AppId::parse("bench.world1.echo." + std::to_string(number));
     out.generation = 1;
     return out;

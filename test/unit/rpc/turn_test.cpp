@@ -109,13 +109,13 @@ CO_TEST("rpc: a core that stays behind refuses what waited, and nothing that has
   co_await scope.drain(ctx);
   CHECK(answered == 7);
   co_await echo.echo(ctx, request("this one did not wait"));
-  send(100);  // the second one waits for 3 ms, and for 20 more they all do
+  send(100);  // two may wait in any case; the next do so for 20 ms more
   co_await scope.drain(ctx);
-  CHECK(answered == 7 + 8);
-  CHECK(counted(server.metrics, "m3_rpc_refused_total", "saturated") == 92);
+  CHECK(answered == 7 + 9);
+  CHECK(counted(server.metrics, "m3_rpc_refused_total", "saturated") == 91);
   send(7);  // soon after, nobody waits to see
   co_await scope.drain(ctx);
-  CHECK(answered < 7 + 8 + 7);
+  CHECK(answered < 7 + 9 + 7);
   co_await scope.close(ctx);
   co_await net.stop(ctx);
 }
