@@ -97,7 +97,8 @@ CO_TEST("admin pages: a page of somebody else's cannot ask through a browser") {
   CHECK(co_await asked(open, "localhost:9101", "http://localhost:9101") == 200);
   CHECK(co_await asked(guarded, "ops.example.com", "https://ops.example.com") == 200);
   HttpRequest probe("GET", "/");  // HTTP/1.0: the server lets nobody else leave the host out
-  CHECK((co_await open.pages.answer(ctx, std::move(probe))).status == 200);
+  const HttpResponse probed = co_await open.pages.answer(ctx, std::move(probe));
+  CHECK(probed.status == 200);
   HttpRequest health("GET", "/health/ready");
   health.headers.set("Host", "rebound.example.com");
   const HttpResponse ready = co_await open.pages.answer(ctx, std::move(health));
