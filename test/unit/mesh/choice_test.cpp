@@ -7,7 +7,6 @@
 #include "m3/testing/rogue_peer.h"
 #include "town.h"
 
-using m3::Ctx;
 using m3::Task;
 using m3::testing::contains;
 using mesh_test::Caller;
