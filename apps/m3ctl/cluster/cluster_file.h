@@ -90,7 +90,7 @@ struct ClusterFile {
 
   static void describe(m3::Schema<ClusterFile>& s);
   /// Strings stay as they are: a "${NAME}" in `set` is for the app. What is wrong goes to `errors`;
-  /// `apps` then holds those that are right, for further errors to be found.
+  /// `apps` then holds the valid ones, so that further errors can be found.
   static ClusterFile load(const std::string& path, m3::ErrorList& errors);
   /// A path of the file, which is relative to it.
   std::string beside(const std::string& other) const;

@@ -203,7 +203,7 @@ void Supervisor::look(Clock::time_point now, bool at_all) {
   }
 }
 
-/// `now`: when the step began. Times that are told end when the answer is here.
+/// `now`: when the step began. A duration in the log is taken when the answer has come.
 void Supervisor::take_health(EntryState& entry, bool good, Clock::time_point now) {
   if (entry.phase == Phase::starting && !good) return tell_slow(entry, now);
   const Phase phase = good ? Phase::ready : Phase::not_ready;

@@ -7,7 +7,7 @@
 
 namespace m3ctl {
 
-// Each in the file of its name; those that set a state are in set_state.cpp.
+// Each is defined in the file of its name; the commands that set a state are in set_state.cpp.
 extern const Command kCall;
 extern const Command kMethods;
 extern const Command kPing;

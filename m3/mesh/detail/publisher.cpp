@@ -120,7 +120,7 @@ Status Publisher::send(Message& message) {
 }
 
 /// A broker refuses a message when its answer comes, which may be behind newer messages of the
-/// topic: then these are counted in its place, which are as many as a rule.
+/// topic: then the last message is counted in its place, which usually has as many notifies.
 void Publisher::count_refused(std::string_view topic) {
   const Topics::Entry* known = topics_.find(std::string(topic));
   refused_.add(known ? known->value.sent : 1);
