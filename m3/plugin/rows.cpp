@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/plugin/rows.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace m3 {
+namespace {
+
+using Kind = RowRequest::Kind;
+
+bool is_reserved(std::uint32_t number) noexcept {
+  return number >= kFirstReserved && number <= kLastReserved;
+}
+
+Status bad(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
+
+/// Of a row that never had an owner.
+RowVerdict judge_open(const RowRequest& request, RowHead& head) {
+  if (head.epoch > 0) return RowVerdict::owned;
+  const bool creates = request.kind == Kind::create;
+  if (creates && head.exists) return RowVerdict::already_exists;
+  if (!creates && !head.exists) return RowVerdict::not_found;
+  if (request.version && *request.version != head.version) return RowVerdict::version_differs;
+  head.exists = request.kind != Kind::erase;
+  ++head.version;
+  return RowVerdict::done;
+}
+
+RowVerdict judge_activate(const RowRequest& request, RowHead& head) {
+  if (request.must_exist && !head.exists) return RowVerdict::not_found;
+  const RowOwner& me = request.owner;
+  if (head.owner.is(me)) {  // a lost answer is asked for again
+    head.owner.address = me.address;
+    return RowVerdict::done;
+  }
+  const bool is_free = head.owner.empty();
+  const bool is_earlier_me = head.owner.app == me.app && head.owner.generation < me.generation;
+  const bool is_stolen = request.over && *request.over == head.epoch;
+  if (!is_free && !is_earlier_me && !is_stolen) return RowVerdict::held;
+  head.owner = me;
+  ++head.epoch;
+  return RowVerdict::done;
+}
+
+RowVerdict judge_owned(const RowRequest& request, RowHead& head) {
+  if (!head.owner.is(request.owner) || head.epoch != request.epoch) return RowVerdict::fenced;
+  switch (request.kind) {
+    case Kind::release:
+      head.owner = {};
+      return RowVerdict::done;
+    case Kind::save:
+      if (*request.version != head.version) return RowVerdict::version_differs;
+      head.exists = request.exists;
+      ++head.version;
+      return RowVerdict::done;
+    default:
+      return RowVerdict::done;
+  }
+}
+
+/// The next varint of `bytes`, which it leaves; false: there is none.
+bool take_varint(std::string_view& bytes, std::uint64_t& value) noexcept {
+  value = 0;
+  for (unsigned i = 0; i < 10 && i < bytes.size(); ++i) {
+    const auto byte = static_cast<std::uint8_t>(bytes[i]);
+    value |= std::uint64_t{byte & 0x7fu} << (7 * i);
+    if (byte & 0x80u) continue;
+    bytes.remove_prefix(i + 1);
+    return true;
+  }
+  return false;
+}
+
+bool skip(std::string_view& bytes, std::uint64_t count) noexcept {
+  if (count > bytes.size()) return false;
+  bytes.remove_prefix(static_cast<std::size_t>(count));
+  return true;
+}
+
+/// Past the value of a field. Groups, which proto3 does not have, are refused.
+bool skip_value(std::string_view& bytes, unsigned wire_type) noexcept {
+  std::uint64_t number = 0;
+  switch (wire_type) {
+    case 0:
+      return take_varint(bytes, number);
+    case 1:
+      return skip(bytes, 8);
+    case 2:
+      return take_varint(bytes, number) && skip(bytes, number);
+    case 5:
+      return skip(bytes, 4);
+    default:
+      return false;
+  }
+}
+
+StoredFields::iterator place_of(StoredFields& fields, std::uint32_t number) {
+  return std::lower_bound(fields.begin(), fields.end(), number,
+                          [](const StoredField& f, std::uint32_t n) { return f.number < n; });
+}
+
+}  // namespace
+
+std::string RowOwner::to_string() const {
+  if (empty()) return "nobody";
+  return app + "#" + std::to_string(generation) + "@" + address;
+}
+
+std::string_view row_verdict_name(RowVerdict verdict) noexcept {
+  constexpr std::string_view kNames[] = {"done",  "not_found", "already_exists", "version_differs",
+                                         "owned", "held",      "fenced"};
+  return kNames[static_cast<std::size_t>(verdict)];
+}
+
+bool is_table_name(std::string_view name) noexcept {
+  constexpr std::size_t kLongest = 64;
+  if (name.empty() || name.size() > kLongest) return false;
+  if (name.front() >= '0' && name.front() <= '9') return false;
+  if (name.starts_with("sqlite_")) return false;  // SQLite keeps these to itself
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
+Status check_request(const RowRequest& request) {
+  if (!is_table_name(request.table))
+    return bad("'" + request.table +
+               "' is not the name of a table: 1 to 64 lower-case letters, digits and '_'");
+  if (request.key.empty()) return bad("the key of a row of " + request.table + " is empty");
+  if (request.key.size() > kLongestKey)
+    return bad("a key of " + std::to_string(request.key.size()) + " bytes: at most " +
+               std::to_string(kLongestKey));
+  if (request.key.find('\0') != std::string::npos) return bad("a key with a NUL byte");
+  std::uint32_t previous = 0;
+  std::size_t bytes = 0;
+  for (const StoredField& field : request.fields) {
+    if (field.number <= previous) return bad("the fields of a row are not by ascending number");
+    if (is_reserved(field.number) && request.kind != Kind::save)
+      return bad("field " + std::to_string(field.number) + " is written by a row's owner only");
+    previous = field.number;
+    bytes += field.bytes.size();
+  }
+  if (bytes > kLargestRow)
+    return bad("an entity of " + std::to_string(bytes) + " bytes: at most " +
+               std::to_string(kLargestRow));
+  const bool owned = request.kind >= Kind::activate;
+  if (owned && request.owner.empty()) return bad("who owns the row is not said");
+  if (request.kind == Kind::save && !request.version) return bad("a save needs the row's version");
+  return ok;
+}
+
+RowVerdict judge(const RowRequest& request, RowHead& head) {
+  switch (request.kind) {
+    case Kind::read:
+      return head.exists ? RowVerdict::done : RowVerdict::not_found;
+    case Kind::create:
+    case Kind::update:
+    case Kind::erase:
+      return judge_open(request, head);
+    case Kind::activate:
+      return judge_activate(request, head);
+    case Kind::save:
+    case Kind::check:
+    case Kind::release:
+      break;
+  }
+  return judge_owned(request, head);
+}
+
+void apply(const RowRequest& request, StoredFields& fields) {
+  if (request.kind == Kind::activate || request.kind == Kind::release || !request.writes()) return;
+  const bool gone = request.kind == Kind::erase || (request.kind == Kind::save && !request.exists);
+  // A row without an entity may have fields from before it was erased: none of them comes back.
+  if (gone || request.whole || request.kind == Kind::create) fields.clear();
+  if (gone) return;
+  for (const StoredField& field : request.fields) {
+    const auto at = place_of(fields, field.number);
+    const bool found = at != fields.end() && at->number == field.number;
+    if (field.bytes.empty()) {
+      if (found) fields.erase(at);
+    } else if (found) {
+      at->bytes = field.bytes;
+    } else {
+      fields.insert(at, field);
+    }
+  }
+}
+
+StoredFields selected(const StoredFields& fields, const std::vector<std::uint32_t>& select) {
+  StoredFields out;
+  for (const StoredField& field : fields) {
+    const bool wanted = select.empty()
+                            ? !is_reserved(field.number)
+                            : std::find(select.begin(), select.end(), field.number) != select.end();
+    if (wanted) out.push_back(field);
+  }
+  return out;
+}
+
+std::string join(const StoredFields& fields) {
+  std::size_t bytes = 0;
+  for (const StoredField& field : fields) bytes += field.bytes.size();
+  std::string out;
+  out.reserve(bytes);
+  for (const StoredField& field : fields) out += field.bytes;
+  return out;
+}
+
+Status split(std::string_view message, StoredFields& fields) {
+  fields.clear();
+  std::vector<std::pair<std::uint32_t, std::string_view>> parts;
+  for (std::string_view rest = message; !rest.empty();) {
+    const std::string_view from = rest;
+    std::uint64_t tag = 0;
+    const bool has_tag = take_varint(rest, tag) && tag <= UINT32_MAX && tag >> 3 != 0;
+    if (!has_tag || !skip_value(rest, tag & 7u))
+      return Status(Errc::data_loss, "the stored bytes are not a message: a bad field at byte " +
+                                         std::to_string(message.size() - from.size()));
+    parts.emplace_back(static_cast<std::uint32_t>(tag >> 3),
+                       from.substr(0, from.size() - rest.size()));
+  }
+  const auto by_number = [](const auto& a, const auto& b) { return a.first < b.first; };
+  if (!std::is_sorted(parts.begin(), parts.end(), by_number))
+    std::stable_sort(parts.begin(), parts.end(), by_number);
+  for (const auto& [number, bytes] : parts) {
+    if (fields.empty() || fields.back().number != number) fields.push_back({number, {}});
+    fields.back().bytes += bytes;
+  }
+  return ok;
+}
+
+}  // namespace m3

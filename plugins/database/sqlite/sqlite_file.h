@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "m3/base/status.h"
+#include "m3/plugin/database.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace m3::sqlite_detail {
+
+/// How far an answered write is safe. SQLite's own words:
+/// https://sqlite.org/pragma.html#pragma_synchronous
+enum class Synchronous { normal, full };
+
+/// An SQLite file with a table of rows for each m3 table: its name is the table's, and the entity
+/// is one column, a message that `protoc --decode` reads. In WAL mode, so that others may read it,
+/// and other processes write it. For one thread at a time. Blocks.
+///
+///   key TEXT · epoch · version · live · owner TEXT · generation · address TEXT · entity BLOB
+class SqliteFile {
+ public:
+  struct Options {
+    std::string path;
+    Synchronous synchronous = Synchronous::full;
+    std::chrono::milliseconds busy_timeout{5000};
+  };
+  explicit SqliteFile(Options options);
+  SqliteFile(const SqliteFile&) = delete;
+  SqliteFile& operator=(const SqliteFile&) = delete;
+  ~SqliteFile();  ///< close()
+
+  /// Makes the file when there is none. data_loss: it is not a database; failed_precondition: it is
+  /// another program's, or a newer m3's; unavailable: locked by another process; not_found: there
+  /// is no such folder, or it may not be written.
+  Status open();
+  void close();
+
+  /// Between them come run() and scan(). resource_exhausted: the disk is full; unavailable: it
+  /// cannot be written, or another process has it for longer than busy_timeout. After an error of
+  /// commit() nothing of the transaction has happened.
+  Status begin();
+  Status commit();
+  void rollback();
+
+  /// One step in the transaction. data_loss: this row cannot be read, and is as it was. After
+  /// another error the transaction must be rolled back.
+  Result<RowAnswer> run(const RowRequest& request);
+  Result<RowPage> scan(const RowScan& scan);
+
+  /// Pages in the log that are not in the file yet.
+  int log_pages() const noexcept { return log_pages_; }
+  /// Writes what is in the log into the file, as far as readers let it.
+  Status checkpoint();
+
+ private:
+  struct Closer {
+    void operator()(sqlite3_stmt* statement) const noexcept;
+  };
+  using Statement = std::unique_ptr<sqlite3_stmt, Closer>;
+  struct Table {
+    Statement select, insert, update, scan;
+  };
+  struct Stored;
+
+  Status error(int code, std::string_view what) const;
+  Status execute(const std::string& sql);
+  Result<std::int64_t> number(const std::string& sql);
+  Result<Statement> prepare(const std::string& sql);
+  /// Makes it when it is not there.
+  Result<Table*> table(const std::string& name);
+  Status check_owner();
+  Status load(Table& table, const std::string& key, Stored& stored);
+  Status store(Table& table, const RowRequest& request, const RowHead& head, const Stored& stored);
+
+  const Options options_;
+  sqlite3* db_ = nullptr;
+  Statement begin_, commit_, rollback_;
+  std::map<std::string, Table, std::less<>> tables_;
+  int log_pages_ = 0;
+};
+
+}  // namespace m3::sqlite_detail
