@@ -48,6 +48,7 @@ Status App::Impl::make_parts() {
   if (made) made = make_services();
   if (made) made = make_calls();
   if (!made) return made;
+  make_generation();
   make_announcement();
   add_steps();
   return ok;
@@ -104,7 +105,7 @@ Status App::Impl::make_plugins() {
   index.add(admissions);
   env.emplace(Env::App{id, *runtime, *metrics,
                        embedding.shared ? embedding.shared : std::make_shared<SharedParts>(),
-                       generation, &app, &index});
+                       &generation, &app, &index});
   return plugins.make(*env, choices);
 }
 
@@ -179,6 +180,24 @@ Status App::Impl::make_calls() {
   return calls->open();
 }
 
+void App::Impl::make_generation() {
+  std::vector<Database*> databases;
+  for (Plugin* plugin : plugins.all(Database::kKind))
+    if (auto* database = dynamic_cast<Database*>(plugin)) databases.push_back(database);
+  const auto address = [this] {
+    const Result<HostPort> told = config.advertised(calls->address().port);
+    return told.is_ok() ? *told : calls->address();
+  };
+  const auto set_number = [this](std::uint64_t number) {
+    generation = number;
+    node->set_generation(number);
+    announcement->set_generation(number);
+  };
+  starts = std::make_unique<app_detail::Generation>(
+      app_detail::Generation::App{id, run_id, *mesh, std::move(databases), address, set_number},
+      generation);
+}
+
 void App::Impl::make_announcement() {
   Member self;
   self.id = id;
@@ -216,6 +235,7 @@ void App::Impl::add_steps() {
   Steps own(*runtime, "", Stage::app);
   own_steps(own);
   life.add(std::move(own).take());
+  take(*starts, "", Stage::mesh);
   for (const auto& part : parts) take(*part, "", Stage::serve);
   take(*services, "", Stage::serve);
   Steps hooks(*runtime, "app", Stage::app);
@@ -292,6 +312,7 @@ bool App::Impl::left_behind() const {
 void App::Impl::let_go() {
   if (own_runtime) own_runtime->stop();
   announcement.reset();
+  starts.reset();
   calls.reset();
   broadcasts.reset();
   node.reset();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -78,15 +79,17 @@ class Env {
     Runtime& runtime;
     MetricRegistry& metrics;
     std::shared_ptr<SharedParts> shared;
-    std::uint64_t generation = 0;
+    const std::atomic<std::uint64_t>* generation = nullptr;
     Host* host = nullptr;
     PartIndex* parts = nullptr;
   };
   explicit Env(App app) : app_(std::move(app)) {}
 
   const AppId& app_id() const { return app_.id; }
-  /// Of this start. Grows from start to start as far as the machine's clock does.
-  std::uint64_t generation() const { return app_.generation; }
+  /// Of this start: a later start of this app id has a higher one, whatever the clock does, if the
+  /// app has a database; else as far as the clock goes on. Known when the step "generation", of
+  /// stage mesh, has ended. 0 in tests of a plugin alone.
+  std::uint64_t generation() const { return app_.generation ? app_.generation->load() : 0; }
   Runtime& runtime() const { return app_.runtime; }
   MetricRegistry& metrics() const { return app_.metrics; }
   /// What the apps embedded with this one share.

@@ -60,6 +60,9 @@ Caller& RpcNode::caller() { return here().caller(); }
 Status RpcNode::serve(Service& service) { return shared_->dispatcher.add(service); }
 const std::vector<Service*>& RpcNode::services() const { return shared_->dispatcher.services(); }
 std::size_t RpcNode::left_behind() noexcept { return rpc_detail::calls_left_behind; }
+void RpcNode::set_generation(std::uint64_t generation) noexcept {
+  shared_->generation = generation;
+}
 bool RpcNode::set_sick(bool sick) noexcept { return shared_->sick.exchange(sick); }
 std::size_t RpcNode::running() const { return here().running(); }
 std::size_t RpcNode::connections() const { return here().connections(); }

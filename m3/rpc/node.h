@@ -33,8 +33,8 @@ class RpcNode final : public Host {
  public:
   struct Options {
     AppId id;
-    std::uint64_t generation = 0;
-    std::uint64_t run_id = 0;  ///< of this start of the app
+    std::uint64_t generation = 0;  ///< until set_generation()
+    std::uint64_t run_id = 0;      ///< of this start of the app
     RpcConfig config;
     /// How each core reaches others; unset: TCP.
     std::function<std::unique_ptr<Transport>(Core&)> transport;
@@ -67,6 +67,8 @@ class RpcNode final : public Host {
   /// frame, from the app `peer`. An error: it was not handled, and counted.
   Status deliver(std::string_view frame, Deadline deadline, std::string_view peer);
 
+  /// What hellos say from now on. On any core.
+  void set_generation(std::uint64_t generation) noexcept;
   /// Tells dialers whether this app's own health check fails, in hellos and pongs; returns what
   /// they were told before. On any core.
   bool set_sick(bool sick) noexcept;

@@ -36,6 +36,8 @@ class Announcement final : public Part {
 
   void steps(Steps& steps) override;
 
+  /// Before it is announced.
+  void set_generation(std::uint64_t generation) noexcept { self_.generation = generation; }
   MemberState state() const noexcept { return self_.state; }
   /// An operator's word; returns the state before. It is carried out also when who asked for it no
   /// longer waits. failed_precondition: not announced yet, or leaving.

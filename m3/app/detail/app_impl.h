@@ -16,6 +16,7 @@
 #include "m3/app/detail/admin_port.h"
 #include "m3/app/detail/announcement.h"
 #include "m3/app/detail/calls.h"
+#include "m3/app/detail/generation.h"
 #include "m3/app/detail/reload_errors.h"
 #include "m3/app/detail/service_list.h"
 #include "m3/mesh/broadcasts.h"
@@ -62,6 +63,7 @@ struct App::Impl {
   Status make_node();
   Status make_services();
   Status make_calls();
+  void make_generation();
   void make_announcement();
   void add_steps();
   void own_steps(Steps& steps);
@@ -104,7 +106,7 @@ struct App::Impl {
 
   // ---- parts, in the order in which they are made
   std::atomic<Phase> phase{Phase::idle};
-  std::uint64_t generation = 0;
+  std::atomic<std::uint64_t> generation = 0;
   std::uint64_t run_id = 0;
   std::unique_ptr<Runtime> own_runtime;
   Runtime* runtime = nullptr;
@@ -121,6 +123,7 @@ struct App::Impl {
   std::unique_ptr<app_detail::ServiceList> services;
   std::vector<std::unique_ptr<Service>> built_in_services;
   std::unique_ptr<app_detail::Calls> calls;
+  std::unique_ptr<app_detail::Generation> starts;
   std::unique_ptr<app_detail::Announcement> announcement;
   Lifecycle life;
 };

@@ -37,10 +37,10 @@ struct ProvenPeer {
   bool is_operator = false;
 };
 
-/// What every core of one app shares; read-only once the app listens, but for `sick`.
+/// What every core of one app shares; read-only once the app listens, except `sick`.
 struct RpcShared {
   AppId id;
-  std::uint64_t generation = 0;
+  std::atomic<std::uint64_t> generation = 0;  // RpcNode::set_generation()
   std::uint64_t run_id = 0;
   RpcConfig config;
   Resolver& resolver;

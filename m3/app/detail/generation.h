@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "m3/base/app_id.h"
+#include "m3/base/host_port.h"
+#include "m3/mesh/mesh.h"
+#include "m3/plugin/database.h"
+#include "m3/plugin/steps.h"
+
+namespace m3::app_detail {
+
+/// The number of this start among all starts of its app id, by which rows tell their owner from an
+/// earlier start of it. It is the clock's, nanoseconds since 1970, but above the last one that any
+/// database of the app remembers: so it grows also when the clock goes back, or one of the
+/// databases is lost. Without a database it is the clock's alone. Core 0.
+class Generation final : public Part {
+ public:
+  /// What outlives it.
+  struct App {
+    AppId id;
+    std::uint64_t run_id = 0;
+    Mesh& mesh;
+    std::vector<Database*> databases;
+    std::function<HostPort()> address;  ///< of its calls; port 0: not known yet, or none
+    std::function<void(std::uint64_t)> set_number;  ///< before the app can be called
+  };
+  Generation(App app, std::uint64_t from_clock) : app_(std::move(app)), number_(from_clock) {}
+
+  /// When the mesh can ask others, before services are ready. already_exists: an earlier start of
+  /// this id is alive.
+  void steps(Steps& steps) override;
+
+ private:
+  Task<> agree(Ctx& ctx);
+  Task<> refuse_twin(Ctx& ctx, std::string address);
+  /// aborted: another start was written meanwhile.
+  Task<> write(Ctx& ctx);
+  Task<> write_address(Ctx& ctx);
+
+  const App app_;
+  std::uint64_t number_;
+  std::vector<std::uint64_t> versions_;  // of the row in each database; 0: there is none
+  std::string told_address_;
+};
+
+}  // namespace m3::app_detail
