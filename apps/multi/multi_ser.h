@@ -17,7 +17,7 @@ namespace multi {
 struct Settings {
   std::vector<std::string> topics;
   static void describe(m3::Schema<Settings>& s) {
-    s.add("topics", &Settings::topics).doc("joined when the app starts");
+    s.add("topics", &Settings::topics).doc("topics to join when the app starts");
   }
 };
 

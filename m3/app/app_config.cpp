@@ -83,60 +83,58 @@ Status AppConfig::check_access() const {
 void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.add("token", &Rpc::token)
       .doc(
-          "the cluster's credential, the same in every app: \"${M3_TOKEN}\"; empty: anyone may "
+          "the cluster's credential, the same in every app: \"${M3_TOKEN}\"; empty: anyone can "
           "connect")
       .secret();
   s.add("second_token", &Rpc::second_token)
       .doc(
-          "accepted beside token while it is changed: first the new one here in every app, then "
-          "the new one as token and the old one here, at last none here")
+          "accepted in addition to token, to change it without downtime: set the new one here in "
+          "every app, then make it token and set the old one here, then remove that")
       .secret();
   s.add("operator_token", &Rpc::operator_token)
       .doc(
-          "the credential of people and their tools (m3ctl: M3_OPERATOR_TOKEN): only with it the "
-          "state of an app is changed (drain, cordon); empty: token is enough")
+          "the credential of operators and their tools (m3ctl: M3_OPERATOR_TOKEN), required to "
+          "change the state of an app (drain, cordon); empty: token is enough")
       .secret();
   s.add("default_timeout", &Rpc::default_timeout)
-      .doc("of a call whose method and caller set no deadline")
+      .doc("deadline of a call for which neither the method nor the caller sets one")
       .range(1ms, 1h);
-  s.add("connect_timeout", &Rpc::connect_timeout).doc("to reach an instance").range(1ms, 1min);
+  s.add("connect_timeout", &Rpc::connect_timeout)
+      .doc("time limit for connecting to an instance")
+      .range(1ms, 1min);
   s.add("idle_close", &Rpc::idle_close)
-      .doc("a connection without calls is closed after that long")
+      .doc("a connection without calls is closed after this time")
       .range(1s, 24h);
   s.add("max_frame", &Rpc::max_frame)
-      .doc("the largest message with its metadata")
+      .doc("largest message, including its metadata")
       .range(ByteSize{kLeastMaxFrameBytes}, ByteSize{kMostMaxFrameBytes});
   s.add("max_metadata", &Rpc::max_metadata)
-      .doc("the most metadata of one call")
+      .doc("largest metadata of one call")
       .range(ByteSize{kLeastMaxMetadataBytes}, ByteSize{kMostMaxMetadataBytes});
-  s.add("max_calls", &Rpc::max_calls)
-      .doc("calls that one connection may have under way")
-      .range(1, 1000000);
+  s.add("max_calls", &Rpc::max_calls).doc("calls in flight on one connection").range(1, 1000000);
   s.add("connection_memory", &Rpc::connection_memory)
       .doc(
-          "bytes that the requests under way on one connection may hold here, and answers until "
-          "the caller reads them; over it calls are refused and answers are dropped "
-          "(resource_exhausted)")
+          "memory for one connection's requests in progress and for answers that the caller has "
+          "not read yet; above it, calls are refused and answers are dropped (resource_exhausted)")
       .range(ByteSize{1u << 20}, ByteSize{1ull << 40});
   s.add("core_memory", &Rpc::core_memory)
-      .doc("the same for all connections of one core together")
+      .doc("the same limit for all connections of one core together")
       .range(ByteSize{16u << 20}, ByteSize{1ull << 40});
   s.add("overload_wait", &Rpc::overload_wait)
       .doc(
-          "how long a request may wait in a core that has no time to spare, before it is refused; "
-          "0s: until "
-          "its deadline")
+          "how long a request may wait on an overloaded core before it is refused; 0s: until its "
+          "deadline")
       .range(0ms, 10s);
   s.add("max_connections", &Rpc::max_connections)
-      .doc("accepted at once, for each core")
+      .doc("accepted connections per core")
       .range(1, 1000000);
   s.add("max_attempts", &Rpc::max_attempts)
-      .doc("instances that one call may be tried on")
+      .doc("number of instances on which one call may be tried")
       .range(1, 10);
   s.add("max_sick_percent", &Rpc::max_sick_percent)
       .doc(
-          "instances that are sick, by a registry's check or their own word, get no calls by "
-          "choice, unless more than this share of a service is")
+          "sick instances (reported by a registry's check or by themselves) get no routed calls, "
+          "unless more than this share of a service is sick")
       .range(0, 100);
   s.add("wait_for_route", &Rpc::wait_for_route)
       .doc("how long a call waits, within its deadline, when no instance is known; 0s: not at all")
@@ -147,76 +145,77 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
 void AppConfig::Admin::describe(Schema<Admin>& s) {
   s.add("listen", &Admin::listen)
       .doc(
-          "IP:port of the pages for health checks, metrics and people; port 0 takes a free one; "
-          "empty: none")
+          "IP:port of the pages for health checks, metrics and people; port 0: a free one; empty: "
+          "no pages")
       .check(good_admin_listen);
   s.add("token", &Admin::token)
       .doc(
-          "what Authorization: Bearer must say, but for /health/…: \"${M3_ADMIN_TOKEN}\", without "
-          "blanks; "
-          "needed when listen is not this machine's own 127.0.0.1 or ::1")
+          "bearer token required on all pages except /health/…: \"${M3_ADMIN_TOKEN}\", without "
+          "spaces; required unless listen is 127.0.0.1 or ::1")
       .secret()
       .check(good_header_word);
   s.add("health_timeout", &Admin::health_timeout)
-      .doc("what health() may take, before the app counts as not healthy")
+      .doc("time limit for health(); without an answer by then the app is not healthy")
       .range(1ms, 1min);
   s.add("health_interval", &Admin::health_interval)
       .doc(
-          "how often the app asks its health() itself: after two failures in a row its callers "
-          "hear that it is sick")
+          "how often the app runs health() itself: after two failures in a row its callers learn "
+          "that it is sick")
       .range(10ms, 1h);
   s.check(good_admin);
 }
 
 void AppConfig::describe(Schema<AppConfig>& s) {
-  s.add("id", &AppConfig::id).doc("env.world.func.ins, unless --id says it");
+  s.add("id", &AppConfig::id).doc("env.world.func.ins; --id overrides it");
   s.add("listen", &AppConfig::listen)
       .doc(
-          "IP:port where other apps connect, of this machine, 0.0.0.0 for all of its addresses; "
-          "port 0 takes a free one; empty: nobody can")
+          "IP:port where other apps connect: an address of this machine, or 0.0.0.0 for all of "
+          "them; port 0: a free one; empty: no other app can connect")
       .check(good_address);
   s.add("advertise", &AppConfig::advertise)
-      .doc("host:port that others are told, port 0: that of listen; empty: listen itself")
+      .doc("host:port published to other apps; port 0: same port as listen; empty: same as listen")
       .check(good_advertise);
   s.add("weight", &AppConfig::weight)
-      .doc("this instance's share of random calls, beside the weights of the others; 0: none")
+      .doc("this instance's share of random calls, relative to the weights of the others; 0: none")
       .at_most(Member::kMostWeight)
       .reloadable();
   s.add("lane", &AppConfig::lane)
       .doc(
-          "the release that this instance belongs to, where several run side by side; others see "
-          "it")
+          "the release that this instance belongs to, when several run side by side; visible to "
+          "other apps")
       .check(good_lane);
   s.add("cores", &AppConfig::cores)
       .doc(
-          "threads that run handlers; 0: one for each CPU of the affinity mask, no more than the "
-          "cgroup's quota rounded up")
+          "threads that run handlers; 0: one for each CPU of the affinity mask, but no more than "
+          "the cgroup's quota rounded up")
       .at_most(1024);
   s.add("pin", &AppConfig::pin).doc("bind each core to a CPU");
   s.add("spin", &AppConfig::spin)
-      .doc("poll that long before sleeping: lower latency for a busy CPU")
+      .doc("poll this long before sleeping: lower latency at the cost of a busy CPU")
       .range(0s, 1s);
   s.add("stall_warning", &AppConfig::stall_warning)
-      .doc("log the task that keeps a core busy that long; 0s: never")
+      .doc("log any task that keeps a core busy for this long; 0s: never")
       .range(0s, 1h);
   s.add("blocking_threads", &AppConfig::blocking_threads)
       .doc("helper threads for calls that block")
       .range(1, 256);
   s.add("log_level", &AppConfig::log_level).doc("events below it are dropped").reloadable();
   s.add("fatal_exits", &AppConfig::fatal_exits)
-      .doc("a FATAL event ends the process, after it is written")
+      .doc("a FATAL event ends the process after it is written")
       .reloadable();
-  s.add("start_timeout", &AppConfig::start_timeout).doc("of each step of starting").range(10ms, 1h);
+  s.add("start_timeout", &AppConfig::start_timeout)
+      .doc("time limit for each start-up step")
+      .range(10ms, 1h);
   s.add("stop_timeout", &AppConfig::stop_timeout)
-      .doc("of each step of stopping; what still runs then is cancelled")
+      .doc("time limit for each shutdown step; work that is still running then is cancelled")
       .range(10ms, 1h)
       .reloadable();
   s.add("drain_wait", &AppConfig::drain_wait)
-      .doc("between leaving the list of instances and refusing calls, so that callers notice")
+      .doc("pause between deregistering and refusing calls, so that callers notice")
       .range(0s, 10min)
       .reloadable();
   s.add("broadcast_timeout", &AppConfig::broadcast_timeout)
-      .doc("how long a handler may take for a notify that a broker brought")
+      .doc("deadline of a handler for a notify from a broker")
       .range(1ms, 1h);
   s.add("rpc", &AppConfig::rpc);
   s.add("admin", &AppConfig::admin);

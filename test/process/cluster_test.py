@@ -29,10 +29,10 @@ case = Cases()
 SIMPLE_APP = '[[app]]\nbinary = "simple"\n'
 # The file's text, and every line that is said of it. FILE and FOLDER are where it is.
 BAD = [
-    ("", ["FILE: app: missing: started in this order, stopped in the reverse one, each [[app]] as a whole"]),
+    ("", ["FILE: app: missing: started in this order and stopped in reverse, each [[app]] as a whole"]),
     ("[[app]\n", ["FILE:1: Error while parsing table header: expected ']', saw '\\n'"]),
     ("[[app]]\nbinary = \"nothere\"\ninstances = 0\nporst = \"auto\"\n",
-     ["FILE:3: app[0].instances: 0 is out of range; allowed: 1 to 1000 (how many; their ids end in 1, 2, 3, …)",
+     ["FILE:3: app[0].instances: 0 is out of range; allowed: 1 to 1000 (number of instances; their ids end in 1, 2, 3, …)",
       'FILE:4: app[0].porst: unknown key (did you mean "ports"?)']),
     ("[[app]]\nbinary = \"nothere\"\n[[app]]\nbinary = \"./neither\"\nconfig = \"none.toml\"\n",
      ["FILE:2: app[0].binary: nothere: there is no such program; build it, or write its path",
@@ -73,10 +73,10 @@ BAD = [
     ('[[app]]\nbinary = "/bin/false"\n',
      ["FILE:2: app[0].binary: /bin/false --check-config left with exit code 1 and said nothing: is it an app of m3?"]),
     ('name = "a b"\nstop_timeout = "1x"\n' + SIMPLE_APP + "[services.consul]\nkeep_data = true\n",
-     ['FILE:1: name: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (of the cluster, for m3ctl ps; '
+     ['FILE:1: name: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (name of the cluster, for m3ctl ps; '
       "default: the file's name without .toml)",
       'FILE:2: stop_timeout: "1x" is not a duration: "x" is no unit; use ns, us, ms, s, m, h or d',
-      "FILE:5: services.consul: keep_data wants a port: what consul keeps names its own addresses"]),
+      "FILE:5: services.consul: keep_data needs a port: consul's data contains its own addresses"]),
 ]
 
 

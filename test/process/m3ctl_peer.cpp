@@ -79,7 +79,7 @@ class OwnRouter final : public m3::Router {
   static constexpr int kStage = 35;
   struct Config : m3::StaticRouter::Config {
     static void describe(m3::Schema<Config>& s) {
-      s.add("peers", &Config::peers).doc("the instances this app may call");
+      s.add("peers", &Config::peers).doc("instances that this app may call");
     }
   };
   OwnRouter(m3::Env& env, Config config) : list_(env, std::move(config)) {}

@@ -49,7 +49,7 @@ void number_apps(std::vector<ClusterFile::App>& apps, const std::vector<m3::Conf
 }
 
 void describe_port(m3::SchemaField<std::uint16_t> field) {
-  field.doc("on 127.0.0.1; 0: a free one");
+  field.doc("port on 127.0.0.1; 0: a free one");
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ void ClusterFile::App::describe(m3::Schema<App>& s) {
   s.add("binary", &App::binary)
       .doc(
           "the program: a path (relative to this file), or a name that is looked up beside m3ctl, "
-          "in the build folder m3ctl is in, and in $PATH")
+          "in m3ctl's build folder, and in $PATH")
       .required()
       .not_empty();
   s.add("func", &App::func)
@@ -96,39 +96,41 @@ void ClusterFile::App::describe(m3::Schema<App>& s) {
       .check(good_part);
   s.add("env", &App::env).doc("first part of the ids").not_empty().check(good_part);
   s.add("world", &App::world).doc("second part of the ids").not_empty().check(good_part);
-  s.add("instances", &App::instances).doc("how many; their ids end in 1, 2, 3, …").range(1, 1000);
+  s.add("instances", &App::instances)
+      .doc("number of instances; their ids end in 1, 2, 3, …")
+      .range(1, 1000);
   s.add("config", &App::config)
-      .doc("the app's own file (relative to this one); default: every key has its default");
+      .doc("the app's own file (relative to this one); without it every key has its default");
   s.add("ports", &App::ports)
       .doc(
-          "where the instances listen on 127.0.0.1: \"auto\" finds free ports, or one for each "
-          "instance");
+          "ports on 127.0.0.1 where the instances listen: \"auto\" finds free ones, or a list with "
+          "one per instance");
   s.add("set", &App::set)
       .doc(
-          "keys put over those of `config`: \"router.consul.addresses\" = [\"{consul}\"]. In "
-          "strings "
-          "{consul}, {redis} and {nats} are host:port of what `needs` starts, {instance} the id's "
-          "last part, {port} where the instance listens; the list item \"{peers}\" stands for all "
-          "instances of the file; \"{{\" is a brace. \"${NAME}\" is left to the app");
+          "keys that override those of `config`: \"router.consul.addresses\" = [\"{consul}\"]. In "
+          "strings {consul}, {redis} and {nats} are host:port of the services that `needs` starts, "
+          "{instance} is the id's last part, {port} the port where the instance listens; the list "
+          "item \"{peers}\" stands for all instances of the file; \"{{\" is a brace. \"${NAME}\" "
+          "is left to the app");
   s.add("needs", &App::needs)
-      .doc("what must run before it: consul, redis, nats; started from $PATH");
+      .doc("services that must run before the app: consul, redis, nats; started from $PATH");
   s.check(good_ports);
 }
 
 void ClusterFile::Store::describe(m3::Schema<Store>& s) {
   describe_port(s.add("port", &Store::port));
   s.add("keep_data", &Store::keep_data)
-      .doc("keep what it stores for the next time, in ~/.cache/m3/data/NAME");
+      .doc("keep its data for the next run, in ~/.cache/m3/data/NAME");
 }
 
 void ClusterFile::Consul::describe(m3::Schema<Consul>& s) {
   s.add("port", &Consul::port)
-      .doc("of its HTTP API on 127.0.0.1, the two ports after it are taken too; 0: free ones");
+      .doc("port of its HTTP API on 127.0.0.1, the next two ports are used too; 0: free ones");
   s.add("keep_data", &Consul::keep_data)
-      .doc("keep what it stores for the next time, in ~/.cache/m3/data/NAME; wants a port");
+      .doc("keep its data for the next run, in ~/.cache/m3/data/NAME; needs a port");
   s.check([](const Consul& consul) {
     return consul.keep_data && consul.port == 0
-               ? wrong("keep_data wants a port: what consul keeps names its own addresses")
+               ? wrong("keep_data needs a port: consul's data contains its own addresses")
                : Status();
   });
 }
@@ -143,13 +145,13 @@ void ClusterFile::Services::describe(m3::Schema<Services>& s) {
 
 void ClusterFile::describe(m3::Schema<ClusterFile>& s) {
   s.add("name", &ClusterFile::name)
-      .doc("of the cluster, for m3ctl ps; default: the file's name without .toml")
+      .doc("name of the cluster, for m3ctl ps; default: the file's name without .toml")
       .check(good_part);
   s.add("stop_timeout", &ClusterFile::stop_timeout)
-      .doc("a process that has not left that long after SIGTERM is killed")
+      .doc("a process that has not exited this long after SIGTERM is killed")
       .range(100ms, 1h);
   s.add("app", &ClusterFile::apps)
-      .doc("started in this order, stopped in the reverse one, each [[app]] as a whole")
+      .doc("started in this order and stopped in reverse, each [[app]] as a whole")
       .required()
       .not_empty();
   s.add("services", &ClusterFile::services);

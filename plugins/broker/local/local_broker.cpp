@@ -14,8 +14,8 @@ namespace m3 {
 void LocalBroker::Config::describe(Schema<Config>& s) {
   s.add("max_pending", &Config::max_pending)
       .doc(
-          "what may wait for this app, and for each of its cores; messages beyond it are dropped "
-          "and counted")
+          "largest backlog of messages for this app, and for each of its cores; messages beyond it "
+          "are dropped and counted")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
 }
 

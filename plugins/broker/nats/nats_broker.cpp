@@ -31,24 +31,23 @@ Reconciler::Options options_of() {
 
 void NatsBroker::Config::describe(Schema<Config>& s) {
   s.add("servers", &Config::servers)
-      .doc("host:port of each; the first that answers is used")
+      .doc("host:port of each server; the first that answers is used")
       .check(good_servers);
-  s.add("user", &Config::user).doc("with its password, where the servers ask for one");
-  s.add("password", &Config::password).doc("\"${NATS_PASSWORD}\"").secret();
+  s.add("user", &Config::user).doc("user name, if the servers require one (needs password)");
+  s.add("password", &Config::password).doc("password of user: \"${NATS_PASSWORD}\"").secret();
   s.add("token", &Config::token)
-      .doc("\"${NATS_TOKEN}\", where the servers ask for that instead")
+      .doc("\"${NATS_TOKEN}\", if the servers require a token instead")
       .secret();
   s.add("max_pending", &Config::max_pending)
       .doc(
-          "what may wait to be sent, publishing more fails; and what may wait for each core, more "
-          "is "
-          "dropped and counted")
+          "largest backlog of unsent data, publishing beyond it fails; and largest backlog of "
+          "received messages per core, those beyond it are dropped and counted")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
   s.add("connect_timeout", &Config::connect_timeout)
-      .doc("until a server lets us in, for each")
+      .doc("time limit for connecting to each server")
       .range(10ms, 1min);
   s.add("ping_interval", &Config::ping_interval)
-      .doc("a server that is silent for that long is asked whether it lives")
+      .doc("ping the server after this much silence")
       .range(100ms, 1min);
 }
 

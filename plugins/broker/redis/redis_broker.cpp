@@ -28,26 +28,25 @@ RedisOptions options_of(const RedisBroker::Config& config) {
 
 void RedisBroker::Config::describe(Schema<Config>& s) {
   s.add("address", &Config::address).doc("host:port of the server").check(good_address);
-  s.add("user", &Config::user).doc("of Redis's access control list; empty: the default user");
+  s.add("user", &Config::user).doc("user of Redis's access control list; empty: the default user");
   s.add("password", &Config::password)
       .doc("\"${REDIS_PASSWORD}\"; empty: none is sent, or with a user an empty one, for `nopass`")
       .secret();
   s.add("max_pending", &Config::max_pending)
       .doc(
-          "what may wait to be sent, publishing more fails; and what may wait for each core, more "
-          "is "
-          "dropped and counted")
+          "largest backlog of unsent data, publishing beyond it fails; and largest backlog of "
+          "received messages per core, those beyond it are dropped and counted")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
   s.add("max_message", &Config::max_message)
       .doc(
-          "the largest message that is published, the same in every app; a larger one that others "
-          "publish is dropped and counted as bad")
+          "largest message, the same in every app: publishing a larger one fails, and a larger one "
+          "that arrives is dropped and counted as bad")
       .range(ByteSize{64u << 10}, ByteSize{512u << 20});
   s.add("connect_timeout", &Config::connect_timeout)
-      .doc("until the server lets us in")
+      .doc("time limit for connecting and authenticating")
       .range(10ms, 1min);
   s.add("ping_interval", &Config::ping_interval)
-      .doc("a server that is silent for that long is asked whether it lives")
+      .doc("ping the server after this much silence")
       .range(100ms, 1min);
 }
 

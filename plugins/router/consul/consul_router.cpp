@@ -42,29 +42,31 @@ ConsulOptions options_of(const ConsulRouter::Config& config) {
 
 void ConsulRouter::Config::describe(Schema<Config>& s) {
   s.add("addresses", &Config::addresses)
-      .doc("host:port of the agents: the first that answers is used until it does not")
+      .doc("host:port of the agents: the first that answers is used until it fails")
       .not_empty()
       .check(good_addresses);
   s.add("token", &Config::token)
-      .doc("of Consul's ACL: \"${CONSUL_HTTP_TOKEN}\"; empty: none is sent")
+      .doc("token of Consul's ACL: \"${CONSUL_HTTP_TOKEN}\"; empty: none is sent")
       .secret()
       .check(good_token);
-  s.add("connect_timeout", &Config::connect_timeout).doc("to reach an agent").range(10ms, 1min);
+  s.add("connect_timeout", &Config::connect_timeout)
+      .doc("time limit for connecting to an agent")
+      .range(10ms, 1min);
   s.add("request_timeout", &Config::request_timeout)
-      .doc("until an agent has answered; a blocking query may last its wait longer")
+      .doc("time limit for an answer; blocking queries get `wait` on top")
       .range(100ms, 1min);
-  s.add("wait", &Config::wait).doc("how long a query for changes waits for one").range(1s, 10min);
+  s.add("wait", &Config::wait).doc("how long a blocking query waits for a change").range(1s, 10min);
   s.add("max_watches", &Config::max_watches)
-      .doc("queries that wait for changes at the same time, each on a connection of its own")
+      .doc("blocking queries at the same time, each on its own connection")
       .range(1, 10000);
   s.add("max_response", &Config::max_response)
-      .doc("the largest answer")
+      .doc("largest answer that is accepted")
       .range(ByteSize{64u << 10}, ByteSize{1u << 30});
   s.add("check_interval", &Config::check_interval)
       .doc("how often this app's health is checked")
       .range(500ms, 1min);
   s.add("deregister_after", &Config::deregister_after)
-      .doc("Consul forgets this app when its check has failed that long")
+      .doc("Consul removes this app after its check has failed for this long")
       .range(1min, 24h);
 }
 

@@ -26,7 +26,7 @@ Status good_peers(const std::vector<std::string>& peers) {
 
 void StaticRouter::Config::describe(Schema<Config>& s) {
   s.add("peers", &Config::peers)
-      .doc("the instances this app may call, each env.world.func.ins@host:port")
+      .doc("instances that this app may call, each env.world.func.ins@host:port")
       .check(good_peers)
       .reloadable();
 }

@@ -114,7 +114,7 @@ TEST_CASE("m3ctl cluster file: ports are one for each instance") {
 TEST_CASE("m3ctl cluster file: a cluster has an app, and a consul that keeps data has a port") {
   CHECK(contains(errors_of(""), "app"));
   CHECK(contains(errors_of("[[app]]\nbinary = \"a\"\n[services.consul]\nkeep_data = true\n"),
-                 "keep_data wants a port"));
+                 "keep_data needs a port"));
 }
 
 TEST_CASE("m3ctl cluster file: a missing file, and a name that is none, are said") {
