@@ -73,7 +73,7 @@ std::string_view foreign(const HttpRequest& request, bool has_token) {
   const std::string_view origin = request.headers.get("Origin");
   if (!origin.empty() && origin != "http://" + std::string(host) &&
       origin != "https://" + std::string(host))
-    return "a page of another origin may not ask here";
+    return "requests from pages of another origin are refused";
   // Without the header it is a request of HTTP/1.0, as probes send it, and no browser does.
   if (!has_token && request.headers.has("Host") && !is_loopback(host_of(host)))
     return "without a token under [admin] this port answers only to localhost and 127.0.0.1";
@@ -96,9 +96,9 @@ AdminPages::AdminPages(AdminView view, std::string token, TimePoint started)
 Status AdminPages::add(std::string path, HttpHandler handler) {
   if (!path.starts_with('/'))
     return Status(Errc::invalid_argument,
-                  "admin page \"" + path + "\": a path begins with /, as \"/players\"");
+                  "admin page \"" + path + "\": a path must begin with /, like \"/players\"");
   if (pages_.contains(path))
-    return Status(Errc::already_exists, "admin page \"" + path + "\" is there already");
+    return Status(Errc::already_exists, "admin page \"" + path + "\" already exists");
   pages_[std::move(path)] = {std::move(handler), false, true};
   return ok;
 }
@@ -115,7 +115,7 @@ Task<HttpResponse> AdminPages::answer(Ctx& ctx, HttpRequest request) {
   }
   if (found == pages_.end()) co_return line(404, "there is no such page; / lists them");
   if (!found->second.any_method && request.method != "GET" && request.method != "HEAD") {
-    HttpResponse refused = line(405, "this page is read with GET");
+    HttpResponse refused = line(405, "this page can only be read with GET");
     refused.headers.set("Allow", "GET, HEAD");
     co_return refused;
   }

@@ -25,7 +25,7 @@ class Control final : public admin::ControlService {
   Task<> set_state(Ctx& ctx, const SetStateReq& req, SetStateRsp& rsp) override {
     if (!ctx.by_operator())
       co_return Status(Errc::permission_denied,
-                       "to change the state of an app takes rpc.operator_token: give it to m3ctl "
+                       "changing the state of an app requires rpc.operator_token: give it to m3ctl "
                        "in M3_OPERATOR_TOKEN");
     const int wanted = req.state();
     if (wanted < admin::MEMBER_STATE_SERVING || wanted > admin::MEMBER_STATE_DRAINING)

@@ -32,8 +32,9 @@ Task<> HealthProbe::check(Ctx& ctx) {
   const Status waited = (co_await as_result(round->running.zero(patient))).status();
   if (waited) co_return round->outcome;
   if (ctx.cancelled() || ctx.deadline().passed(ctx.core().now())) co_return waited;
-  co_return Status(Errc::deadline_exceeded,
-                   "health() does not end, " + format_duration(limit_) + " after it was asked to");
+  co_return Status(Errc::deadline_exceeded, "health() has not returned within " +
+                                                format_duration(limit_) +
+                                                " and ignores its cancellation");
 }
 
 Task<> HealthProbe::run(Ctx& ctx, std::shared_ptr<Round> round) {
@@ -49,8 +50,8 @@ Task<> HealthProbe::run(Ctx& ctx, std::shared_ptr<Round> round) {
   round->outcome = Status(Errc::internal, "health() threw an exception");
   round->outcome = (co_await as_result(ask_(own))).status();
   if (!round->outcome && own.deadline().passed(own.core().now()))
-    round->outcome =
-        Status(Errc::deadline_exceeded, "health() gave no answer in " + format_duration(limit_));
+    round->outcome = Status(Errc::deadline_exceeded,
+                            "health() has not answered within " + format_duration(limit_));
   co_return ok;
 }
 

@@ -23,7 +23,7 @@ App::~App() {
   if (impl_->own_runtime) {
     if (Status status = stop(); !status) log::error("stop: {}", status.to_string());
   }
-  assert(!impl_->life.started() && "an App died before its stop(Ctx&) had ended");
+  assert(!impl_->life.started() && "an App was destroyed before its stop(Ctx&) had returned");
   end_life();  // on somebody else's cores it has not ended yet
 }
 
@@ -100,9 +100,9 @@ void App::shutdown() { program_->shutdown(); }
 
 Status App::start(Embedding embedding) {
   if (impl_->phase != Impl::Phase::idle)
-    return Status(Errc::failed_precondition, "an App starts once");
+    return Status(Errc::failed_precondition, "an App can be started only once");
   if (embedding.runtime)
-    return Status(Errc::invalid_argument, "with Embedding::runtime, start(Ctx&, …) is the way");
+    return Status(Errc::invalid_argument, "with Embedding::runtime, call start(Ctx&, …)");
   impl_->embedding = std::move(embedding);
   if (Status prepared = impl_->prepare(); !prepared) {
     impl_->let_go();
@@ -148,7 +148,7 @@ void App::end_life() {
 
 Task<> App::start(Ctx& ctx, Embedding embedding) {
   if (impl_->phase != Impl::Phase::idle)
-    co_return Status(Errc::failed_precondition, "an App starts once");
+    co_return Status(Errc::failed_precondition, "an App can be started only once");
   if (!embedding.runtime)
     co_return Status(Errc::invalid_argument, "start(Ctx&, …) needs Embedding::runtime");
   impl_->embedding = std::move(embedding);
@@ -175,7 +175,7 @@ template <class Made>
 auto& made(const Made& part, const char* what) {
   if (!part) [[unlikely]]
     throw std::logic_error(std::string("app.") + what +
-                           "() is asked before the app starts, when there is none: ask in a "
+                           "() was called before the app started, when there is none: call it in a "
                            "service's or a part's constructor, in on_start, or later");
   return *part;
 }

@@ -58,8 +58,9 @@ class App final : public Host {
   template <class S, class... Args>
     requires std::derived_from<S, Service>
   App& serve(Args... args) {
-    static_assert(std::constructible_from<S, Args...> || std::constructible_from<S, App&, Args...>,
-                  "serve<S>(args…): S has no constructor of args, nor of m3::App& and args");
+    static_assert(
+        std::constructible_from<S, Args...> || std::constructible_from<S, App&, Args...>,
+        "serve<S>(args…): S can be constructed neither from args nor from m3::App& and args");
     return add_service([... args = std::move(args)](App& app) mutable {
       ServiceSlot slot;
       std::unique_ptr<S> made;

@@ -32,7 +32,7 @@ bool is_any_host(const std::string& host) { return host == "0.0.0.0" || host == 
 Status good_header_word(const std::string& text) {
   const bool good =
       std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
-  return good ? Status() : Status(Errc::invalid_argument, "only visible ASCII, without blanks");
+  return good ? Status() : Status(Errc::invalid_argument, "use only visible ASCII, without spaces");
 }
 
 /// Whoever reaches the port can read all but the health pages.
@@ -51,9 +51,9 @@ Status good_tokens(const AppConfig::Rpc& rpc) {
                                     std::pair("operator_token", &rpc.operator_token)}) {
     if (token->empty()) continue;
     if (rpc.token.empty())
-      return Status(Errc::invalid_argument, std::string(name) +
-                                                " is accepted beside token, and there is none: "
-                                                "write token, too");
+      return Status(
+          Errc::invalid_argument,
+          std::string(name) + " is accepted in addition to token, but token is empty: set it, too");
     if (*token == rpc.token)
       return Status(Errc::invalid_argument, std::string(name) + " is the same as token");
   }
@@ -65,7 +65,8 @@ Status good_advertise(const std::string& text) {
   auto parsed = HostPort::parse(text);
   if (!parsed.is_ok()) return std::move(parsed).status();
   if (!is_any_host(parsed->host)) return ok;
-  return Status(Errc::invalid_argument, text + " is every address: say one that others can reach");
+  return Status(Errc::invalid_argument,
+                text + " means every address: write one that others can reach");
 }
 
 }  // namespace
@@ -229,7 +230,7 @@ Result<HostPort> AppConfig::advertised(std::uint16_t port) const {
     return Status(Errc::invalid_argument,
                   "listen = \"" + listen +
                       "\" does not say where others find this app: write advertise = "
-                      "\"HOST:0\" with an address that they can reach");
+                      "\"HOST:0\" with an address that others can reach");
   if (address->port == 0) address->port = port;
   return address;
 }

@@ -56,7 +56,7 @@ Result<CommandLine> CommandLine::parse(const std::vector<std::string>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     const std::size_t dashes = word.starts_with("--") ? 2 : word.starts_with("-") ? 1 : 0;
-    if (dashes == 0) return bad("\"" + word + "\" is no option");
+    if (dashes == 0) return bad("\"" + word + "\" is not an option");
     const std::size_t equals = word.find('=');
     const std::string name = word.substr(dashes, equals - dashes);
     const Flag* flag = find_flag(name);
@@ -64,7 +64,7 @@ Result<CommandLine> CommandLine::parse(const std::vector<std::string>& words) {
     if (!flag->value) {
       if (equals != std::string::npos) return bad(word.substr(0, equals) + " takes no value");
       if (out.mode != Mode::run && out.mode != flag->mode)
-        return bad(word + " does not go with the option before it");
+        return bad(word + " cannot be combined with the option before it");
       out.mode = flag->mode;
       continue;
     }
@@ -84,14 +84,14 @@ std::string command_line_help(std::string_view program, std::string_view func) {
 
   --id, -idstr ID       who this app is, for example dev.world1.{1}.1; wins over `id` of the file
   --config, -conf FILE  its TOML file; without one every key has its default
-  --check-config        say everything that is wrong with the configuration, and leave
-  --print-config        show the configuration in effect, without secrets, and leave
-  --list-plugins        show the plugins in this program, and leave
-  --config-reference    show every key with type, default and meaning as Markdown, and leave
-  --version             show the version of the app and of m3, and leave
-  --help                this
+  --check-config        report everything that is wrong with the configuration, and exit
+  --print-config        show the configuration in effect, without secrets, and exit
+  --list-plugins        show the plugins in this program, and exit
+  --config-reference    show every key with type, default and meaning as Markdown, and exit
+  --version             show the version of the app and of m3, and exit
+  --help                show this help, and exit
 
-Signals: TERM and INT finish what runs and leave, a second one does not wait for it; HUP and USR1 read the file again.
+Signals: TERM and INT finish running work and exit, a second one does not wait for it; HUP and USR1 reload the file.
 Exit codes: 0 done, 1 failed while running, 2 wrong options or configuration.
 )",
                      program, func);

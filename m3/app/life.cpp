@@ -60,7 +60,7 @@ Status App::Impl::make_runtime() {
     try {
       own_runtime = std::make_unique<Runtime>(config.runtime_config());
     } catch (const std::exception& e) {  // each core needs a few files of its own
-      return Status(Errc::resource_exhausted, std::string("cannot make the event loops: ") +
+      return Status(Errc::resource_exhausted, std::string("cannot create the event loops: ") +
                                                   e.what() +
                                                   " (raise the limit of open files: ulimit -n)");
     }
@@ -69,7 +69,7 @@ Status App::Impl::make_runtime() {
   MetricOptions metric_options;
   metric_options.constant_labels = {{"app", id.to_string()}};
   metrics = std::make_shared<MetricRegistry>(std::move(metric_options));
-  metrics->sampled_counter("m3_log_dropped_total", "Log lines that did not reach stderr",
+  metrics->sampled_counter("m3_log_dropped_total", "Log lines that could not be written to stderr",
                            &log::dropped);
   metrics->sampled_counter("m3_log_held_back_total",
                            "Events that were not logged because their kind was logged too often",
@@ -138,7 +138,8 @@ Status App::Impl::make_node() {
        {std::pair("token", &config.rpc.token), std::pair("second_token", &config.rpc.second_token),
         std::pair("operator_token", &config.rpc.operator_token)})
     if (!token->empty() && token->size() < kGoodToken)
-      log::warn("rpc.{} is short enough to be guessed: \"m3ctl token new\" makes a good one", name);
+      log::warn("rpc.{} is short enough to be guessed: \"m3ctl token new\" makes a longer one",
+                name);
   RpcNode::Options options;
   options.id = id;
   options.generation = generation;
@@ -161,7 +162,7 @@ Status App::Impl::make_node() {
 
 Status App::Impl::make_services() {
   if (config.listen.empty() && !service_makers.empty())
-    log::warn("nobody can connect: write listen = \"host:port\" in the configuration");
+    log::warn("no other app can connect: write listen = \"host:port\" in the configuration");
   services = std::make_unique<app_detail::ServiceList>(app);
   for (auto& make : service_makers)
     if (Status added = services->add(make, *node); !added) return added;

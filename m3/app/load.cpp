@@ -59,8 +59,9 @@ AppId App::Impl::choose_id(const AppId& given, const LoadedConfig& loaded,
   const std::string file = given.empty() ? embedding.config_file : "--id";
   if (chosen.empty()) {
     if (!errors.empty()) return {};  // what is wrong with the file may have hidden its id
-    errors.add({"", 0, "id",
-                "who is this app? Give --id env.world." + func + ".ins, or write id in the file"});
+    errors.add(
+        {"", 0, "id",
+         "this app has no id: give --id env.world." + func + ".ins, or write id in the file"});
     return {};
   }
   if (chosen.func() == func) return chosen;
@@ -81,7 +82,8 @@ std::string App::Impl::print(const LoadedConfig& loaded) const {
 
 std::string App::Impl::reference() const {
   std::string out = config_reference<AppConfig>("", "Every app has these keys.");
-  if (section_type) out += "\n" + section_type->reference("app", "Of the app \"" + func + "\".");
+  if (section_type)
+    out += "\n" + section_type->reference("app", "Keys of the app \"" + func + "\".");
   for (const auto& type : registry.types())
     out += "\n" + type->config->reference(type->title(), "The section that chooses this plugin.");
   return out;
@@ -119,7 +121,7 @@ Task<> App::Impl::reload(Ctx& caller) {
   ErrorList errors;
   LoadedConfig fresh = load(errors);
   if (!errors.empty()) {
-    log::error("reload: the configuration is wrong, the one before stays in effect:\n{}",
+    log::error("reload: the configuration is wrong, the previous one stays in effect:\n{}",
                errors.to_string());
     co_return errors.to_status();
   }
@@ -157,7 +159,7 @@ Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fres
     const auto now = std::find_if(fresh.begin(), fresh.end(),
                                   [&](const PluginChoice& choice) { return choice.type == &type; });
     if (now == fresh.end()) {
-      log::warn("reload: [{}] is gone, but stays in use until the restart", type.title());
+      log::warn("reload: [{}] was removed, but stays in use until the restart", type.title());
       continue;
     }
     const auto changes = type.config->diff(type.title(), slot.choice.config, now->config);

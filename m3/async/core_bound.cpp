@@ -27,8 +27,9 @@ Status wrong_core(std::string_view what, unsigned owner, std::string_view advice
 }
 
 Status wrong_core(const Ctx& ctx) {
-  return wrong_core("Ctx", ctx.core().index(),
-                    "use the Ctx& that the body of m3::run_on is given, not one that it captures");
+  return wrong_core(
+      "Ctx", ctx.core().index(),
+      "use the Ctx& that m3::run_on passes to its body, not one that the body captures");
 }
 
 bool CoreBound::first_use(const Core* now) noexcept {

@@ -69,8 +69,8 @@ class CoreBound {
 inline void demand_no_waiters(bool none, const char* what) noexcept {
   if (!none) [[unlikely]]
     end_process(std::string("a ") + what +
-                " was destroyed while coroutines wait on it or hold it: let them end first, and "
-                "destroy it afterwards");
+                " was destroyed while coroutines wait on it or hold it: let them finish before it "
+                "is destroyed");
 }
 
 }  // namespace m3::async_detail

@@ -54,7 +54,7 @@ void Ctx::end_with_waiters() const noexcept {
       *facts_.name ? "the Ctx of \"" + std::string(facts_.name) + "\"" : "a Ctx without a name";
   async_detail::end_process(
       whose +
-      " was destroyed while operations wait under it, or under its children: await them before, or "
+      " was destroyed while operations wait under it, or under its children: await them first, or "
       "give work that lasts longer a Ctx of its own, as scope.spawn(name, body) does");
 }
 

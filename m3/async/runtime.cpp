@@ -57,7 +57,7 @@ struct Runtime::Helpers {
   Status submit(std::function<void()> job) {
     std::lock_guard lock(mutex);
     if (stopping)
-      return Status(Errc::cancelled, "no blocking function is run any more: the runtime stops");
+      return Status(Errc::cancelled, "blocking functions no longer run: the runtime is stopping");
     if (jobs.size() >= most_waiting)
       return Status(Errc::resource_exhausted,
                     "too many blocking functions wait for a helper thread: blocking_threads = N "
@@ -132,7 +132,7 @@ struct Runtime::Watchdog {
       reported[i] = began;
       const char* name = cores[i]->task_name();
       log::warn_limited(
-          "core {} has been busy for {} ms in {}: nothing else runs there meanwhile", i,
+          "core {} has been busy for {} ms in {}: nothing else can run there", i,
           std::chrono::duration_cast<std::chrono::milliseconds>(now - Nanos(began)).count(),
           *name ? name : "work without a name");
     }

@@ -23,7 +23,7 @@ Scope::~Scope() {
     return;
   async_detail::end_process("a Scope was destroyed with " + std::to_string(size()) +
                             " tasks in it, the first is \"" + running_.front()->ctx.name() +
-                            "\": co_await scope.close(ctx) before");
+                            "\": co_await scope.close(ctx) first");
 }
 
 void Scope::run(Job& job, Task<> task) {

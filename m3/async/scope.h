@@ -90,8 +90,8 @@ void Scope::spawn(const char* name, Body body) {
   if constexpr (async_detail::kIsTask<Body>) {
     static_assert(
         !async_detail::kIsTask<Body>,
-        "spawn takes what makes the Task, not the Task: the Ctx of this call ends with it, "
-        "and the work gets its own: scope.spawn(\"name\", [this](m3::Ctx& ctx) { return "
+        "spawn takes a function that returns the Task, not the Task: the work outlives this call's "
+        "Ctx and gets its own: scope.spawn(\"name\", [this](m3::Ctx& ctx) { return "
         "work(ctx); })");
   } else if constexpr (!std::is_invocable_r_v<Task<>, Body&, Ctx&>) {
     static_assert(std::is_invocable_r_v<Task<>, Body&, Ctx&>,

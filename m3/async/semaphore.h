@@ -17,7 +17,7 @@ class Semaphore {
   class EnterOp;
 
   /// A place. Moves; is given back when it is destroyed.
-  class [[nodiscard("keep it: the place is given back with it")]] Hold {
+  class [[nodiscard("keep it: the place is released when it is destroyed")]] Hold {
    public:
     Hold() noexcept = default;
     Hold(Hold&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)) {}

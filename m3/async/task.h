@@ -56,9 +56,9 @@ template <class T = void>
 class [[nodiscard("co_await it: a Task does nothing before it is awaited"),
         gnu::warn_unused]] Task {
   static_assert(!std::is_same_v<T, Status>,
-                "a Task fails with a Status by itself: write Task<>, and co_return the Status");
+                "a Task can already fail with a Status: write Task<>, and co_return the Status");
   static_assert(!async_detail::kIsResult<T>,
-                "a Task fails with a Status by itself: write Task<T> instead of Task<Result<T>>");
+                "a Task can already fail with a Status: write Task<T> instead of Task<Result<T>>");
 
  public:
   using value_type = T;
@@ -143,16 +143,16 @@ struct Promise final : PromiseCommon<T> {
   template <class U = T>
   void return_value(U&& result) {
     using Given = std::remove_cvref_t<U>;
+    static_assert(!std::is_same_v<Given, Ok>,
+                  "co_return m3::ok ends a Task<>: this Task<T> needs a T, or a Status with the "
+                  "reason why not");
     static_assert(
-        !std::is_same_v<Given, Ok>,
-        "co_return m3::ok ends a Task<>: this Task<T> needs a T, or a Status that says why "
-        "there is none");
-    static_assert(std::is_same_v<Given, Ok> || std::is_same_v<Given, Status> ||
-                      std::is_same_v<Given, Result<T>> || std::is_constructible_v<T, U>,
-                  "co_return needs a T, a Result<T>, or a Status that says why there is no T");
+        std::is_same_v<Given, Ok> || std::is_same_v<Given, Status> ||
+            std::is_same_v<Given, Result<T>> || std::is_constructible_v<T, U>,
+        "co_return needs a T, a Result<T>, or a Status with the reason why there is no T");
     if constexpr (std::same_as<Given, Status>) {
       if (this->take_status(std::forward<U>(result)))
-        this->fail(Status(Errc::internal, "co_return of an OK status where a value was due"));
+        this->fail(Status(Errc::internal, "co_return of an OK status where a value was expected"));
     } else if constexpr (std::same_as<Given, Result<T>>) {
       if (result.is_ok()) {
         value.emplace(*std::forward<U>(result));

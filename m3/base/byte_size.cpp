@@ -47,7 +47,7 @@ Result<ByteSize> ByteSize::parse(std::string_view text) {
     return ByteSize{count * unit.bytes};
   }
   return refuse(text, "\"" + std::string(name.substr(0, 20)) +
-                          "\" is no unit; use B, KiB, MiB, GiB, TiB, KB, MB, GB or TB");
+                          "\" is not a unit; use B, KiB, MiB, GiB, TiB, KB, MB, GB or TB");
 }
 
 std::string ByteSize::to_string() const {

@@ -83,13 +83,13 @@ Result<Duration> parse_duration(std::string_view text) {
     std::size_t unit = unit_index(name);
     if (unit == kUnits.size())
       return refuse(text, "\"" + std::string(name.substr(0, 20)) +
-                              "\" is no unit; use ns, us, ms, s, m, h or d");
+                              "\" is not a unit; use ns, us, ms, s, m, h or d");
     if (unit < next_unit)
       return refuse(text, "write larger units first and each unit once, like 1m30s");
     next_unit = unit + 1;
     std::int64_t value = scaled(whole, fraction, kUnits[unit].nanoseconds);
     if (value < 0 || total > kMax - value)
-      return refuse(text, "it is too long; the most is about 292 years");
+      return refuse(text, "it is too long; the maximum is about 292 years");
     total += value;
   }
   return Duration(total);

@@ -19,7 +19,7 @@ Result<MemberState> member_state_from_name(std::string_view name) {
   for (MemberState state : {MemberState::serving, MemberState::cordoned, MemberState::draining})
     if (name == member_state_name(state)) return state;
   return Status(Errc::invalid_argument,
-                "\"" + std::string(name) + "\" is none of serving, cordoned, draining");
+                "\"" + std::string(name) + "\" is not one of serving, cordoned, draining");
 }
 
 Result<Member> parse_member(std::string_view text) {

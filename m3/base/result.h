@@ -24,7 +24,7 @@ class [[nodiscard]] Result {
   /// `status` must be an error; an OK one becomes Errc::internal.
   Result(Status status)  // NOLINT(google-explicit-constructor)
       : state_(std::in_place_index<1>,
-               status.is_ok() ? Status(Errc::internal, "an OK status where a value was due")
+               status.is_ok() ? Status(Errc::internal, "an OK status where a value was expected")
                               : std::move(status)) {}
 
   bool is_ok() const noexcept { return state_.index() == 0; }

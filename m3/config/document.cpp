@@ -167,7 +167,7 @@ std::vector<Section> Document::sections(std::string_view kind, ErrorList& errors
       out.push_back(make_section(std::string(kind), found->names[i], &item));
     } else {
       std::string what =
-          "a key of no plugin; put it below [" + key + ".name], where name says which ";
+          "not a key of any plugin; put it below [" + key + ".name], where name says which ";
       errors.add({*file_, item.line, key + "." + config_detail::toml_key(found->names[i]),
                   what.append(key)});
     }

@@ -26,7 +26,7 @@ HttpResponse refusal_of(const boost::system::error_code& error) {
     return refusal(431, "the request line and header fields are too long");
   if (error == http::error::body_limit) return refusal(413, "the body is too large");
   if (error == http::error::bad_version) return refusal(505, "this is an HTTP/1.1 server");
-  return refusal(400, "this is no HTTP request: " + error.message());
+  return refusal(400, "this is not an HTTP request: " + error.message());
 }
 
 /// Whether the first line is whole and ends within a quoted text.
@@ -116,7 +116,8 @@ void HttpRequestReader::Impl::on_header() {
 bool HttpRequestReader::Impl::good_host() {
   const auto hosts = parser.get().count(http::field::host);
   if (hosts == 1 || (hosts == 0 && parser.get().version() == 10)) return true;
-  fail(refusal(400, hosts == 0 ? "there is no Host" : "there is more than one Host"));
+  fail(refusal(400,
+               hosts == 0 ? "the Host header is missing" : "there is more than one Host header"));
   return false;
 }
 
@@ -127,7 +128,7 @@ bool HttpRequestReader::Impl::good_coding() {
   if (parser.chunked() && !old &&
       boost::beast::iequals(parser.get()[http::field::transfer_encoding], "chunked"))
     return true;
-  fail(refusal(old ? 400 : 501, "of the transfer codings, only chunked is understood"));
+  fail(refusal(old ? 400 : 501, "the only supported transfer coding is chunked"));
   return false;
 }
 

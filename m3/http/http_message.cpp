@@ -234,7 +234,7 @@ std::string percent_encode(std::string_view text, bool keep_slash) {
 
 Status parse_target(std::string_view target, std::string& path, HttpQuery& query) {
   if (target.empty() || target.front() != '/')
-    return Status(Errc::invalid_argument, "the target begins with no /");
+    return Status(Errc::invalid_argument, "the target does not begin with /");
   if (std::any_of(target.begin(), target.end(), is_control))
     return Status(Errc::invalid_argument, "control characters in the target");
   target = target.substr(0, target.find('#'));

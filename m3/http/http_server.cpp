@@ -67,9 +67,10 @@ struct HttpServer::Impl {
         config(std::move(settings)),
         refused(registry.counter("m3_net_http_refused_total", "HTTP connections over the limit",
                                  {{"server", config.name}})),
-        evicted(registry.counter("m3_net_http_evicted_total",
-                                 "HTTP connections without a request that were closed for others",
-                                 {{"server", config.name}})),
+        evicted(registry.counter(
+            "m3_net_http_evicted_total",
+            "HTTP connections without a request that were closed to make room for others",
+            {{"server", config.name}})),
         scope(owner, host) {
     for (std::size_t i = 0; i < answers.size(); ++i)
       answers[i] =
@@ -231,7 +232,7 @@ Task<bool> HttpServer::Impl::Connection::read_request(HttpRequestReader& reader,
     const Status read = (co_await as_result(read_more(soon))).status();
     if (read) continue;
     if (read != Errc::deadline_exceeded || idle) co_return false;
-    co_await refuse(HttpResponse(408, "the request did not come in time\n"));
+    co_await refuse(HttpResponse(408, "the request did not arrive in time\n"));
     co_return false;
   }
 }
@@ -258,7 +259,7 @@ Task<HttpResponse> HttpServer::Impl::Connection::answer(HttpRequest request) {
   const Status waited = (co_await as_result(asked->running.zero(patient))).status();
   if (ctx.cancelled()) co_return ctx.status();
   if (!asked->outcome) {
-    log::error_limited("{}: the handler of {} does not end although its time is over: {}",
+    log::error_limited("{}: the handler of {} has not returned after its deadline: {}",
                        server.config.name, path, waited.to_string());
     co_return HttpResponse(504, "no answer in time\n");
   }

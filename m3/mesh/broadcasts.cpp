@@ -36,17 +36,19 @@ Broadcasts::Broadcasts(Runtime& runtime, Broker* broker, Options options, Metric
       publishers_(kMostPublishers),
       waiting_(runtime.size()),
       received_(
-          metrics.counter("m3_broadcasts_received_total", "Notifies that the broker brought")),
+          metrics.counter("m3_broadcasts_received_total", "Notifies received from the broker")),
       missing_(metrics.counter("m3_broadcasts_missing_total",
-                               "Notifies that a publisher sent and that did not come")),
-      again_(metrics.counter("m3_broadcasts_repeated_total", "Notifies that came a second time")),
+                               "Notifies that were published but did not arrive")),
+      again_(
+          metrics.counter("m3_broadcasts_repeated_total", "Notifies that arrived a second time")),
       bad_(metrics.counter("m3_broadcasts_bad_total",
                            "Messages of a topic that could not be handled")),
-      dropped_(metrics.counter("m3_broadcasts_dropped_total",
-                               "Notifies that came and were not handled, because too much waited",
-                               {{"reason", "core_behind"}})),
+      dropped_(
+          metrics.counter("m3_broadcasts_dropped_total",
+                          "Notifies that arrived but were dropped, because too many were waiting",
+                          {{"reason", "core_behind"}})),
       resubscribed_(metrics.counter("m3_broadcasts_resubscribed_total",
-                                    "Times the broker lost a subscription and found it again")) {
+                                    "Times the broker lost a subscription and restored it")) {
   if (broker_)
     publisher_.emplace(runtime.core(0), *broker_, self_, options.run_id, proofs_, metrics);
 }
@@ -205,7 +207,7 @@ void Broadcasts::on_message(std::string_view topic, std::string_view payload) {
   const Topic* heard = heard_of(topic);
   if (!heard) return;
   Heard* publisher = heard_of(*heard, message->publisher);
-  if (!publisher) return bad("the publisher's name is no app id");
+  if (!publisher) return bad("the publisher's name is not an app id");
   if (!is_new(*publisher, *message)) return;
   const Deadline deadline(runtime_.core(0).read_clock() + timeout_);
   if (heard->core == 0) return handle(*node_, message->frames, message->publisher, deadline);
@@ -218,7 +220,7 @@ void Broadcasts::post(unsigned core, const BroadcastMessage& message, Deadline d
   const std::size_t before = waiting;
   if (before > 0 && before + size > broker_->max_pending()) {  // a large one passes alone
     dropped_.add(message.count);
-    return log::warn_limited("core {} is behind: {} notifies of {} are dropped", core,
+    return log::warn_limited("core {} is overloaded: {} notifies from {} are dropped", core,
                              message.count, message.publisher);
   }
   waiting += size;

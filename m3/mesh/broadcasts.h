@@ -95,7 +95,7 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Task<> unsubscribe(Ctx& ctx, std::string topic, std::string unused);
   /// Null: it is not joined, or no longer.
   Topic* heard_of(std::string_view topic);
-  /// Null: the publisher's name is no app id.
+  /// Null: the publisher's name is not an app id.
   Heard* heard_of(const Topic& topic, std::string_view publisher);
   /// Counts gaps; false: it was heard before.
   bool is_new(Heard& heard, const mesh_detail::BroadcastMessage& message);

@@ -12,7 +12,7 @@ Host* host_of(const Ctx& ctx) { return ctx.host(); }
 Task<> failed(Status status) { co_return status; }
 
 Status no_app() {
-  return Status(Errc::failed_precondition, "topics of a context that belongs to no app");
+  return Status(Errc::failed_precondition, "the context belongs to no app, so it has no topics");
 }
 
 }  // namespace

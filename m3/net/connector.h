@@ -68,8 +68,8 @@ class Connector {
   Connector& operator=(const Connector&) = delete;
   ~Connector();
 
-  /// unavailable + not_executed: nobody listens there, no address is known, or the name cannot be
-  /// looked up. deadline_exceeded, cancelled: as `ctx`.
+  /// unavailable + not_executed: no process is listening there, no address is known, or the name
+  /// cannot be looked up. deadline_exceeded, cancelled: as `ctx`.
   Task<ConnectedSocket> connect(Ctx& ctx, HostPort address);
 
   /// Look-ups that run now.

@@ -234,7 +234,7 @@ Result<std::unique_ptr<Stream>> LoopbackNet::connect(Core& from, const HostPort&
   const std::string name = address.to_string();
   const auto listener = listeners_.find(name);
   if (listener == listeners_.end())
-    return Status(Errc::unavailable, "connect to " + name + ": nobody listens there")
+    return Status(Errc::unavailable, "connect to " + name + ": no process is listening there")
         .not_executed();
   Core& there = *listener->second.core;
   auto pipe = std::make_shared<Pipe>(*this, from, there);

@@ -34,7 +34,7 @@ class LoopbackNet {
   /// `on_accept` runs on `core` for each new connection. An address has one listener: the last.
   void listen(Core& core, const HostPort& address, OnAccept on_accept);
   void unlisten(const HostPort& address);
-  /// unavailable when nobody listens there. Made at once, also while frozen.
+  /// unavailable when no process is listening there. Made at once, also while frozen.
   Result<std::unique_ptr<Stream>> connect(Core& from, const HostPort& address);
   /// Streams made from now on.
   void set_options(Options options) { options_ = options; }

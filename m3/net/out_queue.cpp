@@ -80,13 +80,13 @@ Status OutQueue::refusal_status() const {
     case OutRefusal::none:
       return Status(Errc::internal, text);
     case OutRefusal::control_backlog:
-      text = "the peer does not read: too many control frames wait for it";
+      text = "the peer does not read: too many unsent control frames";
       break;
     case OutRefusal::request_backlog:
-      text = "the peer does not keep up: too many bytes of requests wait for it";
+      text = "the peer does not keep up: too many unsent bytes of requests";
       break;
     case OutRefusal::notify_backlog:
-      text = "the peer does not keep up: too many bytes of requests and notifies wait for it";
+      text = "the peer does not keep up: too many unsent bytes of requests and notifies";
       break;
   }
   return Status(Errc::resource_exhausted, text).not_executed();

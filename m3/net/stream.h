@@ -70,7 +70,7 @@ struct StreamBuffers {
 class Transport {
  public:
   virtual ~Transport() = default;
-  /// Fails with unavailable when nobody listens there. Ends with `ctx`.
+  /// Fails with unavailable when no process is listening there. Ends with `ctx`.
   virtual Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) = 0;
 };
 

@@ -298,7 +298,7 @@ Result<std::unique_ptr<Stream>> TcpTransport::adopt(int fd, std::string peer_nam
   } catch (const std::runtime_error& error) {  // the standard's system_error, and Boost's
     ::close(fd);
     return Status(Errc::resource_exhausted,
-                  std::string("a connection cannot be watched: ") + error.what());
+                  std::string("cannot watch a connection: ") + error.what());
   }
 }
 
@@ -324,7 +324,7 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
       const int accepted =
           ::accept4(fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (accepted >= 0) {
-        if (std::exchange(refused, false)) log::info_limited("connections are accepted again");
+        if (std::exchange(refused, false)) log::info_limited("accepting connections again");
         no_delay(accepted);
         tcp::endpoint peer;
         std::memcpy(peer.data(), &from, std::min<std::size_t>(size, peer.capacity()));
@@ -364,7 +364,7 @@ struct TcpListener::Impl : std::enable_shared_from_this<TcpListener::Impl> {
   void try_later(int error) {
     if (!std::exchange(refused, true))
       log::error_limited(
-          "cannot accept a connection: {}; trying again every 100 ms{}", std::strerror(error),
+          "cannot accept a connection: {}; retrying every 100 ms{}", std::strerror(error),
           error == EMFILE || error == ENFILE ? " (raise the limit of open files)" : "");
     core.timers().add(pause, core.now() + std::chrono::milliseconds(100));
   }

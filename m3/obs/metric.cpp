@@ -60,15 +60,15 @@ std::string wrong_label(const MetricLabels& labels, const MetricLabels& constant
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const std::string& name = labels[i].first;
     if (!is_name(name, false) || name.starts_with("__"))
-      return fmt::format("\"{}\" is no label name", name);
+      return fmt::format("\"{}\" is not a label name", name);
     if ((storage == Storage::histogram && name == "le") ||
         (storage == Storage::summary && name == "quantile"))
-      return fmt::format("the label \"{}\" belongs to its kind", name);
+      return fmt::format("the label \"{}\" is reserved for this kind of metric", name);
     auto same = [&](const auto& other) { return other.first == name; };
     if (std::count_if(labels.begin(), labels.end(), same) > 1)
-      return fmt::format("the label \"{}\" stands twice", name);
+      return fmt::format("the label \"{}\" is given twice", name);
     if (std::any_of(constant.begin(), constant.end(), same))
-      return fmt::format("the label \"{}\" is on every series already", name);
+      return fmt::format("the label \"{}\" is already on every series", name);
   }
   return "";
 }
@@ -78,7 +78,7 @@ std::string wrong_bounds(std::span<const double> bounds) {
   if (bounds.size() > 200) return "a histogram has at most 200 buckets";
   for (std::size_t i = 0; i < bounds.size(); ++i)
     if (!std::isfinite(bounds[i]) || (i > 0 && bounds[i] <= bounds[i - 1]))
-      return "bucket bounds must be finite and rise";
+      return "bucket bounds must be finite and increasing";
   return "";
 }
 
@@ -132,7 +132,7 @@ struct MetricRegistry::Impl {
 Family* MetricRegistry::Impl::family_of(const Wanted& wanted, std::string& problem) {
   if (auto found = families.find(wanted.name); found != families.end()) {
     if (found->second.storage == wanted.storage) return &found->second;
-    problem = fmt::format("it is a {} already and cannot be a {}",
+    problem = fmt::format("it is already a {} and cannot be a {}",
                           kStorageNames[static_cast<std::size_t>(found->second.storage)],
                           kStorageNames[static_cast<std::size_t>(wanted.storage)]);
     return nullptr;

@@ -26,7 +26,7 @@ std::string title_of(const char* verb, const Steps::Step& step) {
 
 Status not_done(Duration limit, const std::string& why) {
   return Status(Errc::deadline_exceeded,
-                "not done in " + format_duration(limit) + (why.empty() ? "" : ": " + why));
+                "not finished within " + format_duration(limit) + (why.empty() ? "" : ": " + why));
 }
 
 /// What the step says beyond that its time is over.
@@ -101,10 +101,10 @@ Task<> Lifecycle::run(Ctx& ctx, const Steps::Body& body, const std::string& titl
     ended = co_await as_result(run->running.zero(patient));
   }
   if (ended.is_ok()) co_return std::move(run->outcome);
-  log::error("{} does not end although it is cancelled: it is left behind", title);
+  log::error("{} was cancelled but does not finish: it is left behind", title);
   left_behind_.push_back(title);
   Run::keep(std::move(run));
-  co_return Status(Errc::deadline_exceeded, "does not end although it is cancelled");
+  co_return Status(Errc::deadline_exceeded, "was cancelled but does not finish");
 }
 
 Task<> Lifecycle::begin(Ctx& ctx, const Steps::Step& step, Duration limit) {
@@ -126,7 +126,7 @@ Task<> Lifecycle::begin(Ctx& ctx, const Steps::Step& step, Duration limit) {
     if (status == Errc::deadline_exceeded && took >= limit)
       co_return not_done(limit, why.empty() ? reason_in(status) : why).add_context(title);
     if (status != Errc::unavailable) co_return std::move(status).add_context(title);
-    if (why.empty()) log::warn("{} is tried again: {}", title, status.text());
+    if (why.empty()) log::warn("{} failed, retrying: {}", title, status.text());
     why = status.text();
     Ctx patient(ctx, Deadline(until));
     auto slept = co_await as_result(sleep(patient, backoff.next(ctx.core().random()())));
@@ -161,10 +161,11 @@ Task<> Lifecycle::stop(Ctx& ctx, StopLimits limits) {
     }
     const bool late = !ctx.cancelled() && status == Errc::deadline_exceeded;
     if (late && left_behind_.size() == left)
-      status = until == end
-                   ? Status(Errc::deadline_exceeded,
-                            "all steps together were not done in " + format_duration(limits.all))
-                   : not_done(limits.step, "");
+      status =
+          until == end
+              ? Status(Errc::deadline_exceeded,
+                       "all steps together were not finished within " + format_duration(limits.all))
+              : not_done(limits.step, "");
     status = std::move(status).add_context(title);
     log::error("{}", status.to_string());
     if (first) first = std::move(status);

@@ -16,7 +16,7 @@ class PartIndex {
   template <class T>
   void add(T& part) {
     [[maybe_unused]] const bool is_new = parts_.emplace(typeid(T), &part).second;
-    assert(is_new && "an app has one part of a type");
+    assert(is_new && "an app has only one part of each type");
   }
   /// Null: there is none, or not yet.
   template <class T>

@@ -119,7 +119,7 @@ class Env {
   /// All of the kind, in the order of their start.
   template <class Contract>
   std::vector<Contract*> all() const {
-    static_assert(Contract::kMany, "an app has one plugin of this kind: use find()");
+    static_assert(Contract::kMany, "an app has only one plugin of this kind: use find()");
     std::vector<Contract*> out;
     for (Plugin* plugin : all_plugins(Contract::kKind))
       if (auto* one = dynamic_cast<Contract*>(plugin)) out.push_back(one);

@@ -82,7 +82,7 @@ void PluginSet::refuse_circle(const PluginType& type) const {
   if (first == making_.end()) return;
   std::string way;
   for (auto at = first; at != making_.end(); ++at) way += (*at)->title() + " needs ";
-  throw PluginError("is part of a circle: " + way + (*first)->title());
+  throw PluginError("is part of a cycle: " + way + (*first)->title());
 }
 
 Plugin* Env::find_plugin(std::string_view kind, std::string_view name) const {

@@ -68,7 +68,7 @@ Task<> Reconciler::leave(Status why) {
   settle_all(usable());
   Ctx patient(core_);
   const Status left = (co_await as_result(link_.disconnect(patient, why))).status();
-  if (!left) log::warn_limited("{}: on leaving: {}", options_.name, left.to_string());
+  if (!left) log::warn_limited("{}: while leaving: {}", options_.name, left.to_string());
   co_return ok;
 }
 
@@ -105,7 +105,7 @@ Task<> Reconciler::pump(Ctx& ctx) {
     const bool idle = wishes_.under_way() == 0;
     std::vector<Order> orders = wishes_.take(core_.read_clock(), options_.window);
     if (orders.empty()) {
-      if (silent()) co_return Status(Errc::unavailable, "orders are not answered");
+      if (silent()) co_return Status(Errc::unavailable, "commands are not answered");
       co_await wait_for_news(ctx);
       continue;
     }
@@ -152,7 +152,7 @@ void Reconciler::renew(std::string_view key) {
 
 void Reconciler::drop(std::string_view key) {
   wishes_.drop(key);
-  settle(std::string(key), Status(Errc::cancelled, options_.name + ": no longer wished for"));
+  settle(std::string(key), Status(Errc::cancelled, options_.name + ": no longer subscribed"));
   news();
 }
 
@@ -174,7 +174,7 @@ Task<> Reconciler::settled(Ctx& ctx, std::string key) {
     case Wishes::State::refused:
       co_return wishes_.error(key);
     case Wishes::State::unknown:
-      co_return Status(Errc::cancelled, options_.name + ": " + key + " is not wished for");
+      co_return Status(Errc::cancelled, options_.name + ": " + key + " is not subscribed");
     case Wishes::State::open:
       break;
   }
@@ -197,7 +197,7 @@ void Reconciler::answered(std::uint64_t number, const Status& status) {
     link_.on_confirmed(answer.key);
     settle(answer.key, ok);
   } else if (answer.refused) {
-    log::warn_limited("{}: {} is refused: {}", options_.name, answer.key, status.to_string());
+    log::warn_limited("{}: {} was refused: {}", options_.name, answer.key, status.to_string());
     settle(answer.key, status);
   }
 }

@@ -134,7 +134,7 @@ std::vector<PluginChoice> Registry::choose(const Document& document, ErrorList& 
         const std::string near = did_you_mean(section.name(), names);
         section.report(errors, "this program has no such plugin" +
                                    (near.empty() ? "" : "; " + near) +
-                                   " (--list-plugins shows what it has)");
+                                   " (--list-plugins shows the ones it has)");
       } else if (chosen && !type->many) {
         section.report(errors, "a second " + std::string(kind) + ": an app has one of each kind");
       } else if (ConfigType::Value config = type->config->decode(section, errors)) {

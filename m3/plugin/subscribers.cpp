@@ -87,7 +87,7 @@ Status RefusedTopics::check(std::string_view topic, TimePoint now) {
   const auto at = until_.find(topic);
   if (at == until_.end() || now >= at->second) return ok;
   return Status(Errc::permission_denied,
-                "the server does not let us publish to " + std::string(topic))
+                "the server does not allow publishing to " + std::string(topic))
       .not_executed();
 }
 

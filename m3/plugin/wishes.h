@@ -77,7 +77,7 @@ class Wishes {
   bool is_connected() const noexcept { return connected_; }
   /// Connected, and every wish is confirmed on this connection, but for those that are refused.
   bool up() const noexcept { return connected_ && open_ == 0; }
-  /// unknown: it is not wished for.
+  /// unknown: it is not subscribed.
   State state(std::string_view key) const;
   /// What the last order for it failed with; OK while none has.
   Status error(std::string_view key) const;

@@ -126,14 +126,14 @@ Pick CallOp::pick() {
   if (mode == RouteMode::hash && (route_.mode() == RouteMode::none || route_.key_from_request())) {
     if (!method_.route_key)
       return wrong(std::string(name) +
-                   " has no route_key to hash: name one in its .proto, or say m3::to::hash(key)");
+                   " has no route_key to hash: name one in its .proto, or add m3::to::hash(key)");
     key_buffer = method_.route_key(request_);
     key = key_buffer;
   }
   if (mode == RouteMode::p2p && key.empty())
-    return wrong(std::string(name) + " goes to a named app: say m3::to::app(id)");
+    return wrong(std::string(name) + " is sent to a named app: add m3::to::app(id)");
   if (mode == RouteMode::actor && key.empty())
-    return wrong(std::string(name) + " goes to an actor: say m3::to::actor(id)");
+    return wrong(std::string(name) + " is sent to an actor: add m3::to::actor(id)");
   if (mode != RouteMode::p2p && service_.empty())
     return wrong("the client's world or func cannot be part of an app id");
   return caller_.pick({service_, mode, key, slot_, caller_.peers_, lacking_ ? &method_ : nullptr});
@@ -319,11 +319,10 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
   }
   ++attempts_;
   if (ctx().facts().depth >= kMostNested) {
-    error() = Status(Errc::failed_precondition, "calls inside this process go round in a circle: " +
-                                                    std::string(method_.full_name) +
-                                                    " is asked for by itself, or by calls "
-                                                    "that it has made, " +
-                                                    std::to_string(kMostNested) + " deep")
+    error() = Status(Errc::failed_precondition,
+                     "calls inside this process form a cycle: " + std::string(method_.full_name) +
+                         " is called by itself, or by calls that it made, " +
+                         std::to_string(kMostNested) + " deep")
                   .not_executed();
     return Sent::ended;
   }
@@ -475,8 +474,8 @@ void CallOp::on_response(const Metadata* metadata, std::string_view body, bool n
     outcome = metadata->status->to_status();
     if (not_executed) outcome = std::move(outcome).not_executed();
   } else if (!response_->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
-    outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) + " is no " +
-                                         response_->GetTypeName());
+    outcome = Status(Errc::internal, "the answer of " + std::string(method_.full_name) +
+                                         " is not a valid " + response_->GetTypeName());
   }
   note(outcome);
   connection_ = nullptr;

@@ -100,9 +100,9 @@ void tell_left_out(const Instance& instance, Peers::Standing before, const std::
                    Nanos pause) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(pause).count();
   if (before == Peers::Standing::trusted)
-    log::warn_limited("{} is left out: {}; it is tried again in {} ms", name_of(instance), why, ms);
+    log::warn_limited("{} is left out: {}; retrying in {} ms", name_of(instance), why, ms);
   else
-    log::debug("{} is still left out: {}; it is tried again in {} ms", name_of(instance), why, ms);
+    log::debug("{} is still left out: {}; retrying in {} ms", name_of(instance), why, ms);
 }
 
 void tell_trusted(const Instance& instance) { log::info("{} answers again", name_of(instance)); }
@@ -122,7 +122,7 @@ void Caller::judge(const Instance& instance, const Status& outcome, bool trial, 
   const Nanos pause = peers_.eject(state, answer, core_.config(), outcome.retry_after());
   if (before == Peers::Standing::trusted) core_.metrics().ejected.inc();
   tell_left_out(instance, before,
-                "its answers are errors or refusals, the last one " + brief(outcome), pause);
+                "it answers with errors or refusals, the last one " + brief(outcome), pause);
 }
 
 /// Who refuses does no work that others would have to take over; who fails may, so that half of

@@ -26,7 +26,7 @@ Task<> Chain::innermost(Ctx& ctx) {
   if (inside_)
     co_return Status(
         Errc::internal,
-        "an interceptor called next() again before the Task of its first call had ended");
+        "an interceptor called next() again before the Task of its first call had finished");
   struct Inside {
     explicit Inside(bool& flag) noexcept : inside(flag) { inside = true; }
     ~Inside() { inside = false; }

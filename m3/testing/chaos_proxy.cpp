@@ -254,7 +254,7 @@ Result<std::unique_ptr<ChaosProxy>> ChaosProxy::start(const HostPort& target) {
   to.sin_port = htons(target.port);
   if (inet_pton(AF_INET, target.host.c_str(), &to.sin_addr) != 1)
     return Status(Errc::invalid_argument,
-                  "chaos proxy: " + target.to_string() + " is no IPv4 address with a port");
+                  "chaos proxy: " + target.to_string() + " is not an IPv4 address with a port");
   sockaddr_in here{};
   here.sin_family = AF_INET;
   here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -35,7 +35,7 @@ std::size_t fail_at_each_step(Body body, std::size_t most = 10000) {
     body(fail);
     if (!fail.reached()) return step - 1;
   }
-  FAIL_CHECK("still failing at step " << most << ": the body has no end");
+  FAIL_CHECK("still failing at step " << most << ": the body never succeeds");
   return most;
 }
 

@@ -268,7 +268,7 @@ Status RealService::start_again() {
   // Somebody else may have answered on our port.
   if (answered && !ended()) return ok;
   const std::string name(name_of(kind_));
-  const std::string what = running() ? " does not answer on " : " ended instead of listening on ";
+  const std::string what = running() ? " does not answer on " : " exited instead of listening on ";
   return Status(Errc::unavailable, name + what + address_.to_string() + ":\n" + last_output());
 }
 

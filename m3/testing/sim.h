@@ -88,7 +88,8 @@ auto SimRuntime::run(Body body, Nanos limit)
     if (!job.result)
       return Status(Errc::deadline_exceeded,
                     "the simulated run neither ended nor could be cancelled");
-    return Status(Errc::deadline_exceeded, "the simulated run came to a standstill");
+    return Status(Errc::deadline_exceeded,
+                  "the simulated run is stuck: nothing is left to wake it");
   }
   return *std::move(job.result);
 }

@@ -11,7 +11,7 @@ std::string why(const FrameHeader& header, const FrameLimits& limits) {
   const std::string metadata = std::to_string(header.metadata_length);
   const auto kind = static_cast<unsigned>(header.kind);
   if (kind < 1 || kind > 8) {
-    return "bad frame: kind " + std::to_string(kind) + " is none of 1 to 8";
+    return "bad frame: kind " + std::to_string(kind) + " is not between 1 and 8";
   }
   if (header.length < kLeastLength) {
     return "bad frame: length " + length + " is less than the 20 bytes of the header";
@@ -21,7 +21,7 @@ std::string why(const FrameHeader& header, const FrameLimits& limits) {
            std::to_string(limits.max_frame_bytes);
   }
   if (header.metadata_length > header.length - kLeastLength) {
-    return "bad frame: metadata length " + metadata + " is more than the frame holds";
+    return "bad frame: metadata length " + metadata + " is more than the frame contains";
   }
   return "metadata too large: " + metadata + " bytes, the limit is " +
          std::to_string(limits.max_metadata_bytes);

@@ -40,7 +40,7 @@ std::string encode_goaway(const Status& reason, bool drain) {
 Result<Goaway> decode_goaway(std::string_view body) {
   wire::Goaway message;
   if (!message.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
-    return Status(Errc::invalid_argument, "the body of a goaway is no m3.wire.Goaway");
+    return Status(Errc::invalid_argument, "the body of a goaway is not a valid m3.wire.Goaway");
   }
   const wire::Status& said = message.status();
   const auto code = static_cast<std::uint32_t>(said.code());

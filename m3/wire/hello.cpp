@@ -92,12 +92,13 @@ Handshake::Step Handshake::on_frame(const Frame& frame) {
     return step;
   }
   if (frame.header.kind != FrameKind::hello) {
-    return fail(refused(Errc::invalid_argument,
-                        "a " + frame_kind_name(frame.header.kind) + " before the hellos are done"));
+    return fail(refused(Errc::invalid_argument, "a " + frame_kind_name(frame.header.kind) +
+                                                    " before the hellos are complete"));
   }
   wire::Hello hello;
   if (!hello.ParseFromArray(frame.body.data(), static_cast<int>(frame.body.size()))) {
-    return fail(refused(Errc::invalid_argument, "the body of a hello is no m3.wire.Hello"));
+    return fail(
+        refused(Errc::invalid_argument, "the body of a hello is not a valid m3.wire.Hello"));
   }
   return on_hello(hello);
 }
@@ -112,7 +113,7 @@ Handshake::Step Handshake::on_hello(const wire::Hello& hello) {
 Handshake::Step Handshake::on_dialer_intro(const wire::Hello& hello) {
   if (Status status = meet(hello, intro_.dialer); !status) return fail(std::move(status));
   if (!is_id_or_empty(hello.app_id()) || !is_id_or_empty(hello.dialled())) {
-    return fail(refused(Errc::invalid_argument, "an app id in the hello is not one"));
+    return fail(refused(Errc::invalid_argument, "an app id in the hello is not valid"));
   }
   peer_.app_id = intro_.dialer_id = hello.app_id();
   intro_.dialled = hello.dialled();
@@ -155,7 +156,7 @@ Handshake::Step Handshake::on_dialer_proof(const wire::Hello& hello) {
 
 Handshake::Step Handshake::on_acceptor_proof(const wire::Hello& hello) {
   if (!is_id_or_empty(hello.app_id()) || hello.app_id().empty()) {
-    return fail(refused(Errc::invalid_argument, "an app id in the hello is not one"));
+    return fail(refused(Errc::invalid_argument, "an app id in the hello is not valid"));
   }
   peer_.app_id = hello.app_id();
   if (Status status = check_proof(hello.proof()); !status) return fail(std::move(status));
@@ -181,7 +182,7 @@ Status Handshake::meet(const wire::Hello& hello, Nonce& nonce) {
   if (hello.protocol() != kProtocolVersion) {
     return refused(Errc::failed_precondition,
                    "protocol version " + std::to_string(hello.protocol()) + " meets version " +
-                       std::to_string(kProtocolVersion) + ": both sides must speak the same");
+                       std::to_string(kProtocolVersion) + ": both sides must use the same one");
   }
   if (hello.nonce().size() != kNonceBytes) {
     return refused(Errc::invalid_argument, "a nonce of " + std::to_string(hello.nonce().size()) +
@@ -211,7 +212,7 @@ Status Handshake::learn_methods(const wire::Hello& hello) {
   peer_.methods.reserve(static_cast<std::size_t>(hello.methods_size()));
   for (const wire::Method& method : hello.methods()) {
     if (!is_plain(method.name())) {
-      return refused(Errc::invalid_argument, "a method in the hello has no printable name");
+      return refused(Errc::invalid_argument, "the name of a method in the hello is not printable");
     }
     peer_.methods.push_back({method.hash(), method.name()});
   }
@@ -226,11 +227,11 @@ Status Handshake::check_proof(std::string_view proof) {
   if (config_.token.empty()) {
     if (proof.empty()) return {};
     return refused(Errc::unauthenticated,
-                   peer + " proves a token, and " +
+                   peer + " proves a token, but " +
                        (accepts ? "none is configured here" : who(config_.app_id) + " has none"));
   }
   if (proof.empty()) {
-    return refused(Errc::unauthenticated, peer + " has no token configured, and one is asked for");
+    return refused(Errc::unauthenticated, peer + " has no token configured, but one is required");
   }
   if (proves(proof, config_.token)) return {};
   for (auto other : {&HelloConfig::second_token, &HelloConfig::operator_token}) {
@@ -239,7 +240,7 @@ Status Handshake::check_proof(std::string_view proof) {
     token_ = other;
     return {};
   }
-  return refused(Errc::unauthenticated, peer + " proves another token than the one asked for");
+  return refused(Errc::unauthenticated, peer + " proves a different token from the one required");
 }
 
 std::string_view Handshake::acceptor_id(Prover who) const {
@@ -280,7 +281,7 @@ Handshake::Step Handshake::send_hello(State then, const wire::Hello& hello,
   write_header(frame.data(), header, 0, frame.size() - kFrameHeaderSize);
   if (frame.size() > bytes_left_) {
     return fail(refused(Errc::internal, "this app's hello is " + std::to_string(frame.size()) +
-                                            " bytes (too many methods?), it may be " +
+                                            " bytes (too many methods?), the limit is " +
                                             std::to_string(bytes_left_)));
   }
   bytes_left_ -= frame.size();

@@ -258,7 +258,7 @@ class Filler {
   }
 
  private:
-  static constexpr const char* kMalformed = "it is no m3.wire.Metadata";
+  static constexpr const char* kMalformed = "it is not a valid m3.wire.Metadata";
 
   static const char* check(bool good) { return good ? nullptr : kMalformed; }
 

@@ -141,7 +141,8 @@ TEST_CASE("fault: SIGTERM with a handler that does not end") {
   row.holds("it ends with an error", one.wait() == 1);
   row.within_mark("it is gone, 1 s for its handlers and 2 s for those cancelled", now() - at, 4s);
   row.holds("the log names the handler",
-            one.output().find("/fault.Fault/Work has run for") != std::string::npos);
+            one.output().find("/fault.Fault/Work was cancelled but has not finished after") !=
+                std::string::npos);
   REQUIRE(load.more_calls(100));
   REQUIRE(load.stop());
   check_calls(row, load, {kTwo});

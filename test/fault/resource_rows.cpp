@@ -97,8 +97,8 @@ TEST_CASE("fault: too many open files") {
               load.answered_by(kOne, at) != TimePoint::max());
   }
   const TimePoint gone = now();
-  REQUIRE(one.process().says("connections are accepted again"));
-  row.note("connections are accepted again " + ms(now() - gone) + " after the others had left");
+  REQUIRE(one.process().says("accepting connections again"));
+  row.note("accepting connections again " + ms(now() - gone) + " after the others had left");
   REQUIRE(eventually([&] { return relay(load, kOne, third.id()) == "ok"; }));
   row.within_mark("it reaches the third instance after", now() - gone, 3s);
   Load::Options more;
@@ -149,7 +149,7 @@ TEST_CASE("fault: a bad configuration on reload") {
   REQUIRE(warm_up(load));
   one.config().write("listen = \"127.0.0.1:0\"\nweight = \"heavy\"\nstop_timout = \"1s\"\n");
   one.process().signal(SIGHUP);
-  REQUIRE(one.process().says("the one before stays in effect"));
+  REQUIRE(one.process().says("the previous one stays in effect"));
   const std::string said = one.output();
   row.holds("it names file, line and key of each error, and what was meant",
             said.find(one.config().path() + ":2: weight") != std::string::npos &&

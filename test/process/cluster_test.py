@@ -41,7 +41,7 @@ BAD = [
     (SIMPLE_APP + "ports = [1, 2]\n", ['FILE:1: app[0]: 2 ports for 1 instances: list one for each, or write "auto"']),
     (SIMPLE_APP + 'ports = "some"\nneeds = ["mysql"]\nfunc = "a b"\n',
      ['FILE:3: app[0].ports: expected "auto" or a list of ports from 1 to 65535, one for each instance',
-      'FILE:4: app[0].needs[0]: "mysql" is none of consul, redis, nats',
+      'FILE:4: app[0].needs[0]: "mysql" is not one of consul, redis, nats',
       'FILE:5: app[0].func: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (third part of the ids; '
       "default: the program's name)"]),
     (SIMPLE_APP + 'instances = 2\nports = [61998, 61998]\n[services.redis]\nport = 61998\n',
@@ -75,7 +75,7 @@ BAD = [
     ('name = "a b"\nstop_timeout = "1x"\n' + SIMPLE_APP + "[services.consul]\nkeep_data = true\n",
      ['FILE:1: name: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (name of the cluster, for m3ctl ps; '
       "default: the file's name without .toml)",
-      'FILE:2: stop_timeout: "1x" is not a duration: "x" is no unit; use ns, us, ms, s, m, h or d',
+      'FILE:2: stop_timeout: "1x" is not a duration: "x" is not a unit; use ns, us, ms, s, m, h or d',
       "FILE:5: services.consul: keep_data needs a port: consul's data contains its own addresses"]),
 ]
 

@@ -68,7 +68,7 @@ def an_instance_is_drained_and_called_back(folder):
         assert states == [("draining", "yes"), ("serving", "yes")], states
         assert by("--route", "p2p:local.world1.peer.1") == "local.world1.peer.1"
         expect(folder.run("uncordon", "local.world1.peer.1"), 0, "serving (was draining)")
-        expect(folder.run("cordon", "local.world1.peer.1"), 2, "only draining it keeps callers away")
+        expect(folder.run("cordon", "local.world1.peer.1"), 2, "only draining keeps callers away")
         expect(folder.run("drain", "local.world1.peer"), 2, "name one of its instances: local.world1.peer.1 local.world1.peer.2")
         expect(folder.run("drain", "local.world1.peer.9"), 2, "did you mean")
         expect(folder.run("drain"), 2, "write: m3ctl drain TARGET")

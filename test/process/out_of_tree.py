@@ -141,7 +141,7 @@ def use_plugin(programs, folder):
         assert page(admin, "/health/ready") == (503, "visitors: full\n"), page(admin, "/health/ready")
         second = subprocess.run([simple, "--id", "dev.world1.simple.1", "--config", config], capture_output=True, text=True,
                                 check=False, timeout=60)
-        assert second.returncode == 1 and "runs already" in second.stderr, second
+        assert second.returncode == 1 and "is already running" in second.stderr, second
         assert process.poll() is None
     finally:
         process.terminate()

@@ -114,7 +114,7 @@ def who_has_proven_nothing_learns_nothing(server):
             client.read()
         except Goaway as goaway:
             assert goaway.code == errc.UNAUTHENTICATED, goaway
-            assert goaway.text == 'dev.world1.python.1 proves another token than the one asked for', goaway
+            assert goaway.text == 'dev.world1.python.1 proves a different token from the one required', goaway
 
 
 @case
@@ -292,14 +292,14 @@ def a_kind_that_a_dialer_may_not_send_is_refused(server):
     for kind in (RESPONSE, HELLO):
         with server.client().handshake() as client:
             client.send(kind)
-            expect_goaway(client, errc.INVALID_ARGUMENT, 'a dialer sends no')
+            expect_goaway(client, errc.INVALID_ARGUMENT, 'unexpected frame from the dialer')
 
 
 @case
 def a_request_before_the_hellos_is_refused(server):
     with server.client() as client:
         client.send(REQUEST)
-        expect_goaway(client, errc.INVALID_ARGUMENT, 'before the hellos are done')
+        expect_goaway(client, errc.INVALID_ARGUMENT, 'before the hellos are complete')
 
 
 @case

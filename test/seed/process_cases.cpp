@@ -53,7 +53,7 @@ TEST_CASE("S01: an app is told its id, and refuses one that is none or another p
   CHECK(contains(other.output, "has the func \"actor\", but this program is \"simple\""));
   const Finished none = run({simple_program()});
   CHECK(none.code == 2);
-  CHECK(none.output.starts_with("id: who is this app?"));
+  CHECK(none.output.starts_with("id: this app has no id"));
 }
 
 TEST_CASE("S01: an id has four parts, each with its accessor") {
@@ -156,7 +156,7 @@ TEST_CASE("S38: a signal reloads the file; a bad one changes nothing") {
   app.config().write("nonsense = 1\n");
   const std::size_t before = process.output().size();
   process.signal(SIGHUP);
-  REQUIRE(process.says("the one before stays in effect", before));
+  REQUIRE(process.says("the previous one stays in effect", before));
   CHECK(process.says(":1: nonsense", before));
   Embedded caller("caller", "example.world1.simple.1@" + app.address());
   CHECK(caller.hello("Ann") == "HelloWorld , Ann");

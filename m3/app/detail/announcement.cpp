@@ -46,7 +46,7 @@ Task<> Announcement::watch_health(Ctx& ctx) {
     failures = health ? 0 : std::min(failures + 1, kFailuresOfSick);
     const bool sick = failures == kFailuresOfSick;
     if (app_.node.set_sick(sick) == sick) continue;
-    sick ? log::warn_limited("sick, callers are told: {}", health.to_string())
+    sick ? log::warn_limited("reporting itself as sick: {}", health.to_string())
          : log::info_limited("healthy again");
   }
 }
@@ -70,10 +70,10 @@ Task<> Announcement::refuse_second(Ctx& ctx) {
     if (member.id != self_.id || member.generation == self_.generation) continue;
     const auto other = co_await as_result(app_.mesh.report_from(ctx, member));
     if (other.is_ok() && other->generation != self_.generation)
-      co_return Status(Errc::already_exists,
-                       fmt::format("{} runs already, at {}: stop that one, or give this one "
-                                   "another id",
-                                   self_.id.to_string(), member.address.to_string()));
+      co_return Status(
+          Errc::already_exists,
+          fmt::format("{} is already running at {}: stop it, or give this one another id",
+                      self_.id.to_string(), member.address.to_string()));
   }
   co_return ok;
 }
@@ -101,7 +101,7 @@ Task<> Announcement::tell(Ctx& ctx) {
 }
 
 Status Announcement::not_announced() const {
-  return Status(Errc::failed_precondition, "not ready, or leaving already");
+  return Status(Errc::failed_precondition, "not ready, or already leaving");
 }
 
 Task<MemberState> Announcement::set_state(Ctx& ctx, MemberState wanted) {
@@ -111,9 +111,9 @@ Task<MemberState> Announcement::set_state(Ctx& ctx, MemberState wanted) {
   };
   if (!announced_) co_return not_announced();
   if (wanted == MemberState::cordoned && !app_.router.tells_others())
-    co_return Status(Errc::failed_precondition,
-                     "this app's router tells nobody of its state, so that only draining it keeps "
-                     "callers away");
+    co_return Status(
+        Errc::failed_precondition,
+        "this app's router does not publish its state, so only draining keeps callers away");
   auto word = std::make_shared<Word>();
   word->running.add();
   scope_.spawn("state", [this, word, wanted](Ctx& own) -> Task<> {

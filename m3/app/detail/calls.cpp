@@ -48,7 +48,7 @@ Task<> Calls::finish(Ctx& ctx) {
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + config_.stop_timeout));
   const Status drained = (co_await as_result(node_.drain(soon))).status();
   if (drained) co_return ok;
-  log::warn("handlers that still run are cancelled: {}", drained.to_string());
+  log::warn("cancelling handlers that are still running: {}", drained.to_string());
   co_await stop();
   co_return ok;
 }

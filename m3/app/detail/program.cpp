@@ -92,7 +92,8 @@ int Program::run(const std::vector<std::string>& words, const std::string& name)
     outcome = app_.runtime->block_on(app_.core(), [this](Ctx&) { return live(); }).status();
   }
   refuse_shutdowns();
-  if (app_.left_behind()) leave_at_once("what did not end still uses what would be destroyed now");
+  if (app_.left_behind())
+    leave_at_once("a task that did not finish still uses objects that would be destroyed now");
   app_.let_go();
   if (!outcome) log::error("{}", outcome.to_string());
   log::flush();
@@ -186,7 +187,7 @@ void Program::ask_to_stop() {
     struct Impatience {
       static Task<> wait(Ctx& ctx) {
         co_await sleep(ctx, kImpatience);
-        leave_at_once("something does not end although it is cancelled");
+        leave_at_once("a cancelled task did not finish within 5 s");
         co_return ok;
       }
     };

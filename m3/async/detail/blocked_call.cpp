@@ -37,7 +37,7 @@ Status BlockedCalls::run(Core& core, const std::shared_ptr<BlockedCall>& call) {
     const std::lock_guard lock(mutex_);
     if (!open_)
       return Status(Errc::failed_precondition,
-                    "block_on was called while the runtime does not run: call start() before it");
+                    "block_on was called while the runtime is not running: call start() first");
     calls_.push_back(call);
     core.post(*call);  // under the lock: after close() nothing is posted
   }
@@ -53,7 +53,7 @@ void BlockedCalls::give_up() {
   const std::lock_guard lock(mutex_);
   for (const auto& call : calls_) {
     if (!call->give_up(Status(Errc::cancelled,
-                              "the runtime was stopped before what block_on waits for had ended")))
+                              "the runtime was stopped before the task of block_on had finished")))
       continue;
     const std::lock_guard keeping(kept_mutex);
     kept->push_back(call);

@@ -12,7 +12,7 @@ Status status_of_exception() noexcept {
   } catch (const std::exception& e) {
     return Status(Errc::internal, std::string("exception: ") + e.what());
   } catch (...) {
-    return Status(Errc::internal, "exception of a type that is no std::exception");
+    return Status(Errc::internal, "an exception whose type is not derived from std::exception");
   }
 }
 

@@ -29,7 +29,8 @@ void report_unknown(const std::string& name, const Value& value,
   Decoder at{decoder.file, decoder.errors, inside(decoder.key, name), value.line};
   if (answer_m3game_key(decoder.key, name, value, at)) return;
   std::string hint = did_you_mean(name, known);
-  if (hint.empty()) hint = known.empty() ? "nothing is known here" : "known here: " + join(known);
+  if (hint.empty())
+    hint = known.empty() ? "no keys are allowed here" : "known here: " + join(known);
   at.error(value.line,
            (value.kind == Value::Kind::table ? "unknown section (" : "unknown key (") + hint + ")");
 }
@@ -97,7 +98,7 @@ void add_choices(FieldInfo& info, std::vector<std::string> names) {
     if (std::find(names.begin(), names.end(), value) != names.end()) return "";
     std::string hint =
         did_you_mean(value, std::vector<std::string_view>(names.begin(), names.end()));
-    return "\"" + value.substr(0, 40) + "\" is none of " + allowed +
+    return "\"" + value.substr(0, 40) + "\" is not one of " + allowed +
            (hint.empty() ? "" : " (" + hint + ")");
   });
 }

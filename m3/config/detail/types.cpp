@@ -143,7 +143,7 @@ bool decode_name(const Value& value, std::span<const std::string_view> names, st
     if (folded_name(names[index]) == wanted) return true;
   std::string hint = did_you_mean(value.text, names);
   decoder.error(value.line,
-                fmt::format("{} is none of {}{}",
+                fmt::format("{} is not one of {}{}",
                             decoder.secret ? "it" : "\"" + value.text.substr(0, 40) + "\"", all,
                             hint.empty() ? "" : " (" + hint + ")"));
   return false;

@@ -57,7 +57,7 @@ std::string_view take_frame(std::string_view& frames) noexcept {
 Result<BroadcastMessage> read_broadcast(std::string_view bytes) {
   const auto wrong = [](const char* why) { return Status(Errc::invalid_argument, why); };
   if (bytes.size() <= kNameAt) return wrong("too short for a broadcast");
-  if (!bytes.starts_with(kMagic)) return wrong("not a broadcast of m3's");
+  if (!bytes.starts_with(kMagic)) return wrong("not a broadcast of m3");
   BroadcastMessage out;
   std::memcpy(&out.run_id, bytes.data() + kNumbersAt, 8);
   std::memcpy(&out.sequence, bytes.data() + kNumbersAt + 8, 8);
@@ -73,7 +73,7 @@ Result<BroadcastMessage> read_broadcast(std::string_view bytes) {
   if (out.sequence == 0) return wrong("the sequence number is 0");
   out.frames = bytes.substr(proof_at + 1 + proof);
   out.count = count_frames(out.frames);
-  if (out.count == 0) return wrong("what it carries is not whole frames");
+  if (out.count == 0) return wrong("the payload is not a sequence of complete frames");
   if (out.sequence > ~std::uint64_t{0} - out.count) return wrong("the sequence number overflows");
   return out;
 }

@@ -39,11 +39,11 @@ void BroadcastProofs::sign(std::string& message, std::string_view topic) {
 Status BroadcastProofs::check(const BroadcastMessage& message, std::string_view topic) {
   const auto refused = [](const char* why) { return Status(Errc::unauthenticated, why); };
   if (!own_)
-    return message.proof.empty() ? ok : refused("it proves a token, and none is configured here");
-  if (message.proof.empty()) return refused("it proves no token, and one is asked for");
+    return message.proof.empty() ? ok : refused("it proves a token, but none is configured here");
+  if (message.proof.empty()) return refused("it does not prove a token, but one is required");
   if (same_proof(message.proof, proof_of(*own_, message, topic))) return ok;
   if (second_ && same_proof(message.proof, proof_of(*second_, message, topic))) return ok;
-  return refused("it proves another token than the one asked for");
+  return refused("it proves a different token from the one required");
 }
 
 }  // namespace m3::mesh_detail

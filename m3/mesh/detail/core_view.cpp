@@ -121,8 +121,8 @@ const Instance* CoreView::choose(View& view, const RouteQuery& query) {
 Pick CoreView::nothing_known(View& view) const {
   const Nanos left = config_.first_answer - (core_.now() - view.asked);
   return {nullptr,
-          Status(Errc::unavailable, "nothing is known of " + view.service.to_string() +
-                                        " yet: the router has not answered")
+          Status(Errc::unavailable, "no list of instances yet for " + view.service.to_string() +
+                                        ": the router has not answered")
               .not_executed(),
           std::max(left, config_.wait_for_route), &view.waiters};
 }
@@ -133,7 +133,7 @@ Pick CoreView::nobody(View& view, const RouteQuery& query) const {
   const std::string why =
       view.snapshot->empty() || by_name
           ? "no instance of " + who + " is known"
-          : "every instance of " + who + " is leaving or cordoned, or sick and silent";
+          : "every instance of " + who + " is leaving or cordoned, or sick and does not answer";
   return {nullptr, Status(Errc::unavailable, why).not_executed(), config_.wait_for_route,
           &view.waiters};
 }

@@ -16,7 +16,7 @@ constexpr std::size_t kBytesKept = 2 * Publisher::kGathered;
 /// What a broker's protocol adds to a message, at most.
 constexpr std::size_t kProtocol = 64;
 constexpr std::string_view kUnsentHelp =
-    "Notifies that nobody got: waiting when the broker's connection was lost, or refused by it";
+    "Notifies lost: unsent when the broker's connection broke, or refused by the broker";
 
 }  // namespace
 
@@ -27,7 +27,7 @@ Publisher::Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_
       self_(self),
       run_id_(run_id),
       proofs_(proofs),
-      published_(metrics.counter("m3_broadcasts_published_total", "Notifies given to the broker")),
+      published_(metrics.counter("m3_broadcasts_published_total", "Notifies passed to the broker")),
       unsent_(metrics.counter("m3_broadcasts_unsent_total", kUnsentHelp, {{"reason", "lost"}})),
       refused_(
           metrics.counter("m3_broadcasts_unsent_total", kUnsentHelp, {{"reason", "refused"}})) {

@@ -30,16 +30,16 @@ Watches::Watches(Runtime& runtime, Router& router, const MeshConfig& config,
       config_(config),
       slots_(std::make_shared<SlotPool>()),
       probe_(config_.probe_timeout, slots_),
-      lists_(metrics.counter("m3_mesh_lists_total", "Lists of instances that the router gave")),
+      lists_(metrics.counter("m3_mesh_lists_total", "Lists of instances received from the router")),
       unreachable_(
-          metrics.counter("m3_mesh_router_unreachable_total", "Times the router had no answer")),
-      doubted_(metrics.counter(
-          "m3_mesh_lists_doubted_total",
-          "Lists that lacked instances or called them sick, so that those were asked")),
+          metrics.counter("m3_mesh_router_unreachable_total", "Times the router did not answer")),
+      doubted_(
+          metrics.counter("m3_mesh_lists_doubted_total",
+                          "Lists in which instances were missing or sick, so those were probed")),
       changes_(metrics.counter("m3_mesh_changes_total", "Changes of a service's instances")),
-      sick_ignored_(metrics.counter("m3_mesh_sick_ignored_total",
-                                    "Changes with so many sick instances that these went on to "
-                                    "get calls")),
+      sick_ignored_(
+          metrics.counter("m3_mesh_sick_ignored_total",
+                          "Changes with so many sick instances that those still get calls")),
       observers_(runtime.core(0)),
       home_(runtime.core(0)),
       scope_(runtime.core(0)) {}
@@ -178,7 +178,7 @@ void Watches::on_members(const ServiceId& service, std::vector<Member> members) 
 void Watches::on_unreachable(const ServiceId&, const Status& why) {
   unreachable_.inc();
   if (router_status_.is_ok())
-    log::warn_limited("the router does not answer, what it said last stands: {}", why.to_string());
+    log::warn_limited("the router does not answer; keeping its last lists: {}", why.to_string());
   router_status_ = why;
 }
 
@@ -235,7 +235,7 @@ void Watches::show(const Shared& of, Roster::Edition edition) {
     if (edition.snapshot->ignores_sick()) {
       sick_ignored_.inc();
       log::warn_limited(
-          "{}: {} of {} instances are said to be sick: too many to be believed, they go on to get "
+          "{}: {} of {} instances are reported as sick: too many to be believed, so they still get "
           "calls",
           watched.service.to_string(), edition.snapshot->sick(),
           edition.snapshot->entries().size());
@@ -325,7 +325,7 @@ void Watches::probe_doubtful(const Shared& watched) {
 /// Has those asked that the registry dropped, until it lists them again or they are gone.
 Task<> Watches::probe(Ctx& ctx, Shared of) {
   Watched& watched = *of;
-  log::info_limited("{}: {} instances are missing from the list, or sick; asking them",
+  log::info_limited("{}: {} instances are missing from the list, or sick; probing them",
                     watched.service.to_string(), watched.doubtful.size());
   while (!watched.doubtful.empty()) {
     const TimePoint now = ctx.core().now();

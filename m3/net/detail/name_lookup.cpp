@@ -51,7 +51,7 @@ Result<std::shared_ptr<NameLookups::Pending>> NameLookups::ask(const std::string
 
 void NameLookups::came(Pending& pending) {
   if (pending.found.is_ok() && pending.found->empty())
-    pending.found = Status(Errc::unavailable, "there are no addresses");
+    pending.found = Status(Errc::unavailable, "the name has no addresses");
   if (!pending.found.is_ok())
     pending.found =
         Status(Errc::unavailable, "look up " + pending.host + ": " + pending.found.status().text());

@@ -20,8 +20,8 @@ std::optional<Metadata> request_metadata_of(const Ctx& ctx, const MethodInfo& me
 
 Status circle_status(const MethodInfo& method) {
   return Status(Errc::failed_precondition,
-                "calls go round in a circle: " + std::to_string(kMostHops) +
-                    " of them, each made by the one before, have led to " +
+                "calls form a cycle: " + std::to_string(kMostHops) +
+                    " calls, each made by the previous one, have led to " +
                     std::string(method.full_name))
       .not_executed();
 }

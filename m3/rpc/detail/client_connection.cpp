@@ -78,8 +78,8 @@ void ClientConnection::on_frame(const Frame& frame) {
     default:
       break;
   }
-  bad_frame(
-      Status(Errc::invalid_argument, "an acceptor sends no " + frame_kind_name(frame.header.kind)));
+  bad_frame(Status(Errc::invalid_argument,
+                   "unexpected frame from the acceptor: " + frame_kind_name(frame.header.kind)));
 }
 
 void ClientConnection::on_response(const Frame& frame) {
@@ -166,7 +166,8 @@ void ClientConnection::on_tick() {
   if (pending_.empty() && now - last_used_ >= core_.config().idle_close) {
     Ref<ClientConnection> keep(this);
     if (Link* link = std::exchange(link_, nullptr)) link->retire(*this);
-    return close(Status(Errc::unavailable, "closed after a long idle time").not_executed(), true);
+    return close(
+        Status(Errc::unavailable, "closed because it was idle for too long").not_executed(), true);
   }
   if (now >= next_ping_) send_ping();
   if (state_ == State::closed) return;

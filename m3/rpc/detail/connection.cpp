@@ -143,11 +143,10 @@ void Connection::apply(Handshake::Step step) {
     core_.metrics().handshake_failed.inc();
     // A line of its own, so that nobody hides it behind other refusals.
     if (step.status == Errc::unauthenticated)
-      log::warn_limited("connection with {} has the wrong credentials: {}", peer_name(),
+      log::warn_limited("handshake with {} failed, wrong credentials: {}", peer_name(),
                         step.status.text());
     else
-      log::warn_limited("connection with {} was not let in: {}", peer_name(),
-                        step.status.to_string());
+      log::warn_limited("handshake with {} failed: {}", peer_name(), step.status.to_string());
     close(step.status, false);
     return;
   }
@@ -168,7 +167,8 @@ void Connection::send_raw(const std::string& frames) {
 void Connection::send_control(FrameKind kind, std::uint32_t deadline, std::uint64_t id,
                               std::uint8_t flags) {
   char* to = reserve(kind, kFrameHeaderSize);
-  if (!to) return close(Status(Errc::unavailable, "the peer does not read what it is sent"), false);
+  if (!to)
+    return close(Status(Errc::unavailable, "the peer does not read the data sent to it"), false);
   FrameHeader header;
   header.kind = kind;
   header.flags = flags;

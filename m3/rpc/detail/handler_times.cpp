@@ -20,7 +20,8 @@ HandlerTimes::HandlerTimes(Core& core, MetricRegistry& registry, Countdown& aliv
     : core_(core),
       alive_(alive),
       seconds_(registry.histogram("m3_rpc_handler_seconds",
-                                  "From reading a call to the end of its handler", {}, kBounds)) {}
+                                  "Time from reading a call to the end of its handler", {},
+                                  kBounds)) {}
 
 void HandlerTimes::flush() {
   armed_ = false;

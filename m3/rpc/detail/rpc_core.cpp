@@ -36,7 +36,7 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   draining = refused("draining");
   bad_request = refused("bad_request");
   auto shed = [&](const char* kind) {
-    return registry.counter("m3_rpc_shed_total", "Frames not sent because too many wait",
+    return registry.counter("m3_rpc_shed_total", "Frames dropped because too many were waiting",
                             {{"kind", kind}});
   };
   shed_request = shed("request");
@@ -56,20 +56,18 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   handshake_failed = broken("handshake");
   too_many_connections = broken("too_many");
   too_many_handshakes = broken("too_many_handshakes");
-  answers_too_large = registry.counter(
-      "m3_rpc_answers_dropped_total",
-      "Answers for whose bytes there was no room, because the caller does not read: it got "
-      "resource_exhausted instead");
+  answers_too_large = registry.counter("m3_rpc_answers_dropped_total",
+                                       "Answers dropped because the caller does not read fast "
+                                       "enough: it got resource_exhausted instead");
   notifies_unsent = registry.counter("m3_rpc_notifies_unsent_total",
-                                     "Notifies that a connection had not sent when it was lost");
+                                     "Notifies that were unsent when their connection was lost");
   escaped = registry.counter("m3_rpc_escaped_contexts_total",
-                             "Calls that ended while work still waited under their context");
+                             "Calls that ended while work was still waiting under their context");
   unexpected_response = registry.counter("m3_rpc_unexpected_responses_total",
-                                         "Answers whose caller had given up, or never was");
+                                         "Answers that no caller was waiting for");
   server_connections = registry.core_gauge("m3_rpc_server_connections", "Accepted connections");
   client_connections = registry.core_gauge("m3_rpc_client_connections", "Dialled connections");
-  running =
-      registry.core_gauge("m3_rpc_running_handlers", "Handlers that have begun and not ended");
+  running = registry.core_gauge("m3_rpc_running_handlers", "Handlers that are running");
 }
 
 /// Under way at once, for each core.
@@ -85,7 +83,8 @@ RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> trans
       scope_(core, shared.host) {}
 
 RpcCore::~RpcCore() {
-  assert(connections_ == nullptr && running_.count() == 0 && "an RpcCore died before stop()");
+  assert(connections_ == nullptr && running_.count() == 0 &&
+         "an RpcCore was destroyed before stop()");
 }
 
 void RpcCore::add(Connection& connection) {
@@ -144,7 +143,8 @@ void RpcCore::dispatch(CallSink& sink, const Dispatcher::Entry& entry, const Fra
     call.ctx.set_incoming(&call.metadata);
   }
   if (bad.is_ok() && !call.request().ParseFromArray(body.data(), static_cast<int>(body.size())))
-    bad = Status(Errc::invalid_argument, "the request is no " + call.request().GetTypeName());
+    bad = Status(Errc::invalid_argument,
+                 "the request is not a valid " + call.request().GetTypeName());
   if (bad.is_ok()) return run(call, entry);
   metrics_.bad_request.inc();
   fail(call, std::move(bad).not_executed());
@@ -237,13 +237,15 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
     return refuse(metrics_.unknown_method, Errc::unimplemented,
                   "no method has the number " + std::to_string(frame.header.method));
   if (!entry->binding.info->notify)
-    return refuse(metrics_.bad_request, Errc::invalid_argument,
-                  std::string(entry->binding.info->full_name) + " answers: it is no notify");
+    return refuse(
+        metrics_.bad_request, Errc::invalid_argument,
+        std::string(entry->binding.info->full_name) + " is not a notify method: it has a response");
   if (deadline.passed(core_.now()))
-    return refuse(metrics_.late, Errc::deadline_exceeded, "its time was over when its turn came");
+    return refuse(metrics_.late, Errc::deadline_exceeded,
+                  "its deadline had passed when its turn came");
   if (delivered_ >= config().limits.max_calls || memory_full(frame.body.size()))
     return refuse(metrics_.overloaded, Errc::resource_exhausted,
-                  "too many notifies, or bytes of calls, are under way here");
+                  "too many notifies, or bytes of calls, are in progress here");
   if (has_admissions()) {
     Status admitted = admit({*entry->binding.info, peer, frame.metadata, frame.body.size(),
                              Nanos(0), deadline.remaining(core_.now())});
@@ -281,7 +283,7 @@ void RpcCore::no_longer_waits(ServerCall& call) {
 }
 
 void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
-  assert(!core_.walking() && "a handler begins inside a walk over a list");
+  assert(!core_.walking() && "a handler starts while a list is being walked");
   entry.requests.inc();
   call.began = core_.now();
   running_.add();
@@ -309,8 +311,8 @@ class RpcCore::Handling final : public Interceptor::Next, public IncomingCall {
   Task<> operator()(Ctx&) override {
     if (std::exchange(entered_, true))
       co_return Status(Errc::internal,
-                       "an interceptor called next() again: a request is handled once, and tried "
-                       "again by its caller");
+                       "an interceptor called next() again: a request is handled once, and only "
+                       "its caller may retry it");
     if (entry_.takes_over) {
       const Status ran = (co_await as_result(entry_.service->run(call_.ctx, *this))).status();
       call_.ctx.put_reply(std::move(reply_));
@@ -368,7 +370,7 @@ bool ServerCall::clear() {
   if (ctx.in_use()) {
     if (home) home->metrics().escaped.inc();
     log::error_limited(
-        "{} has ended, and work that it began still waits under its Ctx: that work is cancelled. "
+        "{} has ended, but work that it started still waits under its Ctx: that work is cancelled. "
         "Work that outlives a call needs a Ctx of its own: scope.spawn(name, [](m3::Ctx& own) "
         "{{ … }})",
         method->full_name);
@@ -444,10 +446,9 @@ Status RpcCore::leave_behind() {
   while (ServerCall* call = waiting_) {
     const auto ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(core_.read_clock() - call->began);
-    log::error_limited(
-        "{} has run for {} ms and does not end although it is cancelled: left behind{}",
-        call->method->full_name, ms.count(),
-        call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
+    log::error_limited("{} was cancelled but has not finished after {} ms: left behind{}",
+                       call->method->full_name, ms.count(),
+                       call->ctx.in_use() ? "" : " (it waits, but not under its call's Ctx)");
     ++count;
     no_longer_waits(*call);
     tell_admissions(*call, Status(Errc::cancelled, "left behind"));
@@ -459,7 +460,7 @@ Status RpcCore::leave_behind() {
   }
   if (count == 0) return ok;
   return Status(Errc::deadline_exceeded,
-                std::to_string(count) + " handlers did not end and were left behind");
+                std::to_string(count) + " handlers did not finish and were left behind");
 }
 
 Task<> RpcCore::stop(Ctx& ctx) {

@@ -98,7 +98,7 @@ void ServerConnection::on_frame(const Frame& frame) {
       break;
   }
   bad_frame(Status(Errc::invalid_argument,
-                   "a dialer sends no " + frame_kind_name(frame.header.kind) + " now"));
+                   "unexpected frame from the dialer: " + frame_kind_name(frame.header.kind)));
 }
 
 void ServerConnection::on_call(const Frame& frame) {
@@ -120,7 +120,7 @@ void ServerConnection::on_call(const Frame& frame) {
                          "too many bytes of requests in flight on this connection"));
   if (core_.memory_full(frame.body.size()))
     return refuse(header, metrics.overloaded,
-                  Status(Errc::resource_exhausted, "the memory for calls is full here"));
+                  Status(Errc::resource_exhausted, "the memory limit for calls is reached here"));
   const std::int32_t left = clock_.remaining(header.deadline, now_ms());
   if (left <= 0)
     return refuse(header, metrics.late,
@@ -130,13 +130,13 @@ void ServerConnection::on_call(const Frame& frame) {
                   Status(Errc::deadline_exceeded, "no time was left to answer when its turn came"));
   if (waited_too_long())
     return refuse(header, metrics.saturated,
-                  Status(Errc::resource_exhausted, "more calls come than can be answered here"));
+                  Status(Errc::resource_exhausted, "more calls arrive than can be answered here"));
   if (entry->binding.info->notify != (header.kind == FrameKind::notify))
-    return refuse(
-        header, metrics.bad_request,
-        Status(Errc::invalid_argument,
-               std::string(entry->binding.info->full_name) +
-                   (entry->binding.info->notify ? " is a notify" : " answers: send a request")));
+    return refuse(header, metrics.bad_request,
+                  Status(Errc::invalid_argument,
+                         std::string(entry->binding.info->full_name) +
+                             (entry->binding.info->notify ? " is a notify"
+                                                          : " has a response: send a request")));
   if (core_.has_admissions()) {
     Status admitted =
         core_.admit({*entry->binding.info, *caller_, frame.metadata, frame.body.size(),
@@ -213,10 +213,11 @@ void ServerConnection::send_answer(ServerCall& call) {
   if (waiting > 0 && (waiting + body + meta > core_.config().connection_memory ||
                       core_.memory_full(body + meta))) {
     core_.metrics().answers_too_large.inc();
-    return send_error(call.id,
-                      Status(Errc::resource_exhausted,
-                             "the answer was dropped: too many bytes of answers wait to be read"),
-                      nullptr);
+    return send_error(
+        call.id,
+        Status(Errc::resource_exhausted,
+               "the answer was dropped: too many bytes of answers are waiting to be read"),
+        nullptr);
   }
   char* to = reserve(FrameKind::response, frame_size(meta, body));
   if (!to) return;

@@ -77,7 +77,7 @@ bool NatsReader::next(NatsOp& op) {
     if (op.text.size() >= 2 && op.text.front() == '\'' && op.text.back() == '\'')
       op.text = op.text.substr(1, op.text.size() - 2);
   } else {
-    return fail("an operation that is none: \"" + std::string(word.substr(0, 32)) + "\"");
+    return fail("unknown operation: \"" + std::string(word.substr(0, 32)) + "\"");
   }
   at_ = body_at;
   return true;

@@ -83,8 +83,7 @@ Task<ConsulResponse> ConsulClient::send(Ctx& ctx, ConsulRequest request) {
     auto answer = co_await as_result(attempt(ctx, agent, request));
     if (answer.is_ok()) {
       if (agent != current_ && current_ == first) {
-        log::warn_limited("{}: {}; from now on {} is asked", name_, reasons,
-                          address(agent).to_string());
+        log::warn_limited("{}: {}; switching to {}", name_, reasons, address(agent).to_string());
         current_ = agent;
       }
       co_return answer;

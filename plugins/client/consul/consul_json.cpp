@@ -77,9 +77,9 @@ Health health_of(std::string_view status) {
 std::string read_checks(const json& entry, ConsulService& out) {
   const auto checks = entry.find("Checks");
   if (checks == entry.end() || checks->is_null()) return {};
-  if (!checks->is_array()) return "Checks: no list";
+  if (!checks->is_array()) return "Checks: not a list";
   for (const json& check : *checks) {
-    if (!check.is_object()) return "Checks: one is no table";
+    if (!check.is_object()) return "Checks: an entry is not an object";
     Reader reader(check);
     const std::string id = reader.text("CheckID");
     const std::string status = reader.text("Status");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A Task that was made with this call's Ctx would outlive it.
-// error: spawn takes what makes the Task, not the Task
+// error: spawn takes a function that returns the Task, not the Task
 #include "m3/async/scope.h"
 
 m3::Task<> work(m3::Ctx& ctx);

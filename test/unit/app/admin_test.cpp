@@ -110,7 +110,7 @@ TEST_CASE("admin: a hook that hangs is a 503 in time, and asked once for all who
   for (std::thread& asker : askers) asker.join();
   for (const HttpReply& reply : replies) {
     CHECK(reply.status == 503);
-    CHECK(reply.body == "health() gave no answer in 500ms\n");
+    CHECK(reply.body == "health() has not answered within 500ms\n");
   }
   CHECK(asked < 3);
   CHECK(talk.stop().is_ok());
@@ -182,8 +182,8 @@ TEST_CASE("admin: what would be wrong is told before the start") {
   CHECK(contains(refused("[admin]\nlisten = \"0.0.0.0:0\"\n"), "write token = "));
   CHECK(contains(refused("[admin]\nlisten = \"10.0.0.1:9100\"\n"), "or listen on 127.0.0.1"));
   CHECK(contains(refused("[admin]\nlisten = \"127.example.com:0\"\n"), "is not an IP address"));
-  CHECK(contains(refused("[admin]\nlisten = \"*:0\"\n"), "is 0.0.0.0 or [::]"));
-  CHECK(contains(refused("[admin]\nlisten = \"9100\"\n"), "there is no port"));
+  CHECK(contains(refused("[admin]\nlisten = \"*:0\"\n"), "write 0.0.0.0 or [::]"));
+  CHECK(contains(refused("[admin]\nlisten = \"9100\"\n"), "the port is missing"));
   CHECK(contains(refused(kAdmin + "token = \"two words\"\n"), "token: "));
   App first("talk");
   REQUIRE(first.start(config(kAdmin)).is_ok());
@@ -193,7 +193,7 @@ TEST_CASE("admin: what would be wrong is told before the start") {
   CHECK(first.stop().is_ok());
   App twice("talk");
   twice.page("/metrics", {});
-  CHECK(contains(twice.start(config("")).text(), "\"/metrics\" is there already"));
+  CHECK(contains(twice.start(config("")).text(), "\"/metrics\" already exists"));
 }
 
 TEST_CASE("admin: any address will do with a token, and the local one without") {

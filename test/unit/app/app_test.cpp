@@ -325,8 +325,8 @@ TEST_CASE("app: who can be reached from other machines asks for a token") {
   CHECK(refusal("listen = \"127.0.0.1:0\"\n") == "ok");
   CHECK(refusal("listen = \"0.0.0.0:0\"\nadvertise = \"127.0.0.1:0\"\n[rpc]\ntoken = \"t\"\n") ==
         "ok");
-  CHECK(
-      contains(refusal("[rpc]\nsecond_token = \"t\"\n"), "second_token is accepted beside token"));
+  CHECK(contains(refusal("[rpc]\nsecond_token = \"t\"\n"),
+                 "second_token is accepted in addition to token"));
 }
 
 TEST_CASE("app: what the start makes is not there before, and a sentence says so") {
@@ -339,7 +339,7 @@ TEST_CASE("app: what the start makes is not there before, and a sentence says so
     }
     return "no error";
   };
-  const std::string early = "() is asked before the app starts";
+  const std::string early = "() was called before the app started";
   CHECK(contains(refusal([&] { talk.metrics(); }), "app.metrics" + early));
   CHECK(contains(refusal([&] { talk.caller(); }), "app.caller" + early));
   CHECK(contains(refusal([&] { talk.runtime(); }), "app.runtime" + early));
@@ -386,7 +386,7 @@ TEST_CASE("app: an address that cannot work is told with its line, before anythi
                  "configuration:3: listen: \"example.com\" is not an IP address"));
   CHECK(contains(refused("listen = \"*:0\"\n"), "configuration:3: listen: address \"*:0\""));
   CHECK(contains(refused("[router.static]\npeers = [\"dev.w.talk.2@127.0.0.1:0\"]\n"),
-                 "nobody can be reached at port 0"));
+                 "port 0 cannot be connected to"));
 }
 
 TEST_CASE("app: an address in use ends the start with a text that names it") {

@@ -45,13 +45,13 @@ TEST_CASE("command line: the modes") {
 
 TEST_CASE("command line: what is wrong is named") {
   CHECK(contains(error_of({"--idst", "x"}), "no option --idst, did you mean \"idstr\""));
-  CHECK(contains(error_of({"simple.toml"}), "\"simple.toml\" is no option"));
+  CHECK(contains(error_of({"simple.toml"}), "\"simple.toml\" is not an option"));
   CHECK(contains(error_of({"--id"}), "--id needs a value"));
   CHECK(contains(error_of({"--id", "--config", "a.toml"}), "--id needs a value"));
   CHECK(contains(error_of({"--id="}), "--id needs a value"));
   CHECK(contains(error_of({"--id", "a", "-idstr", "b"}), "-idstr is given twice"));
   CHECK(contains(error_of({"--help=yes"}), "--help takes no value"));
-  CHECK(contains(error_of({"--check-config", "--print-config"}), "does not go with"));
+  CHECK(contains(error_of({"--check-config", "--print-config"}), "cannot be combined with"));
 }
 
 TEST_CASE("command line: the help names every option") {

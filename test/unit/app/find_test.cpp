@@ -150,7 +150,7 @@ CO_TEST("app: the second of one id refuses to start, and says where the first is
   co_await m3::sleep(ctx, 5ms);
   auto second = co_await as_result(two.app.start(ctx, town.house("dev.w.talk.1", at(2))));
   CHECK(second.status() == Errc::already_exists);
-  CHECK(contains(second.status().text(), "dev.w.talk.1 runs already, at sim:1"));
+  CHECK(contains(second.status().text(), "dev.w.talk.1 is already running, at sim:1"));
   // One that is gone without a word is replaced.
   town.wire.unlisten({"sim", 1});
   town.wire.cut_all();
@@ -223,7 +223,7 @@ CO_TEST("app: a drained one gets no new calls until it is called back") {
       CHECK((co_await ask_many(ctx, caller, 20)) ==
             std::map<std::string, int>{{"dev.w.talk.2", 20}});
     } else {
-      CHECK(contains(cordoned.status().text(), "only draining it keeps callers away"));
+      CHECK(contains(cordoned.status().text(), "only draining keeps callers away"));
     }
     auto wrong = co_await as_result(
         set_state(ctx, caller, "dev.w.talk.1", static_cast<m3::admin::MemberState>(7)));

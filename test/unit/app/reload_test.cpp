@@ -181,7 +181,7 @@ CO_TEST("app config: a bad file at a reload changes nothing") {
   auto reloaded = co_await as_result(app.reload(ctx));
   CHECK(reloaded.code() == Errc::invalid_argument);
   CHECK(m3::log::get_level() == m3::LogLevel::warn);
-  CHECK(sink->count("the one before stays in effect") == 1);
+  CHECK(sink->count("the previous one stays in effect") == 1);
   CHECK(sink->count(":2: nonsense") == 1);
   co_await app.stop(ctx);
 }

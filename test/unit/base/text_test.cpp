@@ -51,8 +51,8 @@ TEST_CASE("base: a refused duration says what to write") {
   CHECK(contains(why_not("10"), "the unit is missing; write 10s or 10ms"));
   CHECK(contains(why_not(""), "write a number and a unit"));
   CHECK(contains(why_not("s"), "needs a number before each unit"));
-  CHECK(contains(why_not("1 s"), "\" s\" is no unit; use ns, us, ms, s, m, h or d"));
-  CHECK(contains(why_not("10sec"), "\"sec\" is no unit"));
+  CHECK(contains(why_not("1 s"), "\" s\" is not a unit; use ns, us, ms, s, m, h or d"));
+  CHECK(contains(why_not("10sec"), "\"sec\" is not a unit"));
   CHECK(contains(why_not("30s1m"), "larger units first"));
   CHECK(contains(why_not("1s1s"), "each unit once"));
   CHECK(contains(why_not("-1s"), "negative"));
@@ -132,9 +132,9 @@ TEST_CASE("base: a size is read and written with its unit") {
   CHECK(ByteSize{0}.to_string() == "0B");
   CHECK(m3::operator""_MiB(3).to_string() == "3MiB");
   CHECK(contains(ByteSize::parse("64").status().text(), "the unit is missing; write 64B or 64KiB"));
-  CHECK(contains(ByteSize::parse("64kb").status().text(), "\"kb\" is no unit"));
+  CHECK(contains(ByteSize::parse("64kb").status().text(), "\"kb\" is not a unit"));
   CHECK(contains(ByteSize::parse("-1B").status().text(), "whole number"));
-  CHECK(contains(ByteSize::parse("1.5MiB").status().text(), "\".5MiB\" is no unit"));
+  CHECK(contains(ByteSize::parse("1.5MiB").status().text(), "\".5MiB\" is not a unit"));
   CHECK(contains(ByteSize::parse("").status().text(), "like 64KiB"));
   CHECK(contains(ByteSize::parse("16777216TiB").status().text(), "too large"));
   CHECK(contains(ByteSize::parse("99999999999999999999B").status().text(), "too large"));

@@ -234,11 +234,11 @@ TEST_CASE("config: a wrong value says what is allowed") {
   CHECK(wrong("limit = \"2MiB\"") ==
         "a.toml:1: limit: 2MiB is out of range; allowed: at most 1MiB\n");
   CHECK(wrong("format = \"jason\"") ==
-        "a.toml:1: format: \"jason\" is none of text, json (did you mean \"json\"?)\n");
+        "a.toml:1: format: \"jason\" is not one of text, json (did you mean \"json\"?)\n");
   CHECK(wrong("format = 1") ==
         "a.toml:1: format: expected one of text, json, found the integer 1\n");
   CHECK(wrong("mode = \"sfe\"") ==
-        "a.toml:1: mode: \"sfe\" is none of fast, safe (did you mean \"safe\"?)\n");
+        "a.toml:1: mode: \"sfe\" is not one of fast, safe (did you mean \"safe\"?)\n");
   CHECK(wrong("listen = \"\"") == "a.toml:1: listen: it must not be empty\n");
   CHECK(wrong("owner = \"x\"").find("is not an app id") != std::string::npos);
   CHECK(wrong("listen = 1979-05-27") ==

@@ -168,12 +168,14 @@ TEST_CASE("config: what stands under a kind but in no plugin's section is an err
   CHECK(document.sections("router", errors).empty());
   document.sections("broker", errors);
   document.sections("lease", errors);
-  CHECK(errors.to_string() ==
-        "a.toml:1: broker: expected a section [broker.name], found the integer 1\n"
-        "a.toml:3: router.x: a key of no plugin; put it below [router.name], where name says which "
-        "router\n"
-        "a.toml:4: lease.redis: a key of no plugin; put it below [lease.name], where name says "
-        "which lease\n");
+  CHECK(
+      errors.to_string() ==
+      "a.toml:1: broker: expected a section [broker.name], found the integer 1\n"
+      "a.toml:3: router.x: not a key of any plugin; put it below [router.name], where name says "
+      "which "
+      "router\n"
+      "a.toml:4: lease.redis: not a key of any plugin; put it below [lease.name], where name says "
+      "which lease\n");
 }
 
 TEST_CASE("config: the top leaves to others what is theirs, and nothing else") {

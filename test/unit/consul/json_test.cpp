@@ -84,8 +84,8 @@ TEST_CASE("consul json: a bad entry is left out with its reason, the others stay
     CHECK(skipped(entry(R"("ID": "x", "Port": )" + std::string(port))) == "\"x\": Port: no port");
   CHECK(skipped(entry(R"("ID": "x", "Meta": [])")) == "\"x\": Meta: no table");
   CHECK(skipped(entry(R"("ID": "x", "Meta": {"a": 1})")) == "\"x\": Meta: not all texts");
-  CHECK(skipped(entry(R"("ID": "x")", "{}")) == "\"x\": Checks: no list");
-  CHECK(skipped(entry(R"("ID": "x")", "[1]")) == "\"x\": Checks: one is no table");
+  CHECK(skipped(entry(R"("ID": "x")", "{}")) == "\"x\": Checks: not a list");
+  CHECK(skipped(entry(R"("ID": "x")", "[1]")) == "\"x\": Checks: an entry is not an object");
   CHECK(skipped(entry(R"("ID": "x")", R"([{"Status": 1}])")) == "\"x\": Checks: Status: no text");
   CHECK(skipped(R"({"Service": {"ID": "x"}})") == "entry 0: Node: missing");
 }

@@ -29,7 +29,7 @@ class Hub {
       if (std::ranges::find(wishes_, wish) == wishes_.end()) wishes_.push_back(wish);
       co_await hub_.asked.zero(ctx);
       if (std::ranges::find(wishes_, wish) == wishes_.end())
-        co_return m3::Status(m3::Errc::cancelled, "it is not wished for");
+        co_return m3::Status(m3::Errc::cancelled, "it is not subscribed");
       co_return hub_.joins;
     }
     void unsubscribe(std::string_view topic, Subscriber& subscriber) override {

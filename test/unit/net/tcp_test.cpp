@@ -528,7 +528,7 @@ TEST_CASE("tcp: out of descriptors, accepting pauses, says so once, and recovers
             return std::all_of(accepted.begin(), accepted.end(),
                                [](const Peer& peer) { return peer.received == "hello"; });
           }));
-          CHECK(sink->count("accepted again") == 1);
+          CHECK(sink->count("accepting connections again") == 1);
           co_return ok;
         }).is_ok());
 }
@@ -562,16 +562,16 @@ TEST_CASE("net: host:port is read, and what is wrong is said") {
       {"db-1.game:65535", "db-1.game", 65535, ""},
       {"[::1]:80", "::1", 80, ""},
       {"[fe80::1%eth0]:80", "fe80::1%eth0", 80, ""},
-      {"", nullptr, 0, "there is no port"},
-      {"localhost", nullptr, 0, "there is no port"},
-      {":80", nullptr, 0, "there is no host"},
-      {"::1:80", nullptr, 0, "goes in brackets"},
-      {"[::1]", nullptr, 0, "goes in brackets"},
-      {"[]:80", nullptr, 0, "no name and no IP address"},
-      {"[x:80", nullptr, 0, "no name and no IP address"},
-      {"a b:80", nullptr, 0, "no name and no IP address"},
-      {"tcp/x:80", nullptr, 0, "no name and no IP address"},
-      {"*:80", nullptr, 0, "is 0.0.0.0 or [::]"},
+      {"", nullptr, 0, "the port is missing"},
+      {"localhost", nullptr, 0, "the port is missing"},
+      {":80", nullptr, 0, "the host is missing"},
+      {"::1:80", nullptr, 0, "in brackets"},
+      {"[::1]", nullptr, 0, "in brackets"},
+      {"[]:80", nullptr, 0, "neither a name nor an IP address"},
+      {"[x:80", nullptr, 0, "neither a name nor an IP address"},
+      {"a b:80", nullptr, 0, "neither a name nor an IP address"},
+      {"tcp/x:80", nullptr, 0, "neither a name nor an IP address"},
+      {"*:80", nullptr, 0, "write 0.0.0.0 or [::]"},
       {"x:", nullptr, 0, "from 0 to 65535"},
       {"x:65536", nullptr, 0, "from 0 to 65535"},
       {"x:99999999999", nullptr, 0, "from 0 to 65535"},

@@ -261,7 +261,7 @@ TEST_CASE("obs: a level can be a key of a configuration") {
   CHECK(errors.empty());
   CHECK_FALSE(read("level = \"eror\"", errors));
   CHECK(errors.to_string() ==
-        "a.toml:1: level: \"eror\" is none of debug, info, warn, error, fatal (did you mean "
+        "a.toml:1: level: \"eror\" is not one of debug, info, warn, error, fatal (did you mean "
         "\"error\"?)\n");
 }
 

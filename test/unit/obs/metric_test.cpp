@@ -203,7 +203,7 @@ TEST_CASE("obs: a metric that cannot be is refused in the log and counts nothing
   registry.histogram("h", "", {}, std::vector<double>{2, 1}).observe(1);
   CHECK(sink->count("metric refused") == 8);
   CHECK(sink->events().front().plus.at("reason") ==
-        "it is a counter already and cannot be a gauge");
+        "it is already a counter and cannot be a gauge");
   CHECK(registry.collect().size() == 1);
   CHECK(only(registry, "taken").value == 0);
 }

@@ -124,7 +124,7 @@ CO_TEST("lifecycle: what stays unavailable ends the start with the reason, withi
   const auto began = ctx.core().now();
   auto started = co_await as_result(diary.life.start(ctx, 10s));
   CHECK(started.code() == Errc::deadline_exceeded);
-  CHECK(started.status().text() == "start 10 a: not done in 10s: as asked");
+  CHECK(started.status().text() == "start 10 a: not finished within 10s: as asked");
   CHECK(ctx.core().now() - began <= 11s);
   CHECK(diary.done.size() > 10);  // once a second at the least
   co_await diary.stop(ctx);
@@ -147,7 +147,7 @@ CO_TEST("lifecycle: a step that takes too long is named, with its limit") {
   const auto began = ctx.core().now();
   auto started = co_await as_result(diary.life.start(ctx, 3s));
   CHECK(started.code() == Errc::deadline_exceeded);
-  CHECK(started.status().text() == "start 50 slow: not done in 3s");
+  CHECK(started.status().text() == "start 50 slow: not finished within 3s");
   CHECK(ctx.core().now() - began < 4s);
 }
 
@@ -165,7 +165,7 @@ CO_TEST("lifecycle: a cancelled stop runs every step and waits for none") {
   CHECK(diary.done == Diary::Names{"+a", "-a"});
 }
 
-CO_TEST("lifecycle: a step that does not end although it is cancelled is named and left behind") {
+CO_TEST("lifecycle: a cancelled step that does not finish is named and left behind") {
   Diary diary;
   diary.add(10, "a");
   diary.life.add({50, "deaf", nullptr, [](Ctx& own) { return wait_deaf(own, 1min); }});
@@ -174,7 +174,7 @@ CO_TEST("lifecycle: a step that does not end although it is cancelled is named a
   diary.done.clear();
   const auto began = ctx.core().now();
   auto stopped = co_await as_result(diary.life.stop(ctx, {1s, 10s}));
-  CHECK(stopped.status().text() == "stop 50 deaf: does not end although it is cancelled");
+  CHECK(stopped.status().text() == "stop 50 deaf: was cancelled but does not finish");
   CHECK(ctx.core().now() - began < 4s);
   CHECK(diary.life.left_behind() == Diary::Names{"stop 50 deaf"});
   CHECK(diary.done == Diary::Names{"-b", "-a"});

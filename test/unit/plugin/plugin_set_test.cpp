@@ -160,7 +160,7 @@ TEST_CASE("plugins: what is not chosen is null, or an error for who needs it") {
 TEST_CASE("plugins: circles, wrong stages and throwing constructors are told") {
   Garden garden;
   CHECK(garden.make("[hen.plain]\n[egg.plain]\n").to_string() ==
-        "failed_precondition: hen.plain is part of a circle: egg.plain needs hen.plain needs "
+        "failed_precondition: hen.plain is part of a cycle: egg.plain needs hen.plain needs "
         "egg.plain");
   CHECK(garden.make("[wall.early]\n[roof.late]\n").to_string() ==
         "failed_precondition: wall.early starts before roof.late, which it needs: their stages "

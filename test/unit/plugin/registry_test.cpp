@@ -108,7 +108,7 @@ TEST_CASE("plugin: what cannot be is told with its line") {
       choose(registry, "[lease.local]\n"),
       "a.toml:1: lease.local: lease.local needs a database: add a section [database.NAME]"));
   CHECK(contains(choose(registry, "[egg.plain]\n[hen.plain]\n"),
-                 "a circle: egg.plain needs hen.plain needs egg.plain"));
+                 "a cycle: egg.plain needs hen.plain needs egg.plain"));
   CHECK(contains(choose(registry, "[early.bird]\n[database.memory]\n"),
                  "early.bird starts before database.memory, which it needs"));
 }

@@ -113,7 +113,7 @@ CO_TEST("rpc: every refusal of an acceptor has its code and its counter") {
 
   raw.send(FrameKind::request, echo, kLater, "\xff");
   co_await m3::sleep(ctx, 5ms);
-  CHECK(raw.answer() == "invalid_argument: the request is no rpc_test.EchoReq");
+  CHECK(raw.answer() == "invalid_argument: the request is not a valid rpc_test.EchoReq");
   raw.send(FrameKind::request, EchoService::kTell.hash, kLater);
   co_await m3::sleep(ctx, 5ms);
   CHECK(raw.answer() == "invalid_argument: /rpc_test.Echo/Tell is a notify");

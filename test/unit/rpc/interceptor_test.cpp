@@ -159,7 +159,7 @@ CO_TEST("interceptors: next() is not called twice at the same time") {
   slow.set_wait_ms(10);
   const auto result = co_await as_result(pair.echo.echo(ctx, slow));
   CHECK(result.code() == Errc::internal);
-  CHECK(contains(result.status(), "next() again before the Task of its first call had ended"));
+  CHECK(contains(result.status(), "next() again before the Task of its first call had finished"));
   CHECK(pair.server.handler.started == 1);
   co_await pair.net.stop(ctx);
 }

@@ -111,12 +111,12 @@ TEST_CASE("wire: a header that contradicts itself is refused with the reason") {
   bytes[0] = 20;
   bytes[6] = 1;
   CHECK(refusal_of(bytes, FrameLimits()).text() ==
-        "bad frame: metadata length 1 is more than the frame holds");
+        "bad frame: metadata length 1 is more than the frame contains");
   bytes[6] = 0;
   for (int kind : {0, 9, 255}) {
     bytes[4] = static_cast<char>(kind);
     CHECK(refusal_of(bytes, FrameLimits()).text() ==
-          "bad frame: kind " + std::to_string(kind) + " is none of 1 to 8");
+          "bad frame: kind " + std::to_string(kind) + " is not between 1 and 8");
   }
   const std::string all_ones(24, '\xff');
   CHECK(refusal_of(all_ones, FrameLimits()).code() == Errc::invalid_argument);

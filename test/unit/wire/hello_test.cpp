@@ -243,14 +243,14 @@ TEST_CASE("wire: a token on one side only is refused, and the reason says whose 
   without.token.clear();
   Meeting unproven(without, acceptor_config());
   CHECK(unproven.dialer_status.text() ==
-        "refused by the peer: dev.world1.client.1 has no token configured, and one is asked for");
+        "refused by the peer: dev.world1.client.1 has no token configured, but one is required");
 
   HelloConfig open_acceptor = acceptor_config();
   open_acceptor.token.clear();
   Meeting untrusted(dialer_config(), open_acceptor);
   CHECK(untrusted.dialer_status.code() == Errc::unauthenticated);
   CHECK(untrusted.dialer_status.text() ==
-        "refused by the peer: dev.world1.client.1 proves a token, and none is configured here");
+        "refused by the peer: dev.world1.client.1 proves a token, but none is configured here");
 
   open_acceptor.token.clear();
   Meeting open(without, open_acceptor);
@@ -375,7 +375,8 @@ TEST_CASE("wire: another protocol version is refused naming both") {
   hello.set_nonce(std::string(16, 'n'));
   const auto step = feed(acceptor, hello_bytes(hello));
   CHECK(step.status.code() == Errc::failed_precondition);
-  CHECK(step.status.text() == "protocol version 9 meets version 2: both sides must speak the same");
+  CHECK(step.status.text() ==
+        "protocol version 9 meets version 2: both sides must use the same one");
   auto goaway = decode_goaway(std::string_view(step.send).substr(kFrameHeaderSize));
   REQUIRE(goaway);
   CHECK(goaway->reason.code() == Errc::failed_precondition);
@@ -405,7 +406,7 @@ TEST_CASE("wire: anything but a hello is refused until the handshake is over") {
     Handshake acceptor = Handshake::accept(acceptor_config());
     const auto step = feed(acceptor, hello_bytes(wire::Hello(), kind));
     CHECK(step.status.code() == Errc::invalid_argument);
-    CHECK(step.status.text() == "a " + frame_kind_name(kind) + " before the hellos are done");
+    CHECK(step.status.text() == "a " + frame_kind_name(kind) + " before the hellos are complete");
   }
 }
 
@@ -421,16 +422,16 @@ TEST_CASE("wire: a hello that is not one is refused with the reason") {
   CHECK(refusal(hello) == "a nonce of 0 bytes in the hello, must be 16");
   hello.set_nonce(std::string(16, 'n'));
   hello.set_app_id("two words");
-  CHECK(refusal(hello) == "an app id in the hello is not one");
+  CHECK(refusal(hello) == "an app id in the hello is not valid");
   for (const char* id : {"....", "dev.w.f", "a.b.c.d.e", "dev.w.f.1\n"}) {
     hello.set_app_id(id);
-    CHECK(refusal(hello) == "an app id in the hello is not one");
+    CHECK(refusal(hello) == "an app id in the hello is not valid");
   }
   hello.set_app_id(std::string(256, 'a'));
-  CHECK(refusal(hello) == "an app id in the hello is not one");
+  CHECK(refusal(hello) == "an app id in the hello is not valid");
   hello.set_app_id("");
   hello.set_dialled("a b");
-  CHECK(refusal(hello) == "an app id in the hello is not one");
+  CHECK(refusal(hello) == "an app id in the hello is not valid");
 
   HelloConfig narrow = dialer_config();
   narrow.limits.max_frame_bytes = 10;
@@ -443,7 +444,7 @@ TEST_CASE("wire: a hello that is not one is refused with the reason") {
   bytes.resize(bytes.size() - 1);
   FrameHeader header = read_header(bytes.data());
   write_header(bytes.data(), header, 0, bytes.size() - kFrameHeaderSize);
-  CHECK(feed(acceptor, bytes).status.text() == "the body of a hello is no m3.wire.Hello");
+  CHECK(feed(acceptor, bytes).status.text() == "the body of a hello is not a valid m3.wire.Hello");
 }
 
 TEST_CASE("wire: what a hello says is shown in logs, so it must be printable") {
@@ -452,7 +453,7 @@ TEST_CASE("wire: what a hello says is shown in logs, so it must be printable") {
   odd.name = "/p.S/M\n";
   acceptor.methods = encode_methods({odd});
   Meeting named(dialer_config(), acceptor);
-  CHECK(named.dialer_status.text() == "a method in the hello has no printable name");
+  CHECK(named.dialer_status.text() == "the name of a method in the hello is not printable");
   HelloConfig dialer = dialer_config();
   dialer.app_id = "\xff";
   CHECK(Handshake::dial(dialer).start().state == State::failed);
