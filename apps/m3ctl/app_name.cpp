@@ -26,8 +26,8 @@ bool is_among(std::string_view name, const auto& names) {
 std::string_view other_meaning(std::string_view name) {
   if (m3::codegen_detail::is_cpp_keyword(name)) return "a keyword of C++";
   if (m3::codegen_detail::is_macro(name)) return "a macro of C++ or its library";
-  if (is_among(name, kTargets)) return "a target that every build of meson has";
-  if (is_among(name, kOwn)) return "what the new app's own files call something else";
+  if (is_among(name, kTargets)) return "a target that every meson build has";
+  if (is_among(name, kOwn)) return "a name that the new app's own files already use";
   return "";
 }
 
@@ -48,7 +48,7 @@ Status check_app_name(const std::string& name) {
   return Status(Errc::invalid_argument,
                 text +
                     "; a good name is a lower-case letter and at most 31 more letters and digits, "
-                    "as in shop or world2, and no word of C++ or meson");
+                    "like shop or world2, but not a word of C++ or meson");
 }
 
 }  // namespace m3ctl

@@ -17,16 +17,16 @@ namespace {
 
 constexpr std::string_view kTargets = R"(
 TARGET is one of
-  127.0.0.1:20051       an address: whoever answers there (":20051" is this machine)
+  127.0.0.1:20051       an address (":20051" is this machine)
   dev.world1.hello.1    an app, and
   dev.world1.hello      all instances of a service. They are found as apps find each other:
     --config FILE       by the [router.NAME] of an app's own configuration file, with its token
-    --cluster NAME      by that of a cluster which m3ctl up runs here; also its file
-                        Without both: the only cluster that runs here
+    --cluster NAME      by the one of a cluster that m3ctl up runs here; also its file
+                        Without either: the only cluster that runs here
 )";
 
 constexpr std::string_view kExitCodes = R"(
-EXIT CODES are what a script may do next
+EXIT CODES tell a script what it can do next
   0  done
   2  fix the call       invalid_argument failed_precondition unimplemented unauthenticated permission_denied
   3  look at the state  not_found already_exists aborted moved
@@ -56,7 +56,7 @@ void print_overview() {
     std::printf("  m3ctl %s\n        %s\n", std::string(command->usage).c_str(),
                 std::string(command->line).c_str());
   }
-  std::printf("%s%s\nm3ctl help COMMAND shows examples, m3ctl --version says which one this is.\n",
+  std::printf("%s%s\nm3ctl help COMMAND shows examples, m3ctl --version shows the version.\n",
               std::string(kTargets).c_str(), std::string(kExitCodes).c_str());
 }
 

@@ -76,7 +76,7 @@ Status too_large(std::string_view json, const std::string& what) {
   const std::string number =
       quote == std::string::npos ? "" : what.substr(quote + 1, what.rfind('\'') - quote - 1);
   return not_json(json, without_strings(json).find(number),
-                  number + " is too large for a number of JSON");
+                  number + " is too large for a JSON number");
 }
 
 /// nlohmann's words without its numbers: "unexpected '}'; expected string literal".
@@ -131,7 +131,7 @@ std::string shown(const Json& value) {
 }
 
 Status mismatch(const std::string& where, const std::string& expected, const Json& value) {
-  return wrong(where + ": " + expected + " goes there, not " + shown(value));
+  return wrong(where + ": expected " + expected + ", found " + shown(value));
 }
 
 Status check_message(const Descriptor& type, const Json& json, const std::string& where);

@@ -34,14 +34,12 @@ Status set_route(Options& options, const std::string& value) {
   if (mode == "all") return options.route = m3::to::all(), m3::ok;
   if (mode == "hash") return options.route = m3::to::hash(key), m3::ok;
   if (mode == "p2p") return options.route = m3::to::app(key), m3::ok;
-  return wrong("--route " + value +
-               ": there is random, hash:KEY, single, p2p:ID, and all for a notify");
+  return wrong("--route " + value + ": use random, hash:KEY, single, p2p:ID, or all for a notify");
 }
 
 Status add_meta(Options& options, const std::string& value) {
   const std::size_t equals = value.find('=');
-  if (equals == std::string::npos)
-    return wrong("--meta " + value + ": write it as --meta key=value");
+  if (equals == std::string::npos) return wrong("--meta " + value + ": write --meta key=value");
   std::string key = value.substr(0, equals);
   if (!m3::is_metadata_key(key))
     return wrong("--meta " + value + ": a key is made of letters, digits, '-', '_' and '.'");
@@ -85,43 +83,43 @@ Status set_value(Options& options, std::string_view name, const std::string& val
       std::from_chars(value.data(), value.data() + value.size(), options.count);
   if (error != std::errc() || end != value.data() + value.size() || options.count < 1 ||
       options.count > 1000000)
-    return wrong("-n " + value + ": a number from 1 to 1000000 goes there");
+    return wrong("-n " + value + ": write a number from 1 to 1000000");
   return m3::ok;
 }
 
 constexpr auto kInfos = std::to_array<OptionInfo>({
     {"config", OptionValue::file, "--config FILE",
-     "instances are found as an app of this configuration file finds them"},
+     "find instances as an app with this configuration file does"},
     {"cluster", OptionValue::text, "--cluster NAME",
      "a cluster that m3ctl up runs here: its name, its file or its state file; default: the only "
      "one"},
     {"token", OptionValue::text, "--token T",
      "the cluster's credential; else $M3_OPERATOR_TOKEN, else $M3_TOKEN,\n"
      "else the configuration's: operator_token before token"},
-    {"meta", OptionValue::text, "--meta K=V", "metadata of the call; may stand several times"},
-    {"deadline", OptionValue::text, "--deadline T", "how long each call may take (5s)"},
+    {"meta", OptionValue::text, "--meta K=V", "metadata of the call; may be given several times"},
+    {"deadline", OptionValue::text, "--deadline T", "time limit for each call (5s)"},
     {"route", OptionValue::text, "--route R",
      "random, hash:KEY, single (the lowest instance), p2p:ID; for a notify also all. Default: as "
      "the\n"
-     ".proto says; an address or an app's id is itself the route"},
+     ".proto says; for an address or an app's id that is the route"},
     {"json", OptionValue::none, "--json",
      "JSON for programs; an error is {\"ok\":false,\"error\":{\"code\":…,\"text\":…,…}} on stdout"},
     {"verbose", OptionValue::none, "-v, --verbose",
-     "who answered, how long it took, the answer's metadata (on stderr)"},
-    {"count", OptionValue::text, "-n N, --count N", "how many round trips (5)"},
+     "which app answered, how long it took, the answer's metadata (on stderr)"},
+    {"count", OptionValue::text, "-n N, --count N", "number of round trips (5)"},
     {"dir", OptionValue::file, "--dir D", "the folder to write into; default: this one"},
     {"check", OptionValue::none, "--check",
      "reports everything that is wrong with the file and the apps' configurations; starts nothing"},
     {"reference", OptionValue::none, "--reference", "prints every key of the file"},
     {"logs", OptionValue::none, "--logs", "the apps' logs instead of the table"},
     {"for", OptionValue::text, "--for T",
-     "stops by itself after that long (90 or 90s); an error when not all are ready then"},
+     "stops by itself after this time (90 or 90s); an error if not all are ready by then"},
     {"ready-file", OptionValue::file, "--ready-file F",
-     "JSON with every instance's id, pid, addresses and log, written once all are ready"},
+     "write JSON with every instance's id, pid, addresses and log once all are ready"},
     {"state", OptionValue::file, "--state F",
-     "where m3ctl ps and others find the same, always up to date; default:\n"
+     "keep the same JSON up to date here for m3ctl ps and others; default:\n"
      "~/.cache/m3/run/NAME.json"},
-    {"follow", OptionValue::none, "-f, --follow", "goes on with what is written from now on"},
+    {"follow", OptionValue::none, "-f, --follow", "keeps printing new lines"},
 });
 
 struct Flag {

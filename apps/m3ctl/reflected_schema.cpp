@@ -42,9 +42,9 @@ bool ends_with_part(const std::string& full, const std::string& end) {
 std::string last_part(const std::string& name) { return name.substr(name.find_last_of("./") + 1); }
 
 Status ambiguous(std::string_view name, const std::vector<const DescribedMethod*>& found) {
-  std::string text = "\"" + std::string(name) + "\" may be any of";
+  std::string text = "\"" + std::string(name) + "\" is ambiguous: it can be";
   for (const DescribedMethod* method : found) text += " " + method->name();
-  return Status(Errc::invalid_argument, text + ": write one of them whole");
+  return Status(Errc::invalid_argument, text + ": write one of them in full");
 }
 
 }  // namespace
@@ -54,8 +54,8 @@ Result<std::unique_ptr<ReflectedSchema>> ReflectedSchema::make(m3::admin::Descri
   FirstError errors;
   for (const auto& file : schema->described_.files().file())
     if (schema->pool_.BuildFileCollectingErrors(file, &errors) == nullptr)
-      return Status(Errc::internal,
-                    schema->described_.app_id() + " describes itself wrongly: " + errors.first);
+      return Status(Errc::internal, schema->described_.app_id() +
+                                        " describes its methods wrongly: " + errors.first);
   return schema;
 }
 
@@ -74,7 +74,7 @@ Result<const DescribedMethod*> ReflectedSchema::find(std::string_view name) cons
   if (found.size() == 1) return found.front();
   if (found.size() > 1) return ambiguous(name, found);
   std::string text = described_.app_id() + " serves no method \"" + std::string(name) + "\"";
-  if (names.empty()) return Status(Errc::unimplemented, text + ": it serves none at all");
+  if (names.empty()) return Status(Errc::unimplemented, text + ": it serves no methods");
   // Compared as short as it was written: a mistyped method is near a method, not near a full name.
   const auto parts = std::count(wanted.begin(), wanted.end(), '.');
   std::string hint;

@@ -37,24 +37,26 @@ Status say_deadline(Status status, m3::Duration deadline) {
 Status say_token(const Status& status, const std::string& address, const std::string& token_from) {
   const std::string text =
       token_from.empty()
-          ? address + " asks for a token, and m3ctl has none (" + status.text() +
+          ? address + " requires a token, but m3ctl has none (" + status.text() +
                 "): give it the token under [rpc] in that app's configuration: "
                 "--token T, M3_TOKEN=T, or --config FILE of an app that has it"
           : address + " and m3ctl do not have the same token (" + status.text() +
                 "): m3ctl took its own from " + token_from +
-                "; give it the token under [rpc] in that app's configuration, or "
-                "none when there is none: --token T, M3_TOKEN=T, or --config FILE of "
-                "an app that has it";
+                "; give it the token under [rpc] in that app's configuration, or no token if that "
+                "has none: --token T, M3_TOKEN=T, or --config FILE of an app that has it";
   return Status(Errc::unauthenticated, text).not_executed();
 }
 
 Status no_source(const Target& target) {
-  return Status(Errc::invalid_argument,
-                (target.text.empty() ? "nothing says whose instances to list"
-                                     : target.text + " is an id, and nothing says where it runs") +
-                    ": no cluster runs here (m3ctl up starts one), so add --config FILE with an "
-                    "app's configuration" +
-                    (target.text.empty() ? "" : ", or give the address, as 127.0.0.1:20051"));
+  return Status(
+      Errc::invalid_argument,
+      (target.text.empty()
+           ? "no cluster and no configuration given"
+           : target.text +
+                 " is an id, but neither a cluster nor a configuration is given to find it") +
+          ": no cluster runs here (m3ctl up starts one), so add --config FILE with an "
+          "app's configuration" +
+          (target.text.empty() ? "" : ", or give the address, like 127.0.0.1:20051"));
 }
 
 Task<Session::Reached> reach(Ctx& ctx, m3::Mesh& mesh, Member member) {
@@ -161,7 +163,8 @@ Status Session::nowhere(const std::vector<Member>& known) const {
   const Errc code = routing_->is_discovery() ? Errc::unavailable : Errc::invalid_argument;
   std::vector<std::string> ids;
   for (const Member& member : known) ids.push_back(member.id.to_string());
-  if (target_.text.empty()) return Status(Errc::not_found, routing_->title() + " knows nobody");
+  if (target_.text.empty())
+    return Status(Errc::not_found, routing_->title() + " knows no instance");
   std::string text = target_.text + " is not among the " + std::to_string(ids.size()) +
                      " instances of " + routing_->title();
   const std::vector<std::string_view> views(ids.begin(), ids.end());
@@ -234,7 +237,7 @@ Result<m3::admin::DescribeRsp> Session::describe(const m3::Route& route, bool br
   if (outcome.status.is_ok()) return response;
   if (outcome.status.code() == Errc::unimplemented)
     return std::move(outcome.status)
-        .add_context(outcome.address + " answers, but does not describe itself");
+        .add_context(outcome.address + " answers, but does not describe its methods");
   return std::move(outcome.status);
 }
 
@@ -261,7 +264,8 @@ Outcome Session::notify(const m3::MethodInfo& method, const google::protobuf::Me
     out.address += (out.address.empty() ? "" : ", ") + receiver.address.to_string();
     auto read = describe(m3::to::app(key_of(receiver)), true, options.deadline);
     if (!read.is_ok() && out.status.is_ok())
-      out.status = std::move(read).status().add_context("sent, but not known to be read");
+      out.status =
+          std::move(read).status().add_context("sent, but it is unknown whether it was read");
   }
   return out;
 }

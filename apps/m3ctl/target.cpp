@@ -94,7 +94,8 @@ Result<Target> Target::parse(const std::string& text) {
 
 Result<RouteSource> RouteSource::find(const Options& options) {
   if (!options.config.empty() && !options.cluster.empty())
-    return wrong("--config and --cluster both say where instances are found: give one of them");
+    return wrong(
+        "--config and --cluster both set where instances are found: give only one of them");
   if (!options.config.empty()) return load(options.config, options.config, options);
   if (!options.cluster.empty()) return of_cluster(find_running(options.cluster), options);
   auto only = only_running();

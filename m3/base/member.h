@@ -14,7 +14,7 @@ namespace m3 {
 /// What an instance takes. The names are those of the registries.
 enum class MemberState : std::uint8_t {
   serving,
-  cordoned,  ///< no new calls but those that name it (P2P)
+  cordoned,  ///< no new calls except those that name it (P2P)
   draining,  ///< about to leave: no new calls
 };
 std::string_view member_state_name(MemberState state) noexcept;

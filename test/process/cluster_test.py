@@ -35,8 +35,8 @@ BAD = [
      ["FILE:3: app[0].instances: 0 is out of range; allowed: 1 to 1000 (number of instances; their ids end in 1, 2, 3, …)",
       'FILE:4: app[0].porst: unknown key (did you mean "ports"?)']),
     ("[[app]]\nbinary = \"nothere\"\n[[app]]\nbinary = \"./neither\"\nconfig = \"none.toml\"\n",
-     ["FILE:2: app[0].binary: nothere: there is no such program; build it, or write its path",
-      "FILE:4: app[1].binary: ./neither: there is no such program; build it, or write its path",
+     ["FILE:2: app[0].binary: nothere: the program was not found; build it, or write its path",
+      "FILE:4: app[1].binary: ./neither: the program was not found; build it, or write its path",
       "FILE:5: app[1].config: there is no file FOLDER/none.toml"]),
     (SIMPLE_APP + "ports = [1, 2]\n", ['FILE:1: app[0]: 2 ports for 1 instances: list one for each, or write "auto"']),
     (SIMPLE_APP + 'ports = "some"\nneeds = ["mysql"]\nfunc = "a b"\n',
@@ -45,19 +45,19 @@ BAD = [
       'FILE:5: app[0].func: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (third part of the ids; '
       "default: the program's name)"]),
     (SIMPLE_APP + 'instances = 2\nports = [61998, 61998]\n[services.redis]\nport = 61998\n',
-     ["FILE:2: app[0].ports: port 61998 stands there twice"] * 2),
+     ["FILE:2: app[0].ports: port 61998 is used twice"] * 2),
     (SIMPLE_APP + SIMPLE_APP,
-     ["FILE:4: app[1]: local.world1.simple.1 is there twice: put the instances together, or give one another func or world"]),
+     ["FILE:4: app[1]: local.world1.simple.1 is there twice: merge the two entries, or give one another func or world"]),
     (SIMPLE_APP + 'set = { "admin.listen" = ":1", "router.static.peers" = ["{pers}"], listen = "x", "a..b" = 1, log_level = "{redis}", token = "{" }\n',
-     ['FILE:3: app[0].set.a..b: "a..b" is no key: write it as "router.consul.addresses"',
-      "FILE:3: app[0].set.admin.listen: m3ctl up chooses it: m3ctl ps shows where it is",
-      "FILE:3: app[0].set.listen: say where the instances listen in ports",
-      'FILE:3: app[0].set.log_level: {redis} is not there: add "redis" to needs',
+     ['FILE:3: app[0].set.a..b: "a..b" is not a key: write it like "router.consul.addresses"',
+      "FILE:3: app[0].set.admin.listen: m3ctl up chooses it: m3ctl ps shows it",
+      "FILE:3: app[0].set.listen: the key ports sets where the instances listen",
+      'FILE:3: app[0].set.log_level: {redis} is not available: add "redis" to needs',
       'FILE:3: app[0].set.router.static.peers: there is no {pers}, did you mean "peers"?; write {{ for a brace',
       "FILE:3: app[0].set.token: a { is not closed; write {{ for a brace"]),
     (SIMPLE_APP + 'set = { "app.a" = "{peers}", "app.b" = ["x{peers}"] }\n',
-     ['FILE:3: app[0].set.app.a: {peers} is a whole item of a list: ["{peers}"]',
-      'FILE:3: app[0].set.app.b: {peers} is a whole item of a list: ["{peers}"]']),
+     ['FILE:3: app[0].set.app.a: {peers} must be a whole item of a list: ["{peers}"]',
+      'FILE:3: app[0].set.app.b: {peers} must be a whole item of a list: ["{peers}"]']),
     (SIMPLE_APP + 'set = { listem = "x", cores = "many" }\n',
      ['FILE:2: app[0]: local.world1.simple.1: cores: expected an integer, found the string "many"',
       'FILE:2: app[0]: local.world1.simple.1: listem: unknown key (did you mean "listen"?)']),
@@ -68,10 +68,10 @@ BAD = [
      SIMPLE_APP + 'world = "world2"\nset = { listem = "x" }\n',
      ['FILE:3: app[0].porst: unknown key (did you mean "ports"?)',
       'FILE:5: app[1]: local.world1.simple.1: cores: expected an integer, found the string "many"',
-      "FILE:8: app[2].binary: nothere: there is no such program; build it, or write its path",
+      "FILE:8: app[2].binary: nothere: the program was not found; build it, or write its path",
       'FILE:10: app[3]: local.world2.simple.1: listem: unknown key (did you mean "listen"?)']),
     ('[[app]]\nbinary = "/bin/false"\n',
-     ["FILE:2: app[0].binary: /bin/false --check-config left with exit code 1 and said nothing: is it an app of m3?"]),
+     ["FILE:2: app[0].binary: /bin/false --check-config exited with code 1 without output: is it an m3 app?"]),
     ('name = "a b"\nstop_timeout = "1x"\n' + SIMPLE_APP + "[services.consul]\nkeep_data = true\n",
      ['FILE:1: name: "a b" cannot be part of an id: 1 to 63 letters, digits, "-" and "_" (name of the cluster, for m3ctl ps; '
       "default: the file's name without .toml)",
@@ -100,7 +100,7 @@ def a_service_that_is_not_installed_is_named(folder):
     folder.env.update(PATH=str(folder.path), M3_CONSUL="/nothing/consul")
     (folder.path / "redis-server").symlink_to("/bin/true")
     (folder.path / "nats-server").symlink_to("/bin/true")
-    expect(folder.run("up", file, "--check"), 2, "a.toml:2: app[0].needs: there is no consul: put it into $PATH")
+    expect(folder.run("up", file, "--check"), 2, "a.toml:2: app[0].needs: consul was not found: put it into $PATH")
 
 
 @case
@@ -149,7 +149,7 @@ def a_cluster_comes_up_survives_a_kill_and_stops(folder):
         assert not any(map(lives, pids(last))), last
         expect(folder.run("ps"), 3, "no cluster runs here")
         assert pathlib.Path(last["instances"][0]["log"]).exists(), "after trouble the logs stay"
-        assert re.search(r"(?s)peer.1 +is asked to stop.*peer.2 +left.*simple.1 +is asked to stop.*simple.1 +left", cluster.said())
+        assert re.search(r"(?s)peer.1 +is stopping.*peer.2 +exited.*simple.1 +is stopping.*simple.1 +exited", cluster.said())
 
 
 @case
@@ -175,15 +175,15 @@ def a_file_that_waited_is_of_this_run(folder):
 def a_crash_loop_is_called_one_and_slows_down(folder):
     crasher = folder.script("crasher", 'case "$*" in *--check-config*) exit 0;; esac\necho "cannot find the moon"\nexit 3\n')
     with folder.up(app(SIMPLE) + app(crasher)) as cluster:
-        cluster.says("local.world1.crasher.1  left with exit code 3 after 0s; again in 0.2s; its log ends with\n"
+        cluster.says("local.world1.crasher.1  exited with code 3 after 0s; restarting in 0.2s; its log ends with\n"
                      "    cannot find the moon")
-        cluster.says("; a crash loop, again in 0.8s")
+        cluster.says("; crash loop, restarting in 0.8s")
         state = eventually("the word for it", lambda: "crash loop" in cluster.state()["instances"][1]["state"] and cluster.state())
         assert state["instances"][1]["restarts"] >= 2 and state["instances"][0]["state"] in ("ready", "starting"), state
         expect(folder.run("ps"), 0, "crash loop")
         cluster.stop()
     with folder.up(app(crasher), "--for", "1s") as cluster:
-        cluster.ends(6, "the time is up, and local.world1.crasher.1 is not ready", "left with exit code 3")
+        cluster.ends(6, "the time is up, but local.world1.crasher.1 is not ready", "exited with code 3")
 
 
 class Healthy(http.server.BaseHTTPRequestHandler):
@@ -248,7 +248,7 @@ def the_second_signal_kills(folder):
     with folder.up(peers(1).replace('"0s"', '"10m"')) as cluster:
         state = cluster.ready()
         cluster.process.send_signal(signal.SIGINT)
-        cluster.says("is asked to stop")
+        cluster.says("is stopping")
         cluster.process.send_signal(signal.SIGINT)
         cluster.ends(6, "is killed", "the second signal")
         assert not any(map(lives, pids(state)))
@@ -259,8 +259,8 @@ def who_does_not_stop_in_time_is_killed(folder):
     with folder.up('stop_timeout = "300ms"\n' + peers(1).replace('"0s"', '"10m"')) as cluster:
         state = cluster.ready()
         cluster.stop(6)
-        cluster.says("has not stopped in time, and is killed")
-        cluster.says("these did not stop in peace: local.world1.peer.1 was killed by signal 9")
+        cluster.says("has not stopped in time; killing it")
+        cluster.says("these did not stop cleanly: local.world1.peer.1 was killed by signal 9")
         assert not any(map(lives, pids(state)))
 
 
@@ -268,7 +268,7 @@ def who_does_not_stop_in_time_is_killed(folder):
 def a_name_is_taken_once_and_down_ends_it(folder):
     with folder.up(app(SIMPLE)) as cluster:
         cluster.ready()
-        expect(folder.run("up", cluster.toml), 3, "a cluster of this name runs")
+        expect(folder.run("up", cluster.toml), 3, "a cluster of this name is already running")
         assert cluster.process.poll() is None
         with folder.up(app(SIMPLE), name="village") as other:
             eventually("both", lambda: len(json_lines(folder.run("ps", "--json"))) == 2)
@@ -277,7 +277,7 @@ def a_name_is_taken_once_and_down_ends_it(folder):
             expect(folder.run("routes", "--cluster", "village"), 0, "router.static of cluster village")
             expect(folder.run("down", "village"), 0, "cluster village has stopped")
             other.ends(0)
-        expect(folder.run("down", "village"), 3, "does not run")
+        expect(folder.run("down", "village"), 3, "is not running")
         expect(folder.run("down", cluster.toml), 0)
         cluster.ends(0)
         expect(folder.run("down"), 3, "no cluster runs here")
@@ -302,8 +302,8 @@ def a_pid_that_has_become_another_program_is_left_alone(folder):
     try:
         state.write_text(json.dumps({**old, "pid": stranger.pid}))
         with locked(state):
-            expect(folder.run("down", "town"), 3, "only starting")
-            expect(folder.run("ps", "town"), 3, "only starting")
+            expect(folder.run("down", "town"), 3, "still starting")
+            expect(folder.run("ps", "town"), 3, "still starting")
         assert stranger.poll() is None, "m3ctl down ended a stranger"
     finally:
         stranger.kill()
@@ -402,7 +402,7 @@ def redis_is_started_where_it_is_needed(folder):
         last = cluster.state()
         cluster.stop()
         assert not any(map(lives, pids(last))), last
-        assert re.search(r"(?s)redis +is ready.*simple.1 +starts.*simple.1 +left.*redis +is asked to stop", cluster.said())
+        assert re.search(r"(?s)redis +is ready.*simple.1 +starts.*simple.1 +exited.*redis +is stopping", cluster.said())
 
 
 @case

@@ -37,11 +37,11 @@ def routes_shows_who_is_known_and_who_answers(folder):
         assert abs(instance["generation"] / 1e9 - time.time()) < 600, instance
         expect(folder.run("routes", "local.world1.pear"), 2, 'did you mean "local.world1.peer.1"')
         expect(folder.run("routes", "127.0.0.1:1"), 2, "m3ctl ping")
-        expect(folder.run("routes", "--cluster", "town", "--config", "x.toml"), 2, "give one of them")
+        expect(folder.run("routes", "--cluster", "town", "--config", "x.toml"), 2, "give only one of them")
         config = pathlib.Path(state["folder"], "local.world1.simple.1.toml")
         expect(folder.run("routes", "--config", config), 0, f"3 instances, says router.static of {config}")
         cluster.stop()
-    expect(folder.run("routes"), 2, "nothing says whose instances")
+    expect(folder.run("routes"), 2, "no cluster and no configuration given")
 
 
 @case
@@ -133,7 +133,7 @@ def a_reload_brings_the_files_as_they_are_now(folder):
         expect(folder.run("reload", "local.world1.peer"), 2, "nothing was reloaded", "weight")
         own.write_text("weight = 8\n")
         cluster.toml.write_text(cluster.toml.read_text().replace("instances = 2", "instances = 3"))
-        expect(folder.run("reload", "local.world1.peer"), 2, "local.world1.peer.3 does not run yet")
+        expect(folder.run("reload", "local.world1.peer"), 2, "local.world1.peer.3 is not running yet")
         expect(folder.run("reload", "local.world1.pear"), 3, "did you mean")
         expect(folder.run("reload"), 2, "write: m3ctl reload")
         cluster.stop()
@@ -187,13 +187,13 @@ def a_restart_is_no_trouble(folder):
         before = cluster.ready()["instances"]
         for n in range(1, 5):  # one that died as often would be called a crash loop
             out = expect(folder.run("restart", "local.world1.peer.2"), 0)
-            assert re.fullmatch(r"local.world1.peer.2: is asked to stop \(pid \d+\)\n"
-                                r"local.world1.peer.2: left after [0-9.]+ m?s\n"
+            assert re.fullmatch(r"local.world1.peer.2: is stopping \(pid \d+\)\n"
+                                r"local.world1.peer.2: exited after [0-9.]+ m?s\n"
                                 r"local.world1.peer.2: is ready after [0-9.]+ m?s \(pid \d+\)\n", out), out
             now = cluster.state()["instances"]
             assert now[1]["restarts"] == n and now[1]["state"] == "ready" and now[1]["address"] == before[1]["address"], now
             assert now[1]["pid"] != before[1]["pid"] and now[0] == before[0] and now[2] == before[2], (before, now)
-        assert "as m3ctl restart asked" in cluster.said() and "again in" not in cluster.said(), cluster.said()
+        assert "as m3ctl restart asked" in cluster.said() and "restarting in" not in cluster.said(), cluster.said()
         expect(folder.run("restart", "local.world1.pear"), 3, "did you mean")
         expect(folder.run("restart"), 2, "write: m3ctl restart ID")
         cluster.stop()
@@ -223,8 +223,8 @@ def a_restart_takes_the_configuration_as_it_is_now(folder):
 def who_does_not_leave_for_a_restart_is_killed(folder):
     with folder.up('stop_timeout = "300ms"\n' + peers(1).replace('"0s"', '"10m"')) as cluster:
         before = cluster.ready()["instances"][0]
-        expect(folder.run("restart", "local.world1.peer.1"), 6, "has not left within the stop_timeout of 300ms, and is killed",
-               "is ready after", "runs again, but had to be killed before")
+        expect(folder.run("restart", "local.world1.peer.1"), 6, "has not exited within the stop_timeout of 300ms; killing it",
+               "is ready after", "is running again, but had to be killed first")
         now = cluster.state()["instances"][0]
         assert now["pid"] != before["pid"] and now["state"] == "ready", now
         cluster.says("was killed by signal 9")
@@ -241,7 +241,7 @@ exec {PEER} "$@"
     with folder.up(peers(2).replace(f'"{PEER}"', f'"{wrapper}"')) as cluster:
         before = cluster.ready()["instances"]
         folder.write("broken", "")
-        expect(folder.run("restart", "local.world1.peer"), 6, "local.world1.peer.1 was started again and has ended", "cannot find the moon")
+        expect(folder.run("restart", "local.world1.peer"), 6, "local.world1.peer.1 was started again and has exited", "cannot find the moon")
         assert cluster.state()["instances"][1] == before[1], "the next one was stopped, too"
         (folder.path / "broken").unlink()
         expect(folder.run("restart", "local.world1.peer.1"), 0, "is ready after")

@@ -106,7 +106,7 @@ def bad_json_is_pointed_at(apps):
     out = expect(apps.peer("Peer/Echo", '{"text": oops}'), 2, "line 1, column 10")
     assert out == ""
     expect(apps.peer("Peer/Echo", '{\n "text": "a",\n}'), 2, "line 3, column 1", "\n  }\n  ^")
-    expect(apps.peer("Peer/Echo", "[]"), 2, "the request: an object")
+    expect(apps.peer("Peer/Echo", "[]"), 2, "the request: expected an object")
 
 
 @case
@@ -130,9 +130,9 @@ def an_answer_that_json_cannot_show_is_no_result(apps):
 def a_wrong_field_is_named_with_its_path(apps):
     expect(apps.peer("Peer/Echo", '{"txt": "a"}'), 2, 'txt: peer.EchoReq has no field "txt", did you mean "text"?')
     expect(apps.peer("Peer/Echo", '{"inner": {"lvl": 1}}'), 2, "inner.lvl: peer.Inner has no field")
-    expect(apps.peer("Peer/Echo", '{"list": [{"level": 1}, {"level": "x"}]}'), 2, "list[1].level: a whole number")
-    expect(apps.peer("Peer/Echo", '{"list": {}}'), 2, "list: a list")
-    expect(apps.peer("Peer/Echo", '{"counts": {"a": true}}'), 2, 'counts["a"]: a whole number')
+    expect(apps.peer("Peer/Echo", '{"list": [{"level": 1}, {"level": "x"}]}'), 2, "list[1].level: expected a whole number")
+    expect(apps.peer("Peer/Echo", '{"list": {}}'), 2, "list: expected a list")
+    expect(apps.peer("Peer/Echo", '{"counts": {"a": true}}'), 2, 'counts["a"]: expected a whole number')
     expect(apps.peer("Peer/Echo", '{"colour": "REDD"}'), 2, 'did you mean "RED"?')
     expect(apps.peer("Peer/Echo", '{"wait_ms": -1}'), 2, "wait_ms")
 
@@ -237,8 +237,8 @@ def the_proto_says_the_hash_key(apps):
 
 @case
 def a_route_that_the_caller_must_name_is_asked_for_as_an_option(apps):
-    expect(apps.service("call", "Named"), 2, "/peer.Peer/Named goes to the app that its caller names: add --route p2p:ID, "
-           "as --route p2p:dev.world1.peer.1")
+    expect(apps.service("call", "Named"), 2, "/peer.Peer/Named is sent to the app that its caller names: add --route p2p:ID, "
+           "like --route p2p:dev.world1.peer.1")
     expect(apps.service("call", "Named", "--route", "p2p:dev.world1.peer.2"), 0, "dev.world1.peer.2")
     expect(apps.peer("Named"), 0, "dev.world1.peer.1")
     expect(apps.service("call", "Post"), 2, "subscribers of a topic", "add --route all")
@@ -299,7 +299,7 @@ def the_token_is_asked_for(apps):
 def a_token_that_is_refused_is_named_with_the_address_and_what_to_do(apps):
     where = f"127.0.0.1:{apps.locked}"
     todo = "--token T, M3_TOKEN=T, or --config FILE"
-    expect(apps.run("ping", where), 2, f"{where} asks for a token, and m3ctl has none", todo)
+    expect(apps.run("ping", where), 2, f"{where} requires a token, but m3ctl has none", todo)
     expect(apps.run("ping", where, "--token", "wrong"), 2, f"{where} and m3ctl do not have the same token", "m3ctl took its own from --token;", todo)
     expect(apps.run("methods", where, env={"M3_TOKEN": "wrong"}), 2, "m3ctl took its own from $M3_TOKEN;")
     expect(apps.run("call", where, "Told", env={"M3_TOKEN": TOKEN, "M3_OPERATOR_TOKEN": "wrong"}), 2, "m3ctl took its own from $M3_OPERATOR_TOKEN;")

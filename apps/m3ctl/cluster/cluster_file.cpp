@@ -182,8 +182,8 @@ ClusterFile ClusterFile::load(const std::string& path, m3::ErrorList& errors) {
   if (!out.name.empty()) return out;
   out.name = default_name(path);
   if (!m3::is_id_part(out.name))
-    errors.add(
-        {path, 0, "name", "\"" + out.name + "\" is no name: write name = \"…\" in the file"});
+    errors.add({path, 0, "name",
+                "\"" + out.name + "\" is not a valid name: write name = \"…\" in the file"});
   return out;
 }
 

@@ -59,7 +59,7 @@ RunningEntry entry_of(const Json& member, bool is_app) {
 
 m3::Status no_state(const nlohmann::json::exception& error) {
   return m3::Status(m3::Errc::data_loss,
-                    fmt::format("this is no state of a cluster: {}", error.what()));
+                    fmt::format("this is not the state of a cluster: {}", error.what()));
 }
 
 std::string show(const Json& state) {

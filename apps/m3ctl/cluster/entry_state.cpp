@@ -45,7 +45,7 @@ std::string EntryState::phase_name() const {
 std::string EntryState::phase_text(Clock::time_point now) const {
   if (phase != Phase::backoff) return phase_name();
   const auto left = std::max(next_start - now, Clock::duration::zero());
-  return fmt::format("{}: again in {:.1f}s", phase_name(),
+  return fmt::format("{}: restarting in {:.1f}s", phase_name(),
                      std::chrono::duration<double>(left).count());
 }
 

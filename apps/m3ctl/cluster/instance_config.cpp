@@ -26,8 +26,8 @@ bool is_service(std::string_view name) {
 
 Status unknown_place(const std::string& name, const Places& places) {
   if (is_service(name))
-    return wrong(fmt::format("{{{0}}} is not there: add \"{0}\" to needs", name));
-  if (name == "peers") return wrong("{peers} is a whole item of a list: [\"{peers}\"]");
+    return wrong(fmt::format("{{{0}}} is not available: add \"{0}\" to needs", name));
+  if (name == "peers") return wrong("{peers} must be a whole item of a list: [\"{peers}\"]");
   std::vector<std::string_view> known{"peers"};
   for (const auto& place : places) known.push_back(place.first);
   std::string text = "there is no {" + name + "}";
@@ -102,10 +102,10 @@ Status fill_value(ConfigValue& value, const Places& places, const std::vector<st
 /// What `up` itself decides.
 Status good_key(const std::string& key) {
   if (key.empty() || key.front() == '.' || key.back() == '.' || key.find("..") != std::string::npos)
-    return wrong("\"" + key + "\" is no key: write it as \"router.consul.addresses\"");
-  if (key == "listen") return wrong("say where the instances listen in ports");
-  if (key == "admin.listen") return wrong("m3ctl up chooses it: m3ctl ps shows where it is");
-  if (key == "id") return wrong("the id is made of env, world, func and the instance's number");
+    return wrong("\"" + key + "\" is not a key: write it like \"router.consul.addresses\"");
+  if (key == "listen") return wrong("the key ports sets where the instances listen");
+  if (key == "admin.listen") return wrong("m3ctl up chooses it: m3ctl ps shows it");
+  if (key == "id") return wrong("the id consists of env, world, func and the instance's number");
   return m3::ok;
 }
 
@@ -159,7 +159,7 @@ Status merge(ConfigValue& into, const std::string& key, const ConfigValue& value
     const std::string part = key.substr(at, dot - at);
     if (!table->find(part)) table->add(part, ConfigValue::table());
     table = table->find(part);
-    if (table->kind != Kind::table) return wrong("\"" + key.substr(0, dot) + "\" is no section");
+    if (table->kind != Kind::table) return wrong("\"" + key.substr(0, dot) + "\" is not a section");
     at = dot + 1;
   }
   ConfigValue one = ConfigValue::table();

@@ -133,9 +133,9 @@ std::string find_service(Service service) {
 
 std::string how_to_get(Service service) {
   if (service == Service::consul)
-    return "there is no consul: put it into $PATH or at ~/.cache/m3/consul, or name it in "
+    return "consul was not found: put it into $PATH or at ~/.cache/m3/consul, or name it in "
            "$M3_CONSUL";
-  return fmt::format("there is no {0}-server: put it into $PATH (Debian: apt install {0}-server)",
+  return fmt::format("{0}-server was not found: put it into $PATH (Debian: apt install {0}-server)",
                      name_of(service));
 }
 

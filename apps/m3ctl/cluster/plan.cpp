@@ -107,11 +107,12 @@ class Planner {
     if (port == 0) return;
     ports_.take(port);
     if (!reserved_.insert(port).second)
-      error(line, key, fmt::format("port {} stands there twice", port));
+      error(line, key, fmt::format("port {} is used twice", port));
     else if (to_start_ && !is_free(port))
       error(line, key,
-            fmt::format("port {} is in use: end the program that listens there, or choose another",
-                        port));
+            fmt::format(
+                "port {} is in use: stop the program that listens there, or choose another port",
+                port));
   }
 
   void services() {
@@ -151,7 +152,7 @@ class Planner {
 
   void needs_restart(const ClusterFile::App& app, const std::string& key, const std::string& id) {
     error(app.binary.line, file_.key(app, key),
-          id + " does not run yet: m3ctl down and m3ctl up start it");
+          id + " is not running yet: m3ctl down and m3ctl up start it");
   }
 
   void running_service(const std::string& name, const ClusterFile::App& app) {
@@ -165,7 +166,7 @@ class Planner {
     const std::string binary = find_binary(file_, app.binary.text);
     if (binary.empty() && !app.binary.empty())
       error(app.binary.line, file_.key(app, "binary"),
-            app.binary.text + ": there is no such program; build it, or write its path");
+            app.binary.text + ": the program was not found; build it, or write its path");
     const std::string func =
         app.func.empty() ? fs::path(app.binary.text).filename().string() : app.func;
     firsts_.push_back(plan_.entries.size());
@@ -175,9 +176,9 @@ class Planner {
       if (!parsed.is_ok())
         return error(app.binary.line, file_.key(app, "func"), parsed.status().text());
       if (!ids_.insert(id).second)
-        return error(app.binary.line, file_.key(app, ""),
-                     id + " is there twice: put the instances together, or give one another func "
-                          "or world");
+        return error(
+            app.binary.line, file_.key(app, ""),
+            id + " is there twice: merge the two entries, or give one another func or world");
       ClusterEntry entry = instance(app, id, number);
       entry.group = index + 1;
       entry.argv = {binary, "--id", id, "--config", plan_.folder + "/" + id + ".toml"};
@@ -311,7 +312,7 @@ class Planner {
     const std::string text = read_whole(said).value_or("");
     if (text.empty())
       return error(app.binary.line, file_.key(app, "binary"),
-                   fmt::format("{} --check-config {} and said nothing: is it an app of m3?",
+                   fmt::format("{} --check-config {} without output: is it an m3 app?",
                                app.binary.text, ended->to_string()));
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);)

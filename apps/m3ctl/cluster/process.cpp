@@ -78,7 +78,7 @@ Exit exit_of(int status) {
 
 std::string Exit::to_string() const {
   if (signal != 0) return fmt::format("was killed by signal {} ({})", signal, strsignal(signal));
-  return code == 0 ? "left" : fmt::format("left with exit code {}", code);
+  return code == 0 ? "exited" : fmt::format("exited with code {}", code);
 }
 
 Process::Process(Process&& other) noexcept
@@ -148,7 +148,7 @@ Result<Exit> run_to_end(const std::vector<std::string>& argv, const std::string&
     if (auto ended = process->poll()) return *ended;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  return Status(Errc::deadline_exceeded, argv[0] + " does not end");
+  return Status(Errc::deadline_exceeded, argv[0] + " does not exit");
 }
 
 SignalWaiter::SignalWaiter() {

@@ -18,7 +18,7 @@ struct Exit {
   int code = 0;
   int signal = 0;  ///< that killed it; 0: it left by itself
   bool clean() const { return code == 0 && signal == 0; }
-  /// "left", "left with exit code 3", "was killed by signal 9 (Killed)".
+  /// "exited", "exited with code 3", "was killed by signal 9 (Killed)".
   std::string to_string() const;
 };
 

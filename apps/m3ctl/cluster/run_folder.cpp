@@ -99,8 +99,8 @@ Result<ClusterLock> ClusterLock::take(const std::string& state) {
   struct flock whole = whole_file();
   if (fcntl(file, F_OFD_SETLK, &whole) == 0) return out;
   return Status(Errc::already_exists,
-                "a cluster of this name runs: m3ctl ps shows it; write another name = \"…\" in "
-                "the file to have both");
+                "a cluster of this name is already running: m3ctl ps shows it; write another name "
+                "= \"…\" in the file to run both");
 }
 
 bool ClusterLock::is_taken(const std::string& state) {

@@ -29,17 +29,17 @@ Result<std::string> state_of(const std::string& which) {
 
 Result<RunningCluster> read(const std::string& state) {
   if (!ClusterLock::is_taken(state))
-    return Status(Errc::not_found, "this cluster does not run (nobody holds " + state +
+    return Status(Errc::not_found, "this cluster is not running (no process holds " + state +
                                        "): m3ctl up CLUSTER.toml starts it");
   auto text = read_whole(state);
   if (!text.is_ok())
-    return Status(Errc::not_found, "this cluster is only starting: " + text.status().text());
+    return Status(Errc::not_found, "this cluster is still starting: " + text.status().text());
   auto out = parse_cluster_state(*text);
   if (!out.is_ok()) return out;
   // A state file may be of a run that was killed, while the next one has only the lock.
   if (auto up = ProcessHandle::open(out->pid, out->started); !up.is_ok())
-    return std::move(up).status().add_context("this cluster is only starting: " + state +
-                                              " is of its last run");
+    return std::move(up).status().add_context("this cluster is still starting: " + state +
+                                              " is from its previous run");
   out->state = state;
   return out;
 }

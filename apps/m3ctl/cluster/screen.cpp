@@ -66,7 +66,8 @@ Screen::~Screen() { output_.flush_for(kLastPatience); }
 void Screen::flush() {
   output_.flush();
   if (dropped_ == 0 || output_.waiting() > 0) return;
-  put(fmt::format("... {} lines were not shown: nobody read them in time\n", dropped_));
+  put(fmt::format("... {} lines were not shown: the terminal did not read them in time\n",
+                  dropped_));
   dropped_ = 0;
 }
 

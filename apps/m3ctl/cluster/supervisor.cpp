@@ -114,11 +114,11 @@ void Supervisor::note_restart(EntryState& entry, Clock::time_point now) {
   entry.deaths_in_a_row = 0;
   entry.phase = Phase::backoff;
   entry.next_start = now;
-  entry.last_end = "left";
+  entry.last_end = "exited";
   entry.pace = Pace();
   changed_ = true;
   say(entry,
-      fmt::format("left after {}, as m3ctl restart asked", show_uptime(now - entry.started)));
+      fmt::format("exited after {}, as m3ctl restart asked", show_uptime(now - entry.started)));
 }
 
 void Supervisor::note_end(EntryState& entry, const std::string& how, Clock::time_point now) {
@@ -130,8 +130,8 @@ void Supervisor::note_end(EntryState& entry, const std::string& how, Clock::time
   entry.last_end = how;
   entry.pace = Pace();
   had_trouble_ = changed_ = true;
-  std::string text = fmt::format("{} after {}; {}again in {:.1f}s", how, show_uptime(lived),
-                                 entry.crash_loop() ? "a crash loop, " : "",
+  std::string text = fmt::format("{} after {}; {}restarting in {:.1f}s", how, show_uptime(lived),
+                                 entry.crash_loop() ? "crash loop, " : "",
                                  std::chrono::duration<double>(wait).count());
   // Once it is clear that it does not work, its reasons need not be repeated.
   say(entry, entry.deaths_in_a_row > kTellReasons ? text : text + log_end(entry));
@@ -211,7 +211,7 @@ void Supervisor::take_health(EntryState& entry, bool good, Clock::time_point now
   const bool fresh = entry.phase == Phase::starting;
   entry.phase = phase;
   changed_ = true;
-  say(entry, !good   ? "is not ready any more"
+  say(entry, !good   ? "is no longer ready"
              : fresh ? fmt::format("is ready after {}", show_time(Clock::now() - entry.started))
                      : "is ready again");
 }
@@ -239,7 +239,7 @@ Status Supervisor::time_is_up() const {
     if (entry.phase != Phase::ready)
       return Status(
           Errc::deadline_exceeded,
-          fmt::format("the time is up, and {} is not ready: {}{}", entry.plan.name,
+          fmt::format("the time is up, but {} is not ready: {}{}", entry.plan.name,
                       entry.phase_name(), entry.last_end.empty() ? "" : ", it " + entry.last_end));
   return m3::ok;
 }
@@ -251,10 +251,11 @@ Status Supervisor::stop(const SignalWaiter& signals) {
   show_logs();
   screen_.settle();
   if (impatient_)
-    return Status(Errc::cancelled, "what still ran was killed, as the second signal asked");
+    return Status(Errc::cancelled,
+                  "processes that were still running were killed, as the second signal asked");
   if (!unpeaceful_.empty())
     return Status(Errc::internal,
-                  fmt::format("these did not stop in peace: {}", fmt::join(unpeaceful_, ", ")));
+                  fmt::format("these did not stop cleanly: {}", fmt::join(unpeaceful_, ", ")));
   say("all stopped");
   return m3::ok;
 }
@@ -264,7 +265,7 @@ void Supervisor::stop_group(std::size_t group, const SignalWaiter& signals) {
     if (entry.plan.group != group) continue;
     entry.phase = entry.process.running() ? Phase::stopping : Phase::stopped;
     if (!entry.process.running()) continue;
-    say(entry, "is asked to stop");
+    say(entry, "is stopping");
     entry.process.signal(SIGTERM);
   }
   write_state();
@@ -300,7 +301,7 @@ void Supervisor::reap_stopped() {
     entry.phase = Phase::stopped;
     // A service that was asked to leave may do so as it likes: consul's exit code is 1.
     const bool as_asked = was_asked && ended->signal == 0 && !entry.plan.is_app();
-    entry.last_end = as_asked ? "left" : ended->to_string();
+    entry.last_end = as_asked ? "exited" : ended->to_string();
     say(entry, entry.last_end);
     changed_ = true;
     if (ended->clean() || !was_asked || !entry.plan.is_app()) continue;
@@ -314,7 +315,7 @@ void Supervisor::kill_all(std::size_t least_group) {
   for (EntryState& entry : entries_) {
     if (!entry.process.running() || entry.plan.group < least_group) continue;
     had_trouble_ = true;
-    say(entry, impatient_ ? "is killed" : "has not stopped in time, and is killed");
+    say(entry, impatient_ ? "is killed" : "has not stopped in time; killing it");
     entry.process.signal(SIGKILL);
   }
 }

@@ -56,7 +56,7 @@ Result<m3::NotifyRoute> route_of(const Session& session, const ReflectedSchema& 
   const bool many = route.mode() == m3::RouteMode::broadcast;
   if (many && !method.notify())
     return Status(Errc::invalid_argument,
-                  "--route all is for a notify, and " + method.name() + " answers");
+                  "--route all is for a notify, but " + method.name() + " has a response");
   if (route.mode() != m3::RouteMode::none) return route;
   const auto needs = [&](const std::string& what) {
     return Status(Errc::invalid_argument, method.name() + " " + what);
@@ -66,14 +66,15 @@ Result<m3::NotifyRoute> route_of(const Session& session, const ReflectedSchema& 
     case m3::wire::ROUTE_HASH:
       break;
     case m3::wire::ROUTE_P2P:
-      return needs("goes to the app that its caller names: add --route p2p:ID, as " + one);
+      return needs("is sent to the app that its caller names: add --route p2p:ID, like " + one);
     case m3::wire::ROUTE_ACTOR:
-      return needs("goes to the owner of an actor, which m3ctl cannot find: name an instance, as " +
-                   one);
+      return needs(
+          "is sent to the owner of an actor, which m3ctl cannot find: name an instance, like " +
+          one);
     case m3::wire::ROUTE_MULTICAST:
       return needs(
-          "goes to the subscribers of a topic, whom m3ctl cannot find: add --route all, or "
-          "name an instance, as " +
+          "is sent to the subscribers of a topic, which m3ctl cannot find: add --route all, or "
+          "name an instance, like " +
           one);
     case m3::wire::ROUTE_BROADCAST:
       return m3::NotifyRoute(m3::to::all());
@@ -83,7 +84,7 @@ Result<m3::NotifyRoute> route_of(const Session& session, const ReflectedSchema& 
   const FieldDescriptor* key = schema.route_key(method);
   if (key == nullptr)
     return Status(Errc::invalid_argument,
-                  method.name() + " is routed by hash and names no key: add --route hash:KEY");
+                  method.name() + " is routed by hash and has no key: add --route hash:KEY");
   return m3::NotifyRoute(m3::to::hash(key_text(request, *key)));
 }
 
@@ -125,7 +126,7 @@ Result<Outcome> make_call(const Options& options, std::unique_ptr<ReflectedSchem
   const Target& target = session.target();
   if (options.route.mode() != m3::RouteMode::none && target.is_address())
     return Status(Errc::invalid_argument,
-                  "--route chooses among the instances of a service, and " + target.text +
+                  "--route chooses among the instances of a service, but " + target.text +
                       " is one address: name a service, and --config FILE with its instances");
   auto described =
       session.describe(session.route(options.route), false,
@@ -177,8 +178,8 @@ Status run(const Options& options) {
 
 constexpr std::string_view kText = R"(
   m3ctl call 127.0.0.1:20051 SimpleSer/HelloWorld '{"Req": "x"}'
-  m3ctl call :20051 HelloWorld '{"Req": "x"}'                   any end of the name that only one method has
-  echo '{"Req": "x"}' | m3ctl call :20051 HelloWorld -          JSON from stdin; without any: {}
+  m3ctl call :20051 HelloWorld '{"Req": "x"}'                   any unambiguous end of the method's name
+  echo '{"Req": "x"}' | m3ctl call :20051 HelloWorld -          JSON from stdin; empty input: {}
   m3ctl call local.world1.simple HelloWorld --route hash:ann              of the cluster that m3ctl up runs here
   m3ctl call dev.world1.simple HelloWorld --config configs/simple.toml --route single
   m3ctl call :20051 HelloWorld --meta lane=blue --deadline 500ms -v

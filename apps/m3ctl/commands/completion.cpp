@@ -12,7 +12,7 @@ m3::Status run(const Options& options) {
   const std::string& shell = options.words[0];
   if (shell != "bash" && shell != "zsh")
     return m3::Status(m3::Errc::invalid_argument,
-                      "\"" + shell + "\": m3ctl completes words in bash and zsh");
+                      "\"" + shell + "\": m3ctl supports completion in bash and zsh");
   std::fputs((shell == "bash" ? bash_completion(commands()) : zsh_completion(commands())).c_str(),
              stdout);
   return m3::ok;
@@ -28,7 +28,7 @@ constexpr std::string_view kText = R"(
 const Command kCompletion{
     .name = "completion",
     .usage = "completion bash|zsh",
-    .line = "what a shell needs to complete the words of m3ctl",
+    .line = "prints the completion script for a shell",
     .help = kText,
     .first_words = "bash zsh",
     .least_words = 1,

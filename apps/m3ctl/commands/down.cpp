@@ -24,10 +24,10 @@ Status run(const Options& options) {
 }
 
 constexpr std::string_view kText = R"(
-  m3ctl down                                       ends the only cluster that m3ctl up runs here, as Ctrl-C would
+  m3ctl down                                       stops the only cluster that m3ctl up runs here, as Ctrl-C would
   m3ctl down configs/local/cluster.toml            this one; also by its name, or its state file
 
-Returns when everything has stopped. A second one, meanwhile, kills what still runs.
+Returns when everything has stopped. Run it again to kill what is still running.
 )";
 
 }  // namespace
@@ -35,7 +35,7 @@ Returns when everything has stopped. A second one, meanwhile, kills what still r
 const Command kDown{
     .name = "down",
     .usage = "down [CLUSTER]",
-    .line = "ends a cluster that runs here",
+    .line = "stops a cluster that runs here",
     .help = kText,
     .most_words = 1,
     .run = &run,

@@ -18,7 +18,7 @@ constexpr std::string_view kText = R"(
 const Command kHelp{
     .name = "help",
     .usage = "help [COMMAND]",
-    .line = "this page, or a command's",
+    .line = "shows this page, or the help of a command",
     .help = kText,
     .most_words = 1,
     .run = &run,

@@ -74,11 +74,11 @@ Status run(const Options& options) {
 }
 
 constexpr std::string_view kText = R"(
-  m3ctl logs                                       of all instances and services of the only cluster that runs here
-  m3ctl logs local.world1.multi redis              of all instances of a service, and of the Redis that was started
-  m3ctl logs local.world1.multi.2 -f               and what comes, until Ctrl-C or the end of the cluster
+  m3ctl logs                                       all instances and services of the only cluster that runs here
+  m3ctl logs local.world1.multi redis              all instances of a service, and the Redis that m3ctl up started
+  m3ctl logs local.world1.multi.2 -f               and new lines, until Ctrl-C or the end of the cluster
 
-By time, each line behind its id.
+Sorted by time, each line after the id of its instance.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"cluster", "follow"});
@@ -88,7 +88,7 @@ constexpr auto kOptions = std::to_array<std::string_view>({"cluster", "follow"})
 const Command kLogs{
     .name = "logs",
     .usage = "logs [ID...] [-f]",
-    .line = "the logs of a cluster that runs here, as one",
+    .line = "shows the logs of a cluster that runs here as one",
     .help = kText,
     .options = kOptions,
     .most_words = 1000,

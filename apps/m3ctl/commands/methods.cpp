@@ -118,8 +118,8 @@ constexpr std::string_view kText = R"(
   m3ctl methods 127.0.0.1:20051                    a table of all methods
   m3ctl methods 127.0.0.1:20051 HelloWorld         its messages, and a call to copy
 
-Flags: the route when the caller says none and its key; notify = no answer; client = game clients may call it;
-idempotent = may be sent again; the method's own timeout.
+Flags: the default route and its key; notify = no answer; client = game clients may call it;
+idempotent = may be retried; the method's own timeout.
 )";
 
 constexpr auto kOptions =
@@ -130,7 +130,7 @@ constexpr auto kOptions =
 const Command kMethods{
     .name = "methods",
     .usage = "methods TARGET [METHOD]",
-    .line = "what an app can be asked",
+    .line = "lists the methods of an app",
     .help = kText,
     .options = kOptions,
     .least_words = 1,

@@ -52,7 +52,7 @@ Status write_file(const fs::path& path, const std::string& text) {
 
 Status run(const Options& options) {
   if (options.words[0] != "app")
-    return wrong("\"" + options.words[0] + "\": m3ctl can make a new app: m3ctl new app NAME");
+    return wrong("\"" + options.words[0] + "\": m3ctl can create a new app: m3ctl new app NAME");
   if (options.words.size() < 2) return wrong("the name is missing: m3ctl new app NAME");
   const std::string& name = options.words[1];
   if (Status status = check_app_name(name); !status) return status;
@@ -60,7 +60,7 @@ Status run(const Options& options) {
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_empty(folder, error))
     return Status(Errc::already_exists,
-                  folder.string() + " is there and not empty: nothing was written");
+                  folder.string() + " exists and is not empty: nothing was written");
   std::printf("%s\n", folder.c_str());
   for (const AppFile& file : new_app_files()) {
     const std::string file_name = filled(file.name, name);
@@ -80,7 +80,7 @@ constexpr std::string_view kText = R"(
   m3ctl new app shop               writes shop/: a .proto, its handler, a client, a test, a configuration, a build
   m3ctl new app shop --dir ~/src
 
-It builds against the installed m3 with meson and answers; shop/README.md has the commands.
+It builds against the installed m3 with meson; shop/README.md has the commands.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"dir"});
@@ -90,7 +90,7 @@ constexpr auto kOptions = std::to_array<std::string_view>({"dir"});
 const Command kNew{
     .name = "new",
     .usage = "new app NAME [--dir D]",
-    .line = "writes a small app that builds and answers",
+    .line = "creates a small app that builds and answers",
     .help = kText,
     .options = kOptions,
     .first_words = "app",

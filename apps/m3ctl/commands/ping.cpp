@@ -108,7 +108,7 @@ constexpr std::string_view kText = R"(
   m3ctl ping 127.0.0.1:20051                       five round trips through the whole stack
   m3ctl ping dev.world1.simple --config configs/simple.toml -n 100       every instance of the service
 
-CONNECT is the first: TCP, the hello and one round trip. The exit code is 4 when one does not answer, so
+CONNECT is the first one: TCP, the hello and one round trip. The exit code is 4 when an instance does not answer, so
   until m3ctl ping :20051 -n 1 >/dev/null 2>&1; do sleep 0.1; done       waits for an app to be ready
 )";
 
@@ -120,7 +120,7 @@ constexpr auto kOptions =
 const Command kPing{
     .name = "ping",
     .usage = "ping TARGET [-n N]",
-    .line = "whether it answers, and how fast",
+    .line = "checks whether an app answers, and how fast",
     .help = kText,
     .options = kOptions,
     .least_words = 1,

@@ -39,7 +39,7 @@ constexpr std::string_view kText = R"(
   m3ctl ps configs/local/cluster.toml              one of them; also by its name, or its state file
   m3ctl ps --json | jq -r '.instances[].log'       for programs
 
-The exit code is 3 when it does not run. m3ctl routes shows what the instances know of each other.
+The exit code is 3 when it is not running. m3ctl routes shows what the instances know about each other.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"json"});
@@ -49,7 +49,7 @@ constexpr auto kOptions = std::to_array<std::string_view>({"json"});
 const Command kPs{
     .name = "ps",
     .usage = "ps [CLUSTER]",
-    .line = "the processes of clusters that run here",
+    .line = "shows the processes of clusters that run here",
     .help = kText,
     .options = kOptions,
     .most_words = 1,

@@ -52,7 +52,9 @@ Status report(const Entries& entries, LogFollower& logs) {
     logs.read(look);
   }
   for (std::size_t i = 0; i < done.size(); ++i)
-    if (!done[i]) std::printf("%s: was told; its log does not say more\n", entries[i]->id.c_str());
+    if (!done[i])
+      std::printf("%s: was asked to reload; its log does not show the result\n",
+                  entries[i]->id.c_str());
   return failed.empty() ? Status() : Status(Errc::failed_precondition, "not reloaded: " + failed);
 }
 
@@ -63,7 +65,7 @@ Status run(const Options& options) {
   if (!entries.is_ok()) return std::move(entries).status();
   if (!entries->front()->is_app)
     return Status(Errc::invalid_argument,
-                  options.words[0] + " is a service beside the apps; reload an app");
+                  options.words[0] + " is not an app but a service of the cluster; reload an app");
   if (auto file = refresh_configs(*cluster, *entries, "reloaded"); !file.is_ok())
     return std::move(file).status();
   LogFollower logs;
@@ -73,12 +75,12 @@ Status run(const Options& options) {
 }
 
 constexpr std::string_view kText = R"(
-  m3ctl reload local.world1.multi                  all instances of a service read their configuration again
+  m3ctl reload local.world1.multi                  all instances of a service reload their configuration
   m3ctl reload local.world1.multi.2                one instance
 
-Of a cluster that m3ctl up runs here: the files that its cluster file names are read again, checked, and put where the
-instances and m3ctl read them; when something is wrong, nothing changes. What needs a restart is said, and stays as it
-was: m3ctl restart does that.
+For a cluster that m3ctl up runs here: the files that its cluster file names are read again, checked, and put where the
+instances and m3ctl read them; when something is wrong, nothing changes. Keys that need a restart are reported and stay
+as they were: m3ctl restart applies them.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});
@@ -88,7 +90,7 @@ constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});
 const Command kReload{
     .name = "reload",
     .usage = "reload ID",
-    .line = "has apps of a cluster that runs here read their configuration again",
+    .line = "reloads the configuration of apps in a cluster that runs here",
     .help = kText,
     .options = kOptions,
     .least_words = 1,

@@ -53,15 +53,15 @@ Status wait_end(const ProcessHandle& process, const std::string& id, m3::Duratio
     const auto left = std::max(until - Clock::now(), Clock::duration::zero());
     if (process.wait(std::chrono::ceil<std::chrono::milliseconds>(
             std::min<Clock::duration>(left, kTellEvery)))) {
-      say(id, "left after " + show_time(Clock::now() - began));
+      say(id, "exited after " + show_time(Clock::now() - began));
       return m3::ok;
     }
     if (Clock::now() >= until) break;
-    say(id, "still finishes its calls, since " + show_uptime(Clock::now() - began));
+    say(id, "has been finishing its calls for " + show_uptime(Clock::now() - began));
   }
   killed = true;
   say(id,
-      "has not left within the stop_timeout of " + m3::format_duration(most) + ", and is killed");
+      "has not exited within the stop_timeout of " + m3::format_duration(most) + "; killing it");
   if (Status status = process.signal(SIGKILL); !status && status.code() != Errc::not_found)
     return status;
   process.wait();
@@ -73,13 +73,13 @@ Status stop(const RunningCluster& cluster, const RunningEntry& entry, m3::Durati
             bool& killed) {
   auto process = ProcessHandle::open(entry.pid, entry.started);
   if (process.status().code() == Errc::not_found) {
-    say(entry.id, "does not run now; m3ctl up is about to start it");
+    say(entry.id, "is not running; m3ctl up is about to start it");
     return m3::ok;
   }
   if (!process.is_ok()) return std::move(process).status();
   if (Status asked = ask_restart(cluster.folder, entry.id, entry.pid); !asked) return asked;
   if (Status told = process->signal(SIGTERM); !told && told.code() != Errc::not_found) return told;
-  say(entry.id, fmt::format("is asked to stop (pid {})", entry.pid));
+  say(entry.id, fmt::format("is stopping (pid {})", entry.pid));
   return wait_end(*process, entry.id, most, killed);
 }
 
@@ -93,9 +93,9 @@ Status wait_ready(const RunningCluster& cluster, const RunningEntry& before,
     const unsigned starts = starts_since(before, *now);
     if (starts > 1 || (starts == 1 && now->pid == 0))
       return Status(Errc::internal, before.id +
-                                        " was started again and has ended; its log ends with\n" +
+                                        " was started again and has exited; its log ends with\n" +
                                         log_tail(before.log, log_begin, kTailLines) +
-                                        "  m3ctl up starts it again, ever more slowly");
+                                        "  m3ctl up restarts it with growing delays");
     if (starts == 1 && now->state == "ready") {
       say(before.id,
           fmt::format("is ready after {} (pid {})", show_time(Clock::now() - began), now->pid));
@@ -103,11 +103,9 @@ Status wait_ready(const RunningCluster& cluster, const RunningEntry& before,
     }
     std::this_thread::sleep_for(kLookEvery);
   }
-  return Status(
-      Errc::deadline_exceeded,
-      fmt::format("{} was started again and is not ready after {}: m3ctl logs {} shows what "
-                  "it does",
-                  before.id, show_uptime(kReadyPatience), before.id));
+  return Status(Errc::deadline_exceeded,
+                fmt::format("{} was started again and is not ready after {}: see m3ctl logs {}",
+                            before.id, show_uptime(kReadyPatience), before.id));
 }
 
 Status restart(const RunningCluster& cluster, const std::string& id, m3::Duration stop_timeout) {
@@ -118,7 +116,7 @@ Status restart(const RunningCluster& cluster, const std::string& id, m3::Duratio
     return std::move(status).add_context(id);
   const std::size_t log_begin = log_size(entry->log);
   if (Status status = wait_ready(cluster, *entry, log_begin); !status) return status;
-  return killed ? Status(Errc::internal, id + " runs again, but had to be killed before")
+  return killed ? Status(Errc::internal, id + " is running again, but had to be killed first")
                 : Status();
 }
 
@@ -129,7 +127,7 @@ Status run(const Options& options) {
   if (!entries.is_ok()) return std::move(entries).status();
   if (!entries->front()->is_app)
     return Status(Errc::invalid_argument,
-                  options.words[0] + " is a service beside the apps; restart an app");
+                  options.words[0] + " is not an app but a service of the cluster; restart an app");
   auto file = refresh_configs(*cluster, *entries, "restarted");
   if (!file.is_ok()) return std::move(file).status();
   for (const RunningEntry* entry : *entries)
@@ -138,14 +136,14 @@ Status run(const Options& options) {
 }
 
 constexpr std::string_view kText = R"(
-  m3ctl restart local.world1.multi.2               stops one instance by its own drain, and has it started again
+  m3ctl restart local.world1.multi.2               drains and stops one instance, then starts it again
   m3ctl restart local.world1.multi                 all instances of a service, one after the other
 
-Of a cluster that m3ctl up runs here. The configuration is read again first, as by m3ctl reload; when something is
-wrong, nothing is restarted. An instance that has not left after the file's stop_timeout is killed. The next one is
-stopped only when the one before is ready again; the first that does not get ready ends the command.
+For a cluster that m3ctl up runs here. The configuration is read again first, as with m3ctl reload; if something is
+wrong, nothing is restarted. An instance that has not exited after the file's stop_timeout is killed. The next one is
+stopped only when the previous one is ready again; if one does not become ready, the command stops there.
 
-The exit code is 6 when an instance had to be killed, has ended again, or is not ready after 60 s.
+The exit code is 6 when an instance had to be killed, has exited again, or is not ready after 60 s.
 )";
 
 constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});
@@ -155,7 +153,7 @@ constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});
 const Command kRestart{
     .name = "restart",
     .usage = "restart ID",
-    .line = "stops apps of a cluster that runs here, and has them started again",
+    .line = "restarts apps of a cluster that runs here",
     .help = kText,
     .options = kOptions,
     .least_words = 1,

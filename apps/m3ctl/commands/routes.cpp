@@ -65,7 +65,7 @@ std::string as_text(const std::vector<Row>& rows, const std::string& source) {
                      std::string(row.state()), std::string(row.answers()), uptime(row.generation()),
                      std::to_string(row.member->weight), or_dash(row.member->version),
                      or_dash(row.member->lane), or_dash(row.member->placement)});
-  return fmt::format("{} instance{}, says {}\n\n{}", rows.size(), rows.size() == 1 ? "" : "s",
+  return fmt::format("{} instance{}, from {}\n\n{}", rows.size(), rows.size() == 1 ? "" : "s",
                      source, table(cells));
 }
 
@@ -90,8 +90,8 @@ Status run(const Options& options) {
   if (!session.is_ok()) return std::move(session).status();
   if ((*session)->members().front().id.empty())
     return Status(m3::Errc::invalid_argument,
-                  target + " is an address; routes shows what is known of ids: m3ctl ping " +
-                      target + " tells who is there");
+                  target + " is an address, but routes works with ids: m3ctl ping " + target +
+                      " shows which app answers there");
   const std::vector<Session::Reached> reached = (*session)->reach();
   std::vector<Row> rows;
   for (std::size_t i = 0; i < reached.size(); ++i) {
@@ -105,16 +105,17 @@ Status run(const Options& options) {
 }
 
 constexpr std::string_view kText = R"(
-  m3ctl routes                                     all instances that the cluster which runs here knows of
-  m3ctl routes local.world1.multi                  those of a service, or one by its id
+  m3ctl routes                                     all instances known to the cluster that runs here
+  m3ctl routes local.world1.multi                  the instances of a service, or one by its id
   m3ctl routes --config configs/my.toml            as the app of that file finds others
 
-STATE     what the instance says of itself: serving, cordoned (only calls that name it), draining (no new calls),
-          sick (its health check fails: no new calls while others are well)
-ANSWERS   whether it can be reached now; "another start": not the process that is listed, it has been started again
-UPTIME    since when it runs      WEIGHT   its share of random calls      VERSION   its own word
+STATE     as reported by the instance: serving, cordoned (only calls that name it), draining (no new calls),
+          sick (its health check fails: no new calls while others are healthy)
+ANSWERS   whether it can be reached now; "another start": the list still has the process before its restart
+UPTIME    time since its start    WEIGHT   its share of random calls      VERSION   as set by the app
 
-The exit code is 3 when nobody is known, 4 when the router does not know the id, 2 when a list in a file does not.
+The exit code is 3 when no instance is known, 4 when the router does not know the id, 2 when the id is not in a
+static list.
 )";
 
 constexpr auto kOptions =
@@ -125,7 +126,7 @@ constexpr auto kOptions =
 const Command kRoutes{
     .name = "routes",
     .usage = "routes [TARGET]",
-    .line = "which instances are known, and whether they answer",
+    .line = "shows the known instances, and whether they answer",
     .help = kText,
     .options = kOptions,
     .most_words = 1,

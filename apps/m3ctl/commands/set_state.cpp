@@ -74,34 +74,35 @@ constexpr Command command(std::string_view name, std::string_view usage, std::st
 }
 
 constexpr std::string_view kDrainText = R"(
-  m3ctl drain local.world1.multi.2                 no new calls; its callers go elsewhere; what runs goes on
-  m3ctl uncordon local.world1.multi.2              takes calls again
+  m3ctl drain local.world1.multi.2                 no new calls; callers use other instances; running calls are finished
+  m3ctl uncordon local.world1.multi.2              receives calls again
 
   m3ctl drain local.world1.multi.2 --json          {"id":…,"state":"draining","was":"serving"}
 
-It stays up: stop it when m3ctl routes says draining and its work is done. A P2P call still reaches it.
+It stays up: stop it when m3ctl routes shows draining and its work is done. A P2P call still reaches it.
 )";
 
 constexpr std::string_view kCordonText = R"(
-  m3ctl cordon local.world1.multi.2                no new calls but those that name it (P2P)
-  m3ctl uncordon local.world1.multi.2              takes calls again
+  m3ctl cordon local.world1.multi.2                no new calls except those that name it (P2P)
+  m3ctl uncordon local.world1.multi.2              receives calls again
 
-Needs a router that tells others (consul): with a list in a file nobody would hear of it, and drain is the way.
+Needs a router that publishes the state (consul): with a static list no other app would learn of it; use drain instead.
 )";
 
 constexpr std::string_view kUncordonText = R"(
-  m3ctl uncordon local.world1.multi.2              a drained or cordoned instance takes calls again
+  m3ctl uncordon local.world1.multi.2              a drained or cordoned instance receives calls again
 )";
 
 }  // namespace
 
-const Command kDrain = command("drain", "drain TARGET", "sends an instance's callers elsewhere",
-                               kDrainText, &run<m3::admin::MEMBER_STATE_DRAINING>);
-const Command kCordon =
-    command("cordon", "cordon TARGET", "keeps calls that name nobody from an instance", kCordonText,
-            &run<m3::admin::MEMBER_STATE_CORDONED>);
-const Command kUncordon =
-    command("uncordon", "uncordon TARGET", "lets a drained or cordoned instance take calls again",
-            kUncordonText, &run<m3::admin::MEMBER_STATE_SERVING>);
+const Command kDrain =
+    command("drain", "drain TARGET", "moves the callers of an instance to other instances",
+            kDrainText, &run<m3::admin::MEMBER_STATE_DRAINING>);
+const Command kCordon = command("cordon", "cordon TARGET",
+                                "stops routed calls to an instance; P2P calls still reach it",
+                                kCordonText, &run<m3::admin::MEMBER_STATE_CORDONED>);
+const Command kUncordon = command("uncordon", "uncordon TARGET",
+                                  "lets a drained or cordoned instance receive calls again",
+                                  kUncordonText, &run<m3::admin::MEMBER_STATE_SERVING>);
 
 }  // namespace m3ctl

@@ -20,7 +20,7 @@ constexpr std::size_t kBytes = 32;  // 256 bits
 Status run(const Options& options) {
   if (options.words[0] != "new")
     return Status(Errc::invalid_argument,
-                  "\"" + options.words[0] + "\": m3ctl can make a token: m3ctl token new");
+                  "\"" + options.words[0] + "\": m3ctl can create a token: m3ctl token new");
   std::array<unsigned char, kBytes> bytes{};
   if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
     return Status(Errc::internal, std::string("no random bytes: ") + std::strerror(errno));
@@ -32,7 +32,7 @@ constexpr std::string_view kText = R"(
   m3ctl token new                                  256 random bits in letters, digits, "-" and "_"
   export M3_TOKEN=$(m3ctl token new)               and in every app's file: [rpc] token = "${M3_TOKEN}"
 
-It is stored nowhere: keep it where the secrets of your cluster are.
+It is not stored anywhere: keep it with the secrets of your cluster.
 )";
 
 }  // namespace
@@ -40,7 +40,7 @@ It is stored nowhere: keep it where the secrets of your cluster are.
 const Command kToken{
     .name = "token",
     .usage = "token new",
-    .line = "makes a credential for a cluster",
+    .line = "creates a credential for a cluster",
     .help = kText,
     .first_words = "new",
     .least_words = 1,

@@ -63,7 +63,7 @@ Status supervise(ClusterPlan plan, RunFolder& folder, const Options& options,
   Status outcome = supervisor.run(signals);
   if (supervisor.had_trouble()) {
     folder.keep();
-    screen.say("the logs stay in " + folder.path());
+    screen.say("the logs are kept in " + folder.path());
   }
   return outcome;
 }
@@ -113,11 +113,11 @@ Status run(const Options& options) {
 constexpr std::string_view kText = R"(
   m3ctl up configs/local/cluster.toml              starts the apps of the file and shows them; Ctrl-C stops all in order
   m3ctl up configs/local/cluster.toml --logs       their logs instead of the table
-  m3ctl up configs/local/cluster.toml --check      says what is wrong with the file and the apps' configurations
+  m3ctl up configs/local/cluster.toml --check      reports what is wrong with the file and the apps' configurations
   m3ctl up --reference                             every key of the file
 
-consul, redis-server and nats-server are started where an app needs them. What dies is started again, ever more slowly.
-A second Ctrl-C kills what still runs; so does the end of m3ctl itself, whatever its reason.
+consul, redis-server and nats-server are started if an app needs them. Processes that exit are restarted with growing
+delays. A second Ctrl-C kills what is still running; so does any exit of m3ctl itself.
 )";
 
 constexpr auto kOptions =

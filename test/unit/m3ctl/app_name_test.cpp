@@ -25,13 +25,13 @@ TEST_CASE("m3ctl app name: a word that C++, meson or the new files use is refuse
     INFO(name);
     const std::string text = check_app_name(name).text();
     CHECK(contains(text, why));
-    CHECK(contains(text, "as in shop"));
+    CHECK(contains(text, "like shop"));
   };
   for (const char* name :
        {"class", "constexpr", "consteval", "constinit", "bitand", "bitor", "xor"})
     refused(name, "a keyword of C++");
   for (const char* name : {"phony", "all", "test", "install", "distcheck", "coverage"})
-    refused(name, "a target that every build of meson has");
+    refused(name, "a target that every meson build has");
   for (const char* name : {"std", "m3", "game", "hello"}) refused(name, "the new app's own files");
   for (const char* name : {"errno", "unix", "minor"}) refused(name, "a macro");
 }

@@ -134,7 +134,7 @@ TEST_CASE("m3ctl plan: a port twice is wrong, one in use only when the cluster i
   CHECK(contains(errors_of(folder, one, true), "port " + port + " is in use"));
   CHECK(contains(errors_of(folder, one + "[[app]]\nbinary = \"./app\"\nfunc = \"b\"\nports = [" +
                                        port + "]\n"),
-                 "port " + port + " stands there twice"));
+                 "port " + port + " is used twice"));
 }
 
 TEST_CASE("m3ctl plan: the same id twice, a missing program and a missing file are all reported") {
@@ -152,7 +152,7 @@ func = "d"
 config = "none.toml"
 )");
   CHECK(contains(all, "local.world1.app.1 is there twice"));
-  CHECK(contains(all, "town.toml:6: app[2].binary: ./none: there is no such program"));
+  CHECK(contains(all, "town.toml:6: app[2].binary: ./none: the program was not found"));
   CHECK(contains(all, "app[3].config: there is no file"));
   CHECK(contains(errors_of(folder, "[[app]]\nbinary = \"./app\"\nconfig = \"" +
                                        std::string(5000, 'a') + "\"\n"),
@@ -177,7 +177,7 @@ TEST_CASE("m3ctl plan: an app that dislikes its configuration is quoted") {
   CHECK(contains(errors_of(folder, "[[app]]\nbinary = \"./fussy\"\n"),
                  "app[0]: local.world1.fussy.1: lane: too loud"));
   folder.program("mute", "exit 3");
-  CHECK(contains(errors_of(folder, "[[app]]\nbinary = \"./mute\"\n"), "is it an app of m3?"));
+  CHECK(contains(errors_of(folder, "[[app]]\nbinary = \"./mute\"\n"), "is it an m3 app?"));
 }
 
 TEST_CASE("m3ctl plan: what is wrong with one app hides nothing of the others") {
@@ -202,7 +202,7 @@ binary = "./picky"
   CHECK(errors.size() == 4);
   CHECK(contains(all, "town.toml:3: app[0].instances: 0 is out of range"));
   CHECK(contains(all, "town.toml:5: app[1]: local.world1.fussy.1: lane: too loud"));
-  CHECK(contains(all, "town.toml:7: app[2].binary: ./none: there is no such program"));
+  CHECK(contains(all, "town.toml:7: app[2].binary: ./none: the program was not found"));
   CHECK(contains(all, "town.toml:9: app[3]: local.world1.picky.1: cores: too many"));
 }
 
@@ -258,6 +258,6 @@ TEST_CASE("m3ctl plan: a cluster that runs is planned again where it is") {
   CHECK(contains(text, "listen = \"127.0.0.1:20001\""));
   CHECK(contains(text, "listen = \"127.0.0.1:20002\""));
   CHECK(contains(text, "weight = 7"));
-  CHECK(contains(again("instances = 2\n"), "local.world1.shop.2 does not run yet"));
-  CHECK(contains(again("needs = [\"redis\"]\n"), "redis does not run yet"));
+  CHECK(contains(again("instances = 2\n"), "local.world1.shop.2 is not running yet"));
+  CHECK(contains(again("needs = [\"redis\"]\n"), "redis is not running yet"));
 }
