@@ -181,7 +181,7 @@ class Builder {
         errors_.error(
             service_option(service, m3::kServiceFieldNumber, ServiceOptions::kFuncFieldNumber),
             "(m3.service).func '" + option.func() +
-                "' can be no part of an app id: write 1 to 63 letters, digits, '-' or '_'");
+                "' cannot be part of an app id: write 1 to 63 letters, digits, '-' or '_'");
       }
       return option.func();
     }

@@ -20,7 +20,7 @@ struct Sample {
   double value = 0;
 };
 
-/// What is no number of calls, or no time, counts as 0.
+/// A value that is not a number of calls, or not a time, counts as 0.
 double number(std::string_view text) {
   double out = 0;
   std::from_chars(text.data(), text.data() + text.size(), out);

@@ -81,9 +81,11 @@ LocalBroker::LocalBroker(Env& env, const Config& config)
       app_(std::make_shared<App>(
           env.runtime().core(0), config.max_pending.bytes,
           env.metrics().counter("m3_broker_dropped_total",
-                                "Messages that were not delivered because too much waited"))) {}
+                                "Messages dropped because the backlog was full"))) {}
 
-LocalBroker::~LocalBroker() { assert(wishes_.empty() && "a LocalBroker died before stop()"); }
+LocalBroker::~LocalBroker() {
+  assert(wishes_.empty() && "a LocalBroker was destroyed before stop()");
+}
 
 std::size_t LocalBroker::max_pending() const { return app_->max_pending; }
 

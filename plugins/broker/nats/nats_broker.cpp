@@ -104,7 +104,7 @@ Task<> NatsBroker::connect_to(Ctx& ctx, const std::string& server) {
 
 void NatsBroker::refuse(std::string_view topic, const Status& why) {
   if (refused_.add(topic, core_.read_clock()))
-    log::warn_limited("broker.nats: what is published to {} is lost, the server refuses it: {}",
+    log::warn_limited("broker.nats: messages published to {} are lost, the server refuses them: {}",
                       topic, why.to_string());
   tell_refused(topic, why);
 }

@@ -115,7 +115,7 @@ void NatsConnection::Impl::on_info(std::string_view text) {
   if (std::exchange(has_info, true)) return;
   if (info.tls_required)
     return end(Status(Errc::failed_precondition,
-                      address.to_string() + " wants TLS, which broker.nats does not speak"));
+                      address.to_string() + " requires TLS, which broker.nats does not support"));
   stream->append({nats_connect(login)});
   ping([this](const Status& status) {
     if (status && greeting.count()) greeting.done();
@@ -191,7 +191,7 @@ Status NatsConnection::can_publish(std::size_t more) const {
   if (!impl_->alive) return Status(impl_->why).not_executed();
   if (impl_->stream->waiting() + more > impl_->max_pending)
     return Status(Errc::resource_exhausted,
-                  "too much waits to be sent to nats at " + impl_->address.to_string())
+                  "the backlog of unsent data is full for nats at " + impl_->address.to_string())
         .not_executed();
   return ok;
 }

@@ -93,7 +93,7 @@ bool NatsReader::message(std::string_view line, bool has_headers, std::size_t bo
     ++count;
   }
   const std::size_t least = has_headers ? 4 : 3;
-  if (count != least && count != least + 1) return fail("a message of wrong words");
+  if (count != least && count != least + 1) return fail("a message with the wrong number of words");
   std::uint64_t total = 0, headers = 0;
   if (!to_number(words[1], op.sid)) return fail("a message without a subscription's number");
   if (!to_number(words[count - 1], total)) return fail("a message without its size");
@@ -106,7 +106,7 @@ bool NatsReader::message(std::string_view line, bool has_headers, std::size_t bo
     return false;
   }
   if (bytes_.substr(body_at + total, kEnd.size()) != kEnd)
-    return fail("a message that is longer than it says");
+    return fail("a message that is longer than its announced size");
   op.kind = NatsOp::Kind::msg;
   op.subject = words[0];
   op.headers = bytes_.substr(body_at, headers);
@@ -155,11 +155,11 @@ std::string nats_connect(const NatsLogin& login) {
 
 Result<NatsInfo> parse_nats_info(std::string_view text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) return Status(Errc::invalid_argument, "nats: INFO is no JSON object");
+  if (!json.is_object()) return Status(Errc::invalid_argument, "nats: INFO is not a JSON object");
   NatsInfo out;
   if (const auto most = json.find("max_payload"); most != json.end()) {
     if (!most->is_number_unsigned())
-      return Status(Errc::invalid_argument, "nats: INFO's max_payload is no number");
+      return Status(Errc::invalid_argument, "nats: INFO's max_payload is not a number");
     out.max_payload = std::min<std::size_t>(most->get<std::uint64_t>(), NatsReader::kMostPayload);
   }
   const auto flag = [&](const char* name) {

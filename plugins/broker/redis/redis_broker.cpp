@@ -107,8 +107,9 @@ void RedisBroker::refuse(const std::string& topic, const Status& why) {
   // What is only full or busy may take the next message.
   const bool lasting = why == Errc::permission_denied;
   if (!lasting || refused_.add(topic, core_.read_clock()))
-    log::warn_limited("broker.redis: what is published to {} is lost, the server refuses it: {}",
-                      topic, why.to_string());
+    log::warn_limited(
+        "broker.redis: messages published to {} are lost, the server refuses them: {}", topic,
+        why.to_string());
   tell_refused(topic, why);
 }
 

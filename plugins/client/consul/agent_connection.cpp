@@ -109,7 +109,7 @@ Task<AgentAnswer> AgentConnection::Impl::receive(Ctx& ctx, std::size_t expected_
         co_return Status(Errc::resource_exhausted,
                          name + ": the answer is over " + std::to_string(most_bytes) + " bytes");
       if (error != http::error::need_more)
-        co_return Status(Errc::data_loss, name + " speaks no HTTP: " + error.message());
+        co_return Status(Errc::data_loss, name + " does not speak HTTP: " + error.message());
     }
     auto got =
         co_await as_result(socket.async_read_some(buffer.prepare(kReadBytes), use_task(ctx)));
@@ -128,7 +128,7 @@ Task<AgentAnswer> AgentConnection::Impl::receive(Ctx& ctx, std::size_t expected_
   out.consul_index = number_of(message["X-Consul-Index"]);
   const bool keep = message.keep_alive();
   out.body = std::move(message.body());
-  if (!keep) (void)close(Status(Errc::unavailable, name + " has closed the connection"));
+  if (!keep) (void)close(Status(Errc::unavailable, name + " closed the connection"));
   co_return out;
 }
 

@@ -66,7 +66,7 @@ ConsulClient::ConsulClient(Core& core, std::string name, ConsulOptions options)
 
 ConsulClient::~ConsulClient() {
   for ([[maybe_unused]] const Agent& agent : agents_)
-    assert(agent.busy.empty() && "a ConsulClient died with a request under way");
+    assert(agent.busy.empty() && "a ConsulClient was destroyed with a request in progress");
 }
 
 std::size_t ConsulClient::connections() const {
@@ -157,9 +157,10 @@ Task<ConsulClient::Made> ConsulClient::connect(Ctx& ctx, std::size_t agent) {
   if (made.is_ok()) co_return made;
   Status status = std::move(made).status();
   if (status == Errc::deadline_exceeded && !ctx.cancelled() && ctx.remaining() > Nanos(0))
-    status = Status(Errc::unavailable, address(agent).to_string() + " cannot be reached within " +
-                                           format_duration(options_.connect_timeout))
-                 .not_executed();
+    status =
+        Status(Errc::unavailable, address(agent).to_string() + " could not be reached within " +
+                                      format_duration(options_.connect_timeout))
+            .not_executed();
   co_return status;
 }
 

@@ -14,7 +14,7 @@ using Health = ConsulService::Health;
 constexpr std::string_view kServiceMaintenance = "_service_maintenance:";
 constexpr std::string_view kNodeMaintenance = "_node_maintenance";
 
-/// A text that is not there reads as "", one that is no text as an error.
+/// A missing string reads as "", a value that is not a string as an error.
 class Reader {
  public:
   explicit Reader(const json& object) : object_(object) {}
@@ -23,23 +23,23 @@ class Reader {
     const json* value = find(key);
     if (!value) return {};
     if (const auto* found = value->get_ptr<const std::string*>()) return *found;
-    return wrong(key, "no text"), std::string();
+    return wrong(key, "not a string"), std::string();
   }
   std::uint16_t port(const char* key) {
     const json* value = find(key);
     if (!value) return 0;
     if (const auto* found = value->get_ptr<const std::uint64_t*>(); found && *found <= 0xffff)
       return static_cast<std::uint16_t>(*found);
-    return wrong(key, "no port"), std::uint16_t{0};
+    return wrong(key, "not a port"), std::uint16_t{0};
   }
   std::map<std::string, std::string> texts(const char* key) {
     std::map<std::string, std::string> out;
     const json* values = find(key);
     if (!values) return out;
-    if (!values->is_object()) return wrong(key, "no table"), out;
+    if (!values->is_object()) return wrong(key, "not an object"), out;
     for (const auto& [name, value] : values->items()) {
       const auto* found = value.get_ptr<const std::string*>();
-      if (!found) return wrong(key, "not all texts"), out;
+      if (!found) return wrong(key, "not all values are strings"), out;
       out.emplace(name, *found);
     }
     return out;
@@ -93,7 +93,7 @@ std::string read_checks(const json& entry, ConsulService& out) {
 }
 
 std::string read_health_entry(const json& entry, ConsulService& out) {
-  if (!entry.is_object()) return "no table";
+  if (!entry.is_object()) return "not an object";
   Reader whole(entry);
   Reader service(whole.table("Service"));
   Reader node(whole.table("Node"));
@@ -117,7 +117,7 @@ std::string title_of(const ConsulService& service, std::size_t position) {
                             : "\"" + service.id.substr(0, kMost) + "\"";
 }
 
-Status no_json() { return Status(Errc::data_loss, "Consul's answer is no JSON"); }
+Status no_json() { return Status(Errc::data_loss, "Consul's answer is not JSON"); }
 
 std::string text_of(Duration duration) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
@@ -171,7 +171,7 @@ void ConsulEntries::skip_blanks() noexcept {
 
 bool ConsulEntries::fail() {
   rest_ = {};
-  status_ = Status(Errc::data_loss, "Consul's answer is no list of services");
+  status_ = Status(Errc::data_loss, "Consul's answer is not a list of services");
   return false;
 }
 
@@ -233,7 +233,7 @@ Result<ConsulServices> parse_consul_health(std::string_view text) {
 Result<ConsulService> parse_consul_service(std::string_view text) {
   const json whole = json::parse(text, nullptr, false);
   if (whole.is_discarded()) return no_json();
-  if (!whole.is_object()) return Status(Errc::data_loss, "Consul's answer is no service");
+  if (!whole.is_object()) return Status(Errc::data_loss, "Consul's answer is not a service");
   Reader reader(whole);
   ConsulService out;
   out.id = reader.text("ID");
@@ -242,13 +242,14 @@ Result<ConsulService> parse_consul_service(std::string_view text) {
   out.port = reader.port("Port");
   out.meta = reader.texts("Meta");
   if (reader.error().empty()) return out;
-  return Status(Errc::data_loss, "Consul's answer is no service: " + reader.error());
+  return Status(Errc::data_loss, "Consul's answer is not a service: " + reader.error());
 }
 
 Result<std::vector<std::string>> parse_consul_names(std::string_view text) {
   const json whole = json::parse(text, nullptr, false);
   if (whole.is_discarded()) return no_json();
-  if (!whole.is_object()) return Status(Errc::data_loss, "Consul's answer is no table of services");
+  if (!whole.is_object())
+    return Status(Errc::data_loss, "Consul's answer is not an object of services");
   std::vector<std::string> out;
   for (const auto& [name, tags] : whole.items()) out.push_back(name);
   return out;

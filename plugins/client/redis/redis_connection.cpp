@@ -188,7 +188,7 @@ StreamHandler::Taken RedisConnection::Impl::on_bytes(std::string_view bytes) {
       void* made = nullptr;
       if (redisReaderGetReply(reader.get(), &made) != REDIS_OK) {
         end(Status(Errc::unavailable,
-                   options.address.to_string() + " speaks no Redis: " + reader->errstr));
+                   options.address.to_string() + " does not speak Redis: " + reader->errstr));
         break;
       }
       if (!made) break;
@@ -211,7 +211,7 @@ bool RedisConnection::Impl::parse(std::string_view bytes) {
       });
   if (!good)
     end(Status(Errc::unavailable,
-               options.address.to_string() + " speaks no Redis: a line without an end"));
+               options.address.to_string() + " does not speak Redis: a line without an end"));
   return good;
 }
 
@@ -321,8 +321,8 @@ Task<> RedisConnection::ping(Ctx& ctx) {
 Status RedisConnection::can_send(std::size_t more) const {
   if (!impl_->alive) return Status(impl_->why).not_executed();
   if (impl_->stream->waiting() + more > impl_->options.max_pending)
-    return Status(Errc::resource_exhausted,
-                  "too much waits to be sent to redis at " + impl_->options.address.to_string())
+    return Status(Errc::resource_exhausted, "the backlog of unsent data is full for redis at " +
+                                                impl_->options.address.to_string())
         .not_executed();
   return ok;
 }

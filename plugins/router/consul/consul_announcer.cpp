@@ -79,7 +79,7 @@ ConsulAnnouncer::ConsulAnnouncer(Core& core, ConsulClient& client, ConsulCheckTi
       times_(times),
       withdraw_limit_(withdraw_limit),
       again_(metrics.counter("m3_router_registered_again_total",
-                             "Times Consul had forgotten this app, and was told again")),
+                             "Times Consul had lost this app and it was registered again")),
       reconciler_(core, *this, options()) {
   (void)turn_.try_send(1).is_ok();  // empty and open
   (void)announcing_.try_send(1).is_ok();
@@ -232,9 +232,8 @@ Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
                         return member.generation == self.generation;
                       }).has_value();
     if (later && !ours)
-      co_return Status(
-          Errc::already_exists,
-          self.id.to_string() + " was started a second time, at " + later->address.to_string());
+      co_return Status(Errc::already_exists,
+                       self.id.to_string() + " was started again at " + later->address.to_string());
     index = next_consul_index(index, answer->index);
   }
 }
@@ -340,8 +339,8 @@ Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
     if (member.is_ok() && member->generation > self.generation) {
       if (!std::exchange(replaced_, true))
         log::error_limited(
-            "router.consul: {} was started a second time, at {}: this one is no longer "
-            "listed. Stop one of them",
+            "router.consul: {} was started again at {}: this instance is no longer listed. Stop "
+            "one of them",
             self.id.to_string(), member->address.to_string());
       co_return ok;
     }

@@ -76,7 +76,8 @@ Status ConsulList::decode(Entry& entry) const {
   if (!parsed.is_ok()) return std::move(parsed).status();
   const ConsulService& service = parsed->service;
   const auto title = [&] {
-    return service.id.empty() ? "one without an id: " : "\"" + service.id.substr(0, 100) + "\": ";
+    return service.id.empty() ? "an entry without an id: "
+                              : "\"" + service.id.substr(0, 100) + "\": ";
   };
   if (!parsed->wrong.empty()) {
     entry.wrong = title() + parsed->wrong;

@@ -39,7 +39,7 @@ Result<T> number_of(const ConsulService& service, const char* key, T absent) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, out);
   if (error == std::errc() && stop == end) return out;
-  return Status(Errc::invalid_argument, std::string(key) + " is no number");
+  return Status(Errc::invalid_argument, std::string(key) + " is not a number");
 }
 
 }  // namespace
@@ -102,7 +102,8 @@ Result<Member> consul_member(const ConsulService& service) {
   auto generation = number_of<std::uint64_t>(service, "generation", 0);
   if (!generation.is_ok()) return std::move(generation).status();
   if (*generation == 0)
-    return Status(Errc::invalid_argument, "it has no generation: no instance of m3 announced it");
+    return Status(Errc::invalid_argument,
+                  "it has no generation: it was not registered by an m3 app");
   auto run = number_of<std::uint64_t>(service, "run", 0);
   if (!run.is_ok()) return std::move(run).status();
   auto weight = number_of<std::uint32_t>(service, "weight", out.weight);

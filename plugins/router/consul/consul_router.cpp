@@ -22,7 +22,7 @@ Status good_addresses(const std::vector<std::string>& addresses) {
 Status good_token(const std::string& token) {
   const bool good =
       std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 127; });
-  return good ? Status() : Status(Errc::invalid_argument, "a token has no blanks in it");
+  return good ? Status() : Status(Errc::invalid_argument, "a token cannot contain spaces");
 }
 
 ConsulOptions options_of(const ConsulRouter::Config& config) {

@@ -95,14 +95,16 @@ ConsulWatches::ConsulWatches(Runtime& runtime, ConsulClient& client, Options opt
       places_(options.places),
       skipped_log_(1, 10min),
       skipped_(metrics.counter("m3_router_entries_skipped_total",
-                               "Entries of Consul's lists that are no instances of m3")),
+                               "Entries of Consul's lists that are not m3 instances")),
       answers_(
-          metrics.counter("m3_router_answers_total", "Lists of instances that Consul has sent")),
+          metrics.counter("m3_router_answers_total", "Lists of instances received from Consul")),
       queries_(metrics.counter("m3_router_queries_total",
-                               "Times Consul was asked about services, or for their names")),
+                               "Queries to Consul about services, or for their names")),
       scope_(core_) {}
 
-ConsulWatches::~ConsulWatches() { assert(watches_.empty() && "ConsulWatches died before stop()"); }
+ConsulWatches::~ConsulWatches() {
+  assert(watches_.empty() && "ConsulWatches was destroyed before stop()");
+}
 
 Task<> ConsulWatches::stop(Ctx& ctx) {
   for (const auto& [service, watch] : watches_) watch->end();
@@ -249,7 +251,7 @@ Task<ConsulWatches::Answer> ConsulWatches::wait_for_change(Ctx& ctx, const Watch
   const Semaphore::Hold hold = co_await take_place(ctx);
   Place place(*this, ctx);
   auto answer = co_await as_result(ask(place.ctx, watch.list, watch.index, fair_wait()));
-  if (place.taken) co_return Status(Errc::cancelled, "another watch has its turn");
+  if (place.taken) co_return Status(Errc::cancelled, "it is the turn of another watch");
   co_return answer;
 }
 

@@ -72,7 +72,9 @@ class LocalRouter::List : public std::enable_shared_from_this<List> {
 LocalRouter::LocalRouter(Env& env, const Config&)
     : core_(env.runtime().core(0)), list_(env.shared().get<List>()) {}
 
-LocalRouter::~LocalRouter() { assert(watches_.empty() && "a LocalRouter died before stop()"); }
+LocalRouter::~LocalRouter() {
+  assert(watches_.empty() && "a LocalRouter was destroyed before stop()");
+}
 
 Task<> LocalRouter::stop(Ctx& ctx) {
   while (!watches_.empty()) unwatch(watches_.back()->service);

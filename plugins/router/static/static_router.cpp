@@ -33,7 +33,9 @@ void StaticRouter::Config::describe(Schema<Config>& s) {
 
 StaticRouter::StaticRouter(Env& env, Config config) : core_(env.runtime().core(0)) { take(config); }
 
-StaticRouter::~StaticRouter() { assert(watches_.empty() && "a StaticRouter died before stop()"); }
+StaticRouter::~StaticRouter() {
+  assert(watches_.empty() && "a StaticRouter was destroyed before stop()");
+}
 
 void StaticRouter::take(const Config& config) {
   peers_.clear();

@@ -78,15 +78,18 @@ TEST_CASE("consul json: a bad entry is left out with its reason, the others stay
   REQUIRE(list->services.size() == 1);
   CHECK(list->services[0].id == "good");
   CHECK(list->skipped ==
-        std::vector<std::string>{"entry 0: no table", "entry 2: Service: missing"});
-  CHECK(skipped(entry(R"("ID": 7)")) == "entry 0: ID: no text");
+        std::vector<std::string>{"entry 0: not an object", "entry 2: Service: missing"});
+  CHECK(skipped(entry(R"("ID": 7)")) == "entry 0: ID: not a string");
   for (const char* port : {"-1", "65536", "1.5", "\"80\""})
-    CHECK(skipped(entry(R"("ID": "x", "Port": )" + std::string(port))) == "\"x\": Port: no port");
-  CHECK(skipped(entry(R"("ID": "x", "Meta": [])")) == "\"x\": Meta: no table");
-  CHECK(skipped(entry(R"("ID": "x", "Meta": {"a": 1})")) == "\"x\": Meta: not all texts");
+    CHECK(skipped(entry(R"("ID": "x", "Port": )" + std::string(port))) ==
+          "\"x\": Port: not a port");
+  CHECK(skipped(entry(R"("ID": "x", "Meta": [])")) == "\"x\": Meta: not an object");
+  CHECK(skipped(entry(R"("ID": "x", "Meta": {"a": 1})")) ==
+        "\"x\": Meta: not all values are strings");
   CHECK(skipped(entry(R"("ID": "x")", "{}")) == "\"x\": Checks: not a list");
   CHECK(skipped(entry(R"("ID": "x")", "[1]")) == "\"x\": Checks: an entry is not an object");
-  CHECK(skipped(entry(R"("ID": "x")", R"([{"Status": 1}])")) == "\"x\": Checks: Status: no text");
+  CHECK(skipped(entry(R"("ID": "x")", R"([{"Status": 1}])")) ==
+        "\"x\": Checks: Status: not a string");
   CHECK(skipped(R"({"Service": {"ID": "x"}})") == "entry 0: Node: missing");
 }
 

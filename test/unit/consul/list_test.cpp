@@ -65,7 +65,7 @@ TEST_CASE("consul list: what is not an instance of the service is left out, each
   const Texts some{R"({"Service": {"ID": "x\"y"}})", "17", entry("dev-w.hello.x.1"), hello(1),
                    entry("nobody")};
   const std::string said = seen(*list.read(body(some)));
-  CHECK(said.starts_with("1:100 (one without an id: Node: missing) "));
+  CHECK(said.starts_with("1:100 (an entry without an id: Node: missing) "));
   CHECK(std::count(said.begin(), said.end(), '(') == 3);  // another service is not worth a word
   CHECK(seen(*list.read(body(some))) == said);
 }

@@ -107,12 +107,12 @@ TEST_CASE("consul member: what is no instance of m3 is refused with the reason")
   CHECK(refused(bad) == "it has no address");
   bad = good;
   bad.meta.clear();
-  CHECK(refused(bad) == "it has no generation: no instance of m3 announced it");
+  CHECK(refused(bad) == "it has no generation: it was not registered by an m3 app");
   for (const char* key : {"generation", "weight", "admin_port"}) {
     for (const char* value : {"-1", "1x", "99999999999999999999"}) {
       bad = good;
       bad.meta[key] = value;
-      CHECK(refused(bad) == std::string(key) + " is no number");
+      CHECK(refused(bad) == std::string(key) + " is not a number");
     }
   }
   bad = good;

@@ -96,14 +96,14 @@ TEST_CASE("nats protocol: of a message it says how many bytes are missing, to th
 
 TEST_CASE("nats protocol: what breaks the protocol is refused with the reason") {
   CHECK(contains(refusal("PINGS\r\n"), "\"PINGS\""));
-  CHECK(contains(refusal("MSG a 1\r\n"), "wrong words"));
-  CHECK(contains(refusal("MSG a 1 r 2 3\r\n"), "wrong words"));
-  CHECK(contains(refusal("HMSG a 1 2\r\n"), "wrong words"));
+  CHECK(contains(refusal("MSG a 1\r\n"), "wrong number of words"));
+  CHECK(contains(refusal("MSG a 1 r 2 3\r\n"), "wrong number of words"));
+  CHECK(contains(refusal("HMSG a 1 2\r\n"), "wrong number of words"));
   CHECK(contains(refusal("MSG a x 1\r\n"), "subscription's number"));
   CHECK(contains(refusal("MSG a 1 -1\r\n"), "without its size"));
   CHECK(contains(refusal("HMSG a 1 x 1\r\n"), "size of its headers"));
   CHECK(contains(refusal("HMSG a 1 3 2\r\nabc\r\n"), "headers larger"));
-  CHECK(contains(refusal("MSG a 1 2\r\nabc\r\n"), "longer than it says"));
+  CHECK(contains(refusal("MSG a 1 2\r\nabc\r\n"), "longer than its announced size"));
   CHECK(contains(refusal("MSG a 1 101\r\n"), "a message of 101 bytes"));
   CHECK(refusal("MSG a 1 100\r\n").empty());
   CHECK(refusal("INFO " + std::string(NatsReader::kMostLine - 5, 'x')).empty());
