@@ -43,7 +43,7 @@ class Session {
   const std::vector<m3::Member>& members() const { return members_; }
   /// By what they were found: "router.consul of configs/town.toml".
   const std::string& source() const { return routing_->title(); }
-  /// Where a call goes whose user said nothing, or said `wanted`.
+  /// The route of a call: `wanted`, or the target's own if the user named none.
   m3::NotifyRoute route(const m3::NotifyRoute& wanted) const;
 
   m3::Result<m3::admin::DescribeRsp> describe(const m3::Route& route, bool brief,

@@ -76,26 +76,26 @@ class App final : public Host {
     });
   }
 
-  /// Around every request that comes in; the first is outermost.
+  /// Runs around every incoming request; the first is outermost.
   App& intercept(std::shared_ptr<Interceptor> interceptor);
-  /// Around every call that goes out.
+  /// Runs around every outgoing call.
   App& client_interceptor(std::shared_ptr<Interceptor> interceptor);
 
-  /// A plugin that the configuration may choose by its section [kind.name]: m3/plugin/plugin.h.
+  /// A plugin that the configuration can choose with a section [kind.name]: m3/plugin/plugin.h.
   template <std::derived_from<Plugin> P>
   App& plugin() {
     registry().add<P>();
     return *this;
   }
   Registry& registry();
-  /// The chosen plugin behind a contract; null when there is none. After the start began.
+  /// The chosen plugin for a contract; null when there is none. Only after the start has begun.
   template <class Contract>
   Contract* find() {
     return dynamic_cast<Contract*>(find_plugin(Contract::kKind));
   }
 
-  /// A part with steps of its own (m3/plugin/steps.h), made when the app starts, of its Env and
-  /// `args`, after the plugins. Handlers find it: `ctx.host()->part<P>()`.
+  /// A part with its own steps (m3/plugin/steps.h), constructed from the app's Env and `args` when
+  /// the app starts, after the plugins. Handlers get it with `ctx.host()->part<P>()`.
   template <std::derived_from<Part> P, class... Args>
   App& part(Args... args) {
     auto make = [... args = std::move(args)](Env& env, PartIndex& index) mutable {
@@ -114,49 +114,50 @@ class App final : public Host {
   App& use_section() {
     return set_section(config_type<T>());
   }
-  /// What `[app]` says now. Any thread; a reload gives another object, this one stays as it is.
+  /// The current contents of `[app]`. Any thread; a reload creates another object, this one does
+  /// not change.
   template <class T>
   std::shared_ptr<const T> section() const {
     return std::static_pointer_cast<const T>(section_value(config_type<T>()));
   }
 
-  /// Shown to tools; the app's own word.
+  /// The app's version, shown to tools.
   App& version(std::string text);
 
-  /// Last before it listens, in the order in which they were added. unavailable: is run again,
-  /// within start_timeout; any other error ends the start.
+  /// Run last before the app listens, in the order in which they were added. unavailable: run
+  /// again, within start_timeout; any other error ends the start.
   App& on_start(Hook hook);
-  /// After the last handler has ended; calls can still go out. The last one added runs first. They
-  /// run whenever on_start hooks were begun, also when one of those failed.
+  /// Run after the last handler has ended; calls can still be sent. The last one added runs first.
+  /// They run whenever on_start hooks were started, even if one of those failed.
   App& on_stop(Hook hook);
-  /// After the configuration was read again and is good.
+  /// Run after a successful reload of the configuration.
   App& on_reload(Hook hook);
-  /// An error says why this app should get no calls. Asked before it is announced, and while it is
-  /// ready by those who check its health, also beside a reload; never twice at once. It has
+  /// An error means that this app should get no calls. Run before the app is announced and, while
+  /// it is ready, by health checks, also during a reload; never twice at once. Its time limit is
   /// `admin.health_timeout`.
   App& health(Hook hook);
-  /// A page of the admin port, with any method; its handler runs on core 0. What the port needs to
-  /// know of who asks (a token) is asked for before.
+  /// A page of the admin port, for any method; its handler runs on core 0. The port's token has
+  /// been checked before.
   App& page(std::string path, HttpHandler handler);
 
   // ---- the program
 
-  /// Reads the command line and the file, lives until a signal or shutdown(), and gives the exit
-  /// code: 0 done, 1 failed while running, 2 wrong options or configuration (told on stderr).
+  /// Reads the command line and the file, runs until a signal or shutdown(), and returns the exit
+  /// code: 0 done, 1 failed while running, 2 wrong options or configuration (reported on stderr).
   int run(int argc, char** argv);
 
   // ---- embedded
 
   struct Embedding {
-    AppId id;                 ///< empty: the configuration says it
+    AppId id;                 ///< empty: taken from the configuration
     std::string config_file;  ///< TOML file; empty: `config`
     std::string config;       ///< TOML text
-    /// Somebody else's cores, for simulated time; then start(Ctx&) and stop(Ctx&) are the way.
+    /// Cores of another owner, for simulated time; then use start(Ctx&) and stop(Ctx&).
     Runtime* runtime = nullptr;
-    /// Other ways than TCP to reach peers and to be reached.
+    /// Replace TCP for reaching peers and for being reached.
     std::function<std::unique_ptr<Transport>(Core&)> transport;
     std::function<Status(RpcNode&, HostPort)> listen;
-    /// The same for apps that are to find each other in this process; unset: it is alone.
+    /// The same object for apps that should find each other in this process; unset: it is alone.
     std::shared_ptr<SharedParts> shared;
   };
   /// Returns when it is ready, or has undone everything and says why not. No signals are handled.

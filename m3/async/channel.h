@@ -44,9 +44,9 @@ class OpQueue {
 }  // namespace async_detail
 
 /// A bounded queue between coroutines of one core, first in first out. A full channel makes send()
-/// wait and try_send() fail with resource_exhausted: as asked. Must outlive its waiters: close() it
-/// and let them end first. Belongs to the first core that uses it: on another one its operations
-/// fail with failed_precondition, and what cannot fail ends the process.
+/// wait and try_send() fail with resource_exhausted. Must outlive its waiters: close() it and let
+/// them finish first. Belongs to the first core that uses it: on another core its operations fail
+/// with failed_precondition, and those that cannot fail end the process.
 template <class T>
 class Channel {
  public:

@@ -57,29 +57,29 @@ class CancelNode {
 }  // namespace async_detail
 
 /// What travels with a piece of work: its deadline, its cancellation, and, for a call, who asked
-/// and the metadata. Belongs to whoever runs the work (the dispatcher, a Scope); handlers get a
-/// reference that is good until their Task has ended: work that outlives it takes its own
+/// and the metadata. Owned by the code that runs the work (the dispatcher, a Scope); handlers get a
+/// reference that is valid until their Task has ended: work that outlives it takes its own
 /// (Scope::spawn). A Ctx that is destroyed while operations wait under it ends the process.
 ///
 /// Core-local. On another core its operations fail with failed_precondition, and cancel() ends the
 /// process.
 class Ctx {
  public:
-  /// What a context tells of the call it works for. Whatever goes on with the call has the same,
-  /// on this core (a child) or another (run_on).
+  /// Facts about the call that the context works for. A child context, or one on another core
+  /// (run_on), has the same facts.
   struct Facts {
-    Host* host = nullptr;                ///< the app; m3::call finds its way through it
+    Host* host = nullptr;                ///< the app, which m3::call uses
     const char* name = "";               ///< static text
     const Metadata* incoming = nullptr;  ///< stays as it is while a context refers to it
-    std::string_view caller;             ///< as it has proven
+    std::string_view caller;             ///< as proven by its connection
     bool by_operator = false;            ///< the caller has proven the operator's token, too
     std::uint8_t depth = 0;              ///< calls inside this process that led here
     std::uint8_t hops = 0;               ///< calls between processes that led here
   };
 
-  /// A root. `host` is the app it runs in (m3::call finds its way through it); may be null.
+  /// A root. `host` is the app it runs in, which m3::call uses; may be null.
   explicit Ctx(Core& core, Deadline deadline = Deadline::never(), Host* host = nullptr) noexcept;
-  /// For the call that `facts` are of, which must outlive it.
+  /// For the call described by `facts`, which must outlive it.
   Ctx(Core& core, Deadline deadline, const Facts& facts) noexcept;
   /// Cancelled with `parent`, and at `deadline` if that is sooner; has the parent's facts.
   Ctx(Ctx& parent, Deadline deadline) noexcept;
@@ -97,9 +97,9 @@ class Ctx {
 
   bool cancelled() const noexcept { return reason_ != CancelReason::none; }
   CancelReason reason() const noexcept { return reason_; }
-  /// OK, or the error that waiting operations end with.
+  /// OK, or the error of the operations that wait.
   Status status() const;
-  /// Everything that waits under this context ends with an error. The first reason stays.
+  /// All operations that wait under this context fail. The first reason is kept.
   void cancel(CancelReason reason);
 
   /// The request's metadata; "" when absent. Keys are case-insensitive.
@@ -112,18 +112,18 @@ class Ctx {
   bool by_operator() const noexcept { return facts_.by_operator; }
   /// W3C traceparent of the request; "" when absent.
   std::string_view traceparent() const;
-  /// All that came with the request; null when nothing did.
+  /// The request's metadata; null when there is none.
   const Metadata* incoming() const noexcept { return facts_.incoming; }
 
-  /// Metadata of the calls made with this context from now on. Nothing travels on by itself.
-  /// invalid_argument when the key is not one (is_metadata_key).
+  /// Metadata of the calls made with this context from now on. Metadata of the request is not
+  /// forwarded automatically. invalid_argument when the key is not one (is_metadata_key).
   Status set_outgoing_meta(std::string_view key, std::string value);
   void clear_outgoing_meta() noexcept;
   const Metadata* outgoing() const noexcept { return outgoing_.get(); }
-  /// Metadata of this request's answer.
+  /// Metadata for this request's answer.
   Status set_reply_meta(std::string_view key, std::string value);
   const Metadata* reply() const noexcept { return reply_.get(); }
-  /// For those who run a call under another context than its own: moves what was set there.
+  /// For code that runs a call under another context: moves the metadata that was set there.
   std::unique_ptr<Metadata> take_reply() noexcept { return std::move(reply_); }
   void put_reply(std::unique_ptr<Metadata> reply) noexcept {
     if (reply) reply_ = std::move(reply);
@@ -139,7 +139,7 @@ class Ctx {
   const char* name() const noexcept { return facts_.name; }
   void set_name(const char* name) noexcept { facts_.name = name; }
 
-  /// For those who run calls.
+  /// For the dispatcher only.
   void set_incoming(const Metadata* metadata) noexcept { facts_.incoming = metadata; }
   /// `app_id` stays valid as long as the context.
   void set_caller(std::string_view app_id, bool by_operator = false) noexcept {

@@ -310,8 +310,8 @@ void Root<T, Owner>::start(Owner& owner, Task<T> task) {
   if (start_root(frame, frame.promise(), &Root::on_done, this)) on_done(this);
 }
 
-/// The Task that body() gives, for those who are no coroutine and must not be left by its
-/// exception, or by a Task without a frame: those become Tasks that fail.
+/// Runs body() from non-coroutine code: if it throws or returns an empty Task, the result is a Task
+/// that fails.
 template <class Body>
 auto task_of(Body&& body) noexcept -> std::invoke_result_t<Body&&> {
   using T = typename std::invoke_result_t<Body&&>::value_type;

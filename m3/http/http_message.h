@@ -73,9 +73,9 @@ using HttpHandler = std::function<Task<HttpResponse>(Ctx&, HttpRequest)>;
 
 /// "Not Found"; "" for a number without a name.
 std::string_view http_reason(int status) noexcept;
-/// The status that says the same to an HTTP client: not_found is 404, unavailable 503, …
+/// The equivalent HTTP status: not_found is 404, unavailable 503, …
 int http_status(Errc code) noexcept;
-/// The same as a page of one line. The text of Errc::internal and Errc::unknown is not told.
+/// The same as a page of one line. The text of Errc::internal and Errc::unknown is not included.
 HttpResponse http_error(const Status& why);
 
 /// "%2F" is "/". invalid_argument: a "%" without two hex digits. Only in a query is "+" a space.
@@ -86,7 +86,7 @@ std::string percent_encode(std::string_view text, bool keep_slash = false);
 /// invalid_argument: not of that form, or with control characters.
 Status parse_target(std::string_view target, std::string& path, HttpQuery& query);
 
-/// Whether the request has `Authorization: Bearer TOKEN`; takes as long for a wrong one.
+/// Whether the request has `Authorization: Bearer TOKEN`; compares in constant time.
 bool has_bearer_token(const HttpRequest& request, std::string_view token);
 
 }  // namespace m3

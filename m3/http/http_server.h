@@ -20,22 +20,23 @@ class Host;
 struct HttpServerConfig {
   std::string name = "http";  ///< in the log and as a label of the metrics
   HttpSizes sizes;
-  /// For one more, the connection that waits longest for a request is closed, of the address that
-  /// has the most; if all have one under way, the new one is told 503 and closed.
+  /// To make room for a new one, the connection that has waited longest for a request is closed, of
+  /// the address that has the most; if all are handling a request, the new one is answered with 503
+  /// and closed.
   unsigned max_connections = 64;
-  unsigned max_requests = 1000;                    ///< on one connection, which then is closed
+  unsigned max_requests = 1000;                    ///< on one connection, which is then closed
   Nanos idle_timeout = std::chrono::seconds(60);   ///< between two requests
   Nanos read_timeout = std::chrono::seconds(10);   ///< for a whole request, and for the first byte
   Nanos write_timeout = std::chrono::seconds(10);  ///< for a whole answer
   Nanos handler_timeout = std::chrono::seconds(10);  ///< the handler's deadline; then 504
 };
 
-/// A small HTTP/1.1 server for people, tools and checks; not for the world: there is no TLS, and a
-/// handful of connections is normal. Requests of one connection are answered one after the other,
-/// in order, also when they came together.
+/// A small HTTP/1.1 server for people, tools and checks, not for the internet: there is no TLS, and
+/// a handful of connections is normal. Requests of one connection are answered one after the other,
+/// in order, even if they arrived together.
 ///
-/// Lives on one core, where the handlers run. A handler that does not end at its deadline is
-/// answered for; one that ignores its cancellation holds up stop() alone. `metrics` outlives it.
+/// Runs on one core, with its handlers. If a handler misses its deadline, the server answers 504 in
+/// its place; a handler that ignores cancellation delays only stop(). `metrics` outlives it.
 class HttpServer {
  public:
   /// `host`: of the handlers' contexts.
@@ -51,8 +52,8 @@ class HttpServer {
   std::uint16_t port() const noexcept;
   std::size_t connections() const noexcept;
 
-  /// Takes no connection any more, closes the idle ones, gives answers under way a second, cancels
-  /// what is left and waits for it.
+  /// Accepts no more connections, closes the idle ones, gives answers in progress a second, cancels
+  /// the rest and waits for them.
   Task<> stop(Ctx& ctx);
 
  private:

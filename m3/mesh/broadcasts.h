@@ -112,7 +112,7 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   RpcNode* node_ = nullptr;  // while started
   std::set<std::string, std::less<>> joined_;
   std::optional<mesh_detail::Publisher> publisher_;  // where there is a broker
-  // Messages come in rows: what was looked up last is compared first.
+  // Messages arrive in runs: compare with the last look-up first.
   ByName<Topic> heard_;  // of joined_
   ByName<Topic>::value_type* last_topic_ = nullptr;
   std::uint64_t topics_ = 0;

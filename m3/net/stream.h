@@ -37,22 +37,22 @@ class StreamHandler {
   ~StreamHandler() = default;
 };
 
-/// An ordered two-way pipe of bytes. Core-local; owned by its connection, who may close it in a
+/// An ordered two-way pipe of bytes. Core-local; owned by its connection, which may close it in a
 /// callback, but destroys it only when no callback is running.
 class Stream {
  public:
   virtual ~Stream() = default;
-  /// Reading begins; `handler` stays until close() or on_closed().
+  /// Starts reading; `handler` is used until close() or on_closed().
   virtual void start(StreamHandler& handler) = 0;
-  /// Takes some or all of the bytes, without waiting. Fewer: on_writable() follows. An error is
-  /// told by on_closed(), later, after what the peer said last.
+  /// Takes some or all of the bytes, without waiting. If fewer, on_writable() follows. Errors are
+  /// reported later by on_closed(), after the last received bytes.
   virtual std::size_t send(std::string_view bytes) = 0;
   /// No on_bytes() and no end of the connection while paused, except the end that a send() runs
-  /// into. Afterwards the bytes that were not taken are shown again, with or without more.
+  /// into. Afterwards the bytes that were not taken are passed again, with or without more.
   virtual void pause_reading(bool paused) = 0;
-  /// What was sent still goes out. No callback comes after this. Safe inside a callback.
+  /// Sent data is still transmitted. No callback follows. Safe inside a callback.
   virtual void close() = 0;
-  /// Inside on_bytes(): by then the bytes that are shown for the first time had come.
+  /// Inside on_bytes(): the time by which the bytes that are passed for the first time had arrived.
   virtual TimePoint came_by() const = 0;
   /// "127.0.0.1:20051", for people.
   virtual const std::string& peer_name() const = 0;
@@ -63,10 +63,10 @@ struct StreamBuffers {
   StreamBuffers();
   static constexpr std::size_t kReadBytes = 256u << 10;
   OutBufferPool pool;
-  std::unique_ptr<char[]> read;  ///< what is read lands here; only unfinished tails are kept
+  std::unique_ptr<char[]> read;  ///< the read buffer; only incomplete tails are kept
 };
 
-/// Where streams come from. One per core; outlives its streams.
+/// Creates streams. One per core; outlives its streams.
 class Transport {
  public:
   virtual ~Transport() = default;

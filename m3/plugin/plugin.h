@@ -47,23 +47,23 @@ class PluginSet;
 ///     m3::Task<> reload(m3::Ctx&, Config);
 ///   };
 ///
-/// A contract of which an app may have several says `static constexpr bool kMany = true`.
-/// Made before anything starts; owned by the app. All of this runs on core 0.
+/// A contract of which an app may have several declares `static constexpr bool kMany = true`. Made
+/// before anything starts; owned by the app. All of this runs on core 0.
 class Plugin : public Part {
  public:
-  /// What it needs is started. unavailable: is called again, within start_timeout. Any other error
-  /// ends the app's start.
+  /// Called when the plugins it needs are started. unavailable: called again, within start_timeout.
+  /// Any other error ends the app's start.
   virtual Task<> start(Ctx&) { co_return ok; }
-  /// What needs it is stopped. Once, when start() was called, also when that failed or was
-  /// interrupted half-way.
+  /// Called when the plugins that need it are stopped. Once, if start() was called, even if that
+  /// failed or was interrupted.
   virtual Task<> stop(Ctx&) { co_return ok; }
-  /// One step, start() and stop() at kStage. Override it for more of them, at other stages.
+  /// One step, start() and stop() at kStage. Override it for more steps, at other stages.
   void steps(Steps& steps) override {
     steps.add([this](Ctx& ctx) { return start(ctx); }, [this](Ctx& ctx) { return stop(ctx); });
   }
 };
 
-/// What a plugin's constructor throws when it cannot do with what is there; the text follows the
+/// Thrown by a plugin's constructor when something it needs is missing; the text follows the
 /// plugin's name: "needs a lease: …". It ends the app's start.
 class PluginError : public std::runtime_error {
  public:

@@ -30,15 +30,15 @@ namespace rpc_detail {
 class ClientConnection;
 class LocalCall;
 class RpcCore;
-/// What goes beside a request; most calls carry nothing.
+/// The metadata of a request; most calls have none.
 std::optional<Metadata> request_metadata_of(const Ctx& ctx, const MethodInfo& method,
                                             const Route& route);
-/// A whole frame, for those who carry it on other ways than a connection.
+/// A whole frame, to be sent by other means than a connection.
 std::string encode_notify(const Ctx& ctx, const MethodInfo& method,
                           const google::protobuf::MessageLite& message, const Route& route);
 }  // namespace rpc_detail
 
-/// Sends calls to other apps and hands back their answers. Core-local, one per core; owned by the
+/// Sends calls to other apps and returns their answers. Core-local, one per core; owned by the
 /// app's RpcNode. Dials instances when they are first needed and keeps one connection to each.
 class Caller {
  public:
@@ -46,24 +46,25 @@ class Caller {
   ~Caller();
 
   /// Sends one way. The error is local: an unreachable instance, a full queue. `request` is encoded
-  /// before this returns, but when the connection must be made first.
+  /// before this returns, unless a connection has to be made first.
   Task<> notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
                 const google::protobuf::MessageLite& request, NotifyRoute route);
 
-  /// Ends when there is a connection to the instance, with what it said of itself.
+  /// Connects to the instance if needed; returns what it reported about itself.
   Task<SelfReport> reach(Ctx& ctx, std::shared_ptr<const Instance> instance);
-  /// Does it say, over the connection that there is, that its own health check fails?
+  /// Whether it reports, over an existing connection, that its own health check fails.
   bool says_sick(const Instance& instance);
   /// Pings it, if there is a connection and no ping is unanswered; heard_since() and
-  /// answered_since() will say.
+  /// answered_since() have the result.
   void ping(const Instance& instance);
-  /// Did anything come from it since?
+  /// Whether anything was received from it since `when`.
   bool heard_since(const Instance& instance, TimePoint when);
-  /// Did it answer a ping that was sent since? Then says_sick() is no older.
+  /// Whether it answered a ping that was sent since `when`; then says_sick() is at least that
+  /// recent.
   bool answered_since(const Instance& instance, TimePoint when);
-  /// The instance is no longer listed. Calls under way to it still get their answers.
+  /// The instance is no longer listed. Calls in flight to it still get their answers.
   void forget(const Instance& instance);
-  /// The app ends: no connection stays.
+  /// The app is stopping: closes all connections.
   void close(const Status& why);
 
   rpc_detail::RpcCore& core() noexcept { return core_; }
@@ -71,19 +72,20 @@ class Caller {
 
   // ---- connections report
 
-  /// One broke, with calls or without. Returns for how long the instance is not dialled.
+  /// A connection broke, with or without calls in flight. Returns for how long the instance is not
+  /// dialled.
   Nanos broke(const Instance& instance, const Status& why);
   /// The instance said that it is leaving.
   void drained(const Instance& instance);
-  /// There is none, and there will not be one within `pause`.
+  /// There is no connection, and there will not be one within `pause`.
   void unreachable(const Instance& instance, const Status& why, Nanos pause);
-  /// What it was sent one way did no harm.
+  /// The notifies sent to it did no harm.
   void lived(const Instance& instance);
 
  private:
   friend class CallOp;
   rpc_detail::Link& link_to(const Instance& instance);
-  /// nullptr: there is none now.
+  /// nullptr: there is no connection now.
   rpc_detail::ClientConnection* connection_to(const Instance& instance);
   Task<> notify_many(Ctx& ctx, ServiceId service, const MethodInfo& method,
                      const google::protobuf::MessageLite& request, Route route);

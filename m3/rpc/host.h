@@ -16,7 +16,7 @@ class Host {
   virtual const AppId& app_id() const = 0;
   /// The current core's.
   virtual Caller& caller() = 0;
-  /// Null: none of its notifies can go to a topic, and those to all go to each instance.
+  /// Null: notifies to topics fail, and notifies to all are sent to each instance in turn.
   virtual Broadcaster* broadcaster() { return nullptr; }
   /// The app's part of that type (m3/plugin/part_index.h). Null: it has none.
   template <class T>

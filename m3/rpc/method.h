@@ -15,7 +15,7 @@ class MessageLite;
 
 namespace m3 {
 
-/// When a call that changes an actor is answered: RELIABILITY's classes.
+/// When a call that changes an actor is answered (docs/reference/options.md, durability).
 enum class Durability : std::uint8_t { write_behind, sync };
 
 /// What the .proto says of one rpc. Constant data in generated code.

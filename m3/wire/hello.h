@@ -58,15 +58,15 @@ struct HelloConfig {
   std::string operator_token;
   /// Acceptor: encode_methods(), the same bytes for every dialer; null: it serves none.
   std::shared_ptr<const std::string> methods;
-  std::string dialled;  // dialer: whom it dials; empty: whoever answers
+  std::string dialled;  // dialer: the expected app id; empty: any app
   /// Fills a nonce that was never used before. Unset: random_nonce().
   std::function<Nonce()> nonce;
-  /// Acceptor, when it says who it is: whether it is leaving. Unset: it is not.
+  /// Acceptor, when it introduces itself: whether it is leaving. Unset: it is not.
   std::function<bool()> leaving;
   /// Acceptor, likewise: whether its health check fails. Unset: it does not.
   std::function<bool()> sick;
-  /// Asked last, when the peer has proven itself; an error refuses it (already_exists for a
-  /// duplicate, unavailable while draining). Unset: everyone is let in.
+  /// Called last, when the peer has proven itself; an error refuses it (already_exists for a
+  /// duplicate, unavailable while draining). Unset: every peer is accepted.
   std::function<Status(const PeerInfo&)> admit;
 };
 
@@ -75,8 +75,8 @@ std::shared_ptr<const std::string> encode_methods(const std::vector<MethodName>&
 
 /// The four hellos that open a connection (docs/reference/wire.md), for either side, without a
 /// socket: it is fed frames and says what to send. The owner cuts frames under frame_limits(),
-/// gives up after kHandshakeTime, and is through at the first step that is done or failed; frames
-/// behind that step belong to the connection.
+/// gives up after kHandshakeTime, and is finished at the first step whose state is done or failed;
+/// frames behind that step belong to the connection.
 class Handshake {
  public:
   enum class State { open, done, failed };

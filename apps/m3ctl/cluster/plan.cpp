@@ -90,7 +90,7 @@ class Planner {
     }
   }
 
-  /// What the file asks for is not for those who take any port.
+  /// Reserve the ports that the file names before free ones are chosen.
   void reserve_ports() {
     const ClusterFile::Services& services = file_.services;
     const std::uint16_t consul = services.consul.port;

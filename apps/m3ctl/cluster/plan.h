@@ -22,10 +22,10 @@ struct ClusterPlan {
   std::size_t groups() const { return entries.empty() ? 0 : entries.back().group + 1; }
 };
 
-/// Finds the programs and free ports, writes the instances' configurations into `folder`, and asks
-/// each app whether it likes its own. `to_start`: the ports that the file names must be free, too,
-/// or whoever has one would be taken for the cluster's own. Everything that is wrong goes to
-/// `errors`.
+/// Finds the programs and free ports, writes the instances' configurations into `folder`, and runs
+/// each app with --check-config on its own file. `to_start`: the ports that the file names must be
+/// free, too, or another program that listens there would be taken for the cluster's own. All
+/// errors are added to `errors`.
 ClusterPlan make_plan(const ClusterFile& file, const std::string& folder, bool to_start,
                       m3::ErrorList& errors);
 

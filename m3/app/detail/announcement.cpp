@@ -62,8 +62,8 @@ Task<> Announcement::wait_for_health(Ctx& ctx) {
   }
 }
 
-/// Two instances of one id would both be right half of the time. The older one that only did not
-/// say good-bye is replaced.
+/// With two instances of one id, each would get half of the calls. A stale entry of a process that
+/// died without deregistering is replaced.
 Task<> Announcement::refuse_second(Ctx& ctx) {
   const std::vector<Member> members = co_await app_.router.members(ctx, self_.id.service_id());
   for (const Member& member : members) {

@@ -20,14 +20,14 @@ class ServiceList final : public Part {
 
   explicit ServiceList(App& app) : app_(app) {}
 
-  /// Makes a service and registers it at the node.
+  /// Creates a service and registers it with the node.
   Status add(const std::function<Slot(App&)>& make, RpcNode& node);
   void steps(Steps& steps) override;
-  /// A hook that fails keeps no other from its reload.
+  /// A failing hook does not stop the others from reloading.
   Task<> reload(Ctx& ctx, ReloadErrors& failed);
 
   std::vector<std::string> names() const;
-  /// Of the services the one that binds the instance most.
+  /// The strictest placement declared by any of its services.
   std::string_view placement() const;
 
  private:

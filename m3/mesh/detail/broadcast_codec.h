@@ -10,16 +10,17 @@
 
 namespace m3::mesh_detail {
 
-/// What a broker carries for m3: who published, and one or more notify frames, of which the first
-/// is the how manieth of that publisher to that topic. docs/reference/wire.md has the bytes.
+/// A message that m3 sends through a broker: its publisher, and one or more notify frames, whose
+/// sequence number is that of its first frame, counted per publisher and topic.
+/// docs/reference/wire.md has the bytes.
 struct BroadcastMessage {
   std::string_view publisher;  ///< should be an app id
-  std::uint64_t run_id = 0;    ///< which start of the publisher
+  std::uint64_t run_id = 0;    ///< identifies the start of the publisher
   std::uint64_t sequence = 0;  ///< of the first frame, above 0
-  std::string_view head;       ///< all that comes before the proof
+  std::string_view head;       ///< everything before the proof
   std::string_view proof;      ///< of the publisher's token (BroadcastProofs); may be empty
   std::string_view frames;
-  std::uint64_t count = 0;  ///< how many frames; reading says it
+  std::uint64_t count = 0;  ///< number of frames; set by reading
 };
 
 /// The numbers of a publisher and a topic come in rows of 2^32: within a row none is left out, the

@@ -69,7 +69,8 @@ class CoreView {
       return std::hash<std::string_view>()(text);
     }
   };
-  // A caller's id stands where it stood: looked up once, compared afterwards.
+  // A cache keyed by the address of the caller's ServiceId: the first look-up hashes, later ones
+  // compare.
   struct Recent {
     std::uintptr_t at = 0;
     View* view = nullptr;

@@ -8,7 +8,7 @@
 namespace m3::mesh_detail {
 namespace {
 
-/// Of some instances, how many a list lacks.
+/// How many of a set of instances are missing from a list.
 struct Share {
   std::size_t all = 0;
   std::size_t missing = 0;
@@ -16,7 +16,7 @@ struct Share {
     ++all;
     missing += is_missing;
   }
-  /// More than a registry drops that knows what it does.
+  /// More than a healthy registry would drop at once.
   bool is_lost() const {
     return missing > 0 && (missing == all || (missing >= 2 && missing * 2 >= all));
   }

@@ -32,7 +32,7 @@ class SlotPool {
   std::uint32_t next_ = 0;
 };
 
-/// Gives its slot back when it is gone.
+/// Releases its slot when it is destroyed.
 std::shared_ptr<const Instance> make_instance(const Member& member,
                                               const std::shared_ptr<SlotPool>& slots);
 
@@ -41,24 +41,25 @@ struct MeshEntry {
   Member member;
   std::shared_ptr<const Instance> instance;
   std::uint64_t id_hash = 0;  ///< hash_of_id()
-  bool listed = true;         ///< false: its registry no longer names it, but it may answer
-  TimePoint until = TimePoint::max();  ///< not listed: the registry's word is taken then
-  TimePoint ask_at{};                  ///< doubtful: when it is to be asked whether it lives
+  bool listed = true;         ///< false: its registry no longer lists it, but it may answer
+  TimePoint until = TimePoint::max();  ///< not listed: when the registry's list is accepted
+  TimePoint ask_at{};                  ///< doubtful: when it is probed next
   /// The list names an earlier start of the id: an old answer, or a restart with a clock that was
-  /// set back. It counts when `instance` does not answer any more.
+  /// set back. It counts when `instance` no longer answers.
   std::optional<Member> rival;
-  /// Said to be sick, and it did not answer when it was asked itself: rather dead.
+  /// Reported as sick, and it did not answer a probe: probably dead.
   bool silent = false;
   bool check_passes = true;  ///< its registry's check of it
-  bool says_sick = false;    ///< its own word. `member` is healthy when neither calls it sick
+  bool says_sick = false;    ///< its own report. `member` is healthy when neither reports it as
+                             ///< sick
 };
 
-/// Who belongs to one service. Judges what the registry says. Those that a list lacks are asked
-/// themselves, and are gone when they do not answer or are leaving. Those that answer are kept for
-/// kGrace, as a registry that was frozen drops many one by one before it lists them again; and for
-/// good, when the list lacks all of the one before, or when those that went within kGrace are two
-/// or more and half of the service: that is a registry which lost its memory. Pure: told of lists
-/// and of probes, never waits. Used by one thread at a time.
+/// The instances of one service. Judges the registry's lists. An instance missing from a list is
+/// probed, and is gone when it does not answer or is leaving. An instance that answers is kept for
+/// kGrace (a registry that was frozen drops many one by one and then lists them again). It is kept
+/// for as long as it answers if the list names nobody of the previous list, or if at least two
+/// instances and at least half of the service went within kGrace: then the registry has lost its
+/// data. Pure: it is fed lists and probe results and never waits. Used by one thread at a time.
 class Membership {
  public:
   using Entries = std::map<AppId, MeshEntry, InstanceLess>;
@@ -68,36 +69,36 @@ class Membership {
       : slots_(std::move(slots)), may_forget_(may_forget) {}
 
   static constexpr Nanos kGrace = std::chrono::seconds(2);
-  /// That many starts that were reported as gone are remembered.
+  /// How many starts that were reported as gone are remembered.
   static constexpr std::size_t kMostGone = 1024;
-  /// Between two probes of one that is not listed.
+  /// Between two probes of an instance that is not listed.
   static constexpr Nanos kAskAgain = std::chrono::seconds(1);
 
-  /// An instance that must be asked whether it lives, again and again until it is listed or gone.
+  /// An instance that is probed repeatedly until it is listed or gone.
   struct Doubt {
     std::shared_ptr<const Instance> instance;
     TimePoint ask_at{};
   };
 
   /// A list from the router. True when entries() changed. Of several generations of one id in a
-  /// list the newest counts. A list that names only an earlier one than the list before makes the
+  /// list the newest counts. A list that names only an earlier one than the previous list makes the
   /// instance doubtful: clocks go back.
   bool on_list(std::vector<Member> list, TimePoint now);
-  /// What a doubtful instance answered. True when entries() changed.
+  /// The result of probing a doubtful instance. True when entries() changed.
   enum class Answer : std::uint8_t { silent, well, sick };
   bool on_probe(const Instance& instance, Answer answer, TimePoint now);
-  /// The instance says that its own health check fails. True when entries() changed. It is doubtful
-  /// then; its next answer says how it is.
+  /// The instance says that its own health check fails. True when entries() changed. It is then
+  /// doubtful until its next answer.
   bool on_sick(const Instance& instance);
 
   /// In the order of instance_less.
   const Entries& entries() const noexcept { return entries_; }
-  /// Those that stood in entries() and do no more, since this was asked last.
+  /// Instances that left entries() since the last call.
   std::vector<std::shared_ptr<const Instance>> take_gone() { return std::exchange(gone_, {}); }
   std::vector<Doubt> doubtful() const;
   bool heard() const noexcept { return lists_ > 0; }
 
-  /// From now on it notes what becomes of entries().
+  /// From now on, changes of entries() are recorded.
   void observe() noexcept { observed_ = true; }
   /// What it has noted since this was asked last, in order.
   std::vector<MemberEvent> take_events() { return std::exchange(events_, {}); }

@@ -19,32 +19,31 @@
 
 namespace m3::mesh_detail {
 
-/// What an app publishes. The notifies that one turn gives to one topic leave as one message of the
-/// broker when the turn ends, or when kGathered bytes are there: the broker and its receivers do
-/// most of their work once for all of them. Each is judged at once all the same, as Broker::publish
-/// would. Owned by Broadcasts; core 0.
+/// Publishes an app's notifies. All notifies of one turn to one topic are sent as one broker
+/// message when the turn ends, or when kGathered bytes are collected: the broker and its receivers
+/// do most of their work once for all of them. The caller still gets the result at once, as from
+/// Broker::publish(). Owned by Broadcasts; core 0.
 class Publisher {
  public:
   /// A notify that is larger goes alone.
   static constexpr std::size_t kGathered = 16u << 10;
-  /// Topics whose numbers it knows. One that was forgotten goes on in a row of numbers of its own,
-  /// above all that it had, so that receivers take it; what went missing between the rows is not
-  /// seen.
+  /// Topics whose numbers it knows. A forgotten topic continues with new numbers above all its
+  /// earlier ones, so receivers accept them; losses in between are not detected.
   static constexpr std::size_t kMostTopics = 65536;
 
-  /// What is given stays the owner's, and outlives it.
+  /// All references must outlive it.
   Publisher(Core& core, Broker& broker, const AppId& self, std::uint64_t run_id,
             BroadcastProofs& proofs, MetricRegistry& metrics);
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
   ~Publisher();
 
-  /// From now on it gathers; before, each notify goes at once.
+  /// From now on it collects; before, each notify is sent at once.
   void start() { gathers_ = true; }
-  /// Ends when nothing is gathered; afterwards each notify goes at once.
+  /// Returns when nothing is collected; afterwards each notify is sent at once.
   Task<> stop(Ctx& ctx);
 
-  /// `notify`: one frame. What Broker::publish() answers.
+  /// `notify`: one frame. Returns what Broker::publish() returns.
   Status publish(const std::string& topic, std::string_view notify);
   std::size_t topics() const noexcept { return topics_.size(); }  ///< that it knows
 

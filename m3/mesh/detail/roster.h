@@ -51,10 +51,10 @@ class Roster {
         max_sick_percent_(max_sick_percent),
         membership_(slots, may_forget) {}
 
-  /// When it leaves a table_due(), the snapshot has no table, or there is none because the one
-  /// before, which has a table, stands until the new table is built.
+  /// If table_due() is true afterwards, either the returned snapshot has no hash table, or no
+  /// snapshot is returned and the previous one stays current until build_table().
   Edition take(News news);
-  /// Always a helper thread's work.
+  /// Always called on a helper thread.
   bool table_due() const noexcept { return table_due_; }
   Edition build_table();
 

@@ -13,7 +13,7 @@
 namespace m3::mesh_detail {
 namespace {
 
-/// Of more instances than that the work is a helper thread's: about 0.3 ms.
+/// Larger services are handled on a helper thread; up to here the work takes about 0.3 ms.
 constexpr std::size_t kInstancesInline = 512;
 /// Until helper threads that had too much to do are asked again.
 constexpr Nanos kHelperPause = std::chrono::milliseconds(100);
@@ -60,7 +60,7 @@ Task<> Watches::stop(Ctx& ctx) {
     for (const auto& [service, watched] : watched_) router_.unwatch(service);
   co_await scope_.close(ctx);
   co_await observers_.stop(ctx);
-  // Messages between the cores that refer to this are gone when these have come back.
+  // Two round trips through every core: afterwards no queued message refers to this object.
   for (int round = 0; round < 2; ++round) {
     for (unsigned i = 0; i < runtime_.size(); ++i) {
       co_await run_on(ctx, runtime_.core(i), [](Ctx&) -> Task<> { co_return ok; });
@@ -306,7 +306,7 @@ void Watches::install(CoreView& view, std::shared_ptr<const Snapshot> snapshot,
   for (const auto& instance : gone) node_->caller().forget(*instance);
 }
 
-/// Whoever lets go of a large one last takes it apart: not a core.
+/// Release large snapshots on a helper thread, so that no core spends time destroying them.
 void Watches::take_apart(std::shared_ptr<const Snapshot> snapshot) {
   if (snapshot && snapshot->entries().size() > kInstancesInline)
     (void)runtime_.submit_blocking([old = std::move(snapshot)] {});
@@ -322,7 +322,7 @@ void Watches::probe_doubtful(const Shared& watched) {
   scope_.spawn("probe", [this, watched](Ctx& ctx) { return probe(ctx, watched); });
 }
 
-/// Has those asked that the registry dropped, until it lists them again or they are gone.
+/// Probes instances that the registry dropped until they are listed again or gone.
 Task<> Watches::probe(Ctx& ctx, Shared of) {
   Watched& watched = *of;
   log::info_limited("{}: {} instances are missing from the list, or sick; probing them",

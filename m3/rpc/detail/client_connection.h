@@ -38,15 +38,15 @@ class ClientConnection final : public Connection {
   }
   void forget(std::uint64_t id, bool tell);
   void leave_link() noexcept { link_ = nullptr; }
-  /// Calls under way get their answers; no new ones may come.
+  /// Calls in flight get their answers; no new ones are allowed.
   void close_when_idle();
   const Instance& instance() const noexcept { return *instance_; }
-  /// Pings now; last_heard() will say when something came.
+  /// Pings now; last_heard() changes when something arrives.
   void ping();
   TimePoint last_heard() const noexcept { return last_heard_; }
   /// When the newest ping went out that the peer has answered; min: none yet.
   TimePoint last_answered() const noexcept { return last_answered_; }
-  /// A notify went out: whether the peer hears it, pings must say.
+  /// A notify was sent: ping soon, because no answer will show that the link works.
   void note_use() {
     busy_now();
     first_notify_ = std::min(first_notify_, last_used_);

@@ -11,9 +11,9 @@
 
 namespace m3::rpc_detail {
 
-/// How long calls take here, every one of them: from the turn that read the call to the end of the
-/// turn in which its handler ended, when the answer leaves. So a call costs no look at the clock,
-/// but a turn in which calls end costs one. Core-local.
+/// How long each call takes here: from the turn that read the call to the end of the turn in which
+/// its handler ended, when the answer is sent. The clock is read once per turn in which calls end,
+/// not once per call. Core-local.
 class HandlerTimes {
  public:
   /// `alive` counts this while the core's queue knows it.

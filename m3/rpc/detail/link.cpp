@@ -90,7 +90,7 @@ void Link::slow() {
 void Link::dial_now() {
   dialling_ = true;
   core_.core().timers().add(slow_, core_.core().now() + kSlowDial);
-  // From the queue: a refusal must not come back inside wait().
+  // Deferred to the ready queue, so that a failure is not reported from inside wait().
   core_.core().ready(async_detail::once([link = shared_from_this()]() mutable {
     RpcCore& core = link->core_;
     if (core.scope().closing()) return link->fail_all(Status(Errc::unavailable, "shutting down"));

@@ -30,15 +30,15 @@ class Link : public std::enable_shared_from_this<Link> {
   /// The waiter is told when the connection is there, or that it is not. An error: not queued.
   Status wait(LinkWaiter& waiter);
   void leave(LinkWaiter& waiter) noexcept;
-  /// Dials if it may, for nobody in particular.
+  /// Dials if allowed, although no call is waiting.
   void probe();
   const std::shared_ptr<const Instance>& instance() const noexcept { return instance_; }
 
   // ---- told by its connection
 
-  /// `leaving`: only those who have no other way use the connection.
+  /// `leaving`: only calls that have no other way use the connection.
   void established(bool leaving);
-  /// A fault: the instance is out until it is reached again.
+  /// A fault: the instance gets no calls until it is reached again.
   void lost(ClientConnection& connection, const Status& why);
   /// No new calls on it: it was idle for long.
   void retire(ClientConnection& connection);
@@ -47,7 +47,7 @@ class Link : public std::enable_shared_from_this<Link> {
 
   /// The app ends: everything is closed.
   void close(const Status& why);
-  /// The instance is no longer listed: who waits is told, calls under way get their answers.
+  /// The instance is no longer listed: waiting calls fail, calls in flight get their answers.
   void let_go();
 
  private:

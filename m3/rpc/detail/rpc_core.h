@@ -243,7 +243,7 @@ class RpcCore {
   std::size_t connection_count_ = 0;
   Handshakes handshakes_;
   std::size_t accepted_ = 0;  // of the connections: opened by peers, and their handshake is over
-  Countdown alive_;           // connections not yet deleted, and what the turn's end still knows
+  Countdown alive_;  // connections not yet deleted, and callbacks still in the turn-end queue
   Caller caller_;
   Scope scope_;
 };

@@ -14,10 +14,9 @@
 
 namespace m3 {
 
-/// A Redis server that is always there again: connects, pings, and makes a new connection with
-/// growing pauses when one is lost. What was under way then fails; nothing is sent twice. Channels
-/// are wishes: they are subscribed again by themselves. Core-local; owned by a plugin, which stops
-/// it.
+/// A self-healing Redis connection: connects, pings, and reconnects with exponential backoff.
+/// Commands in progress then fail; nothing is sent twice. Channels are resubscribed automatically.
+/// Core-local; owned by a plugin, which stops it.
 class RedisClient final : private Reconciler::Link {
  public:
   struct Events {

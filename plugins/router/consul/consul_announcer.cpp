@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A wiped agent has us back in seconds.
+/// So that a wiped agent lists this app again within seconds.
 constexpr Nanos kLookAtMost = 3s;
 constexpr Nanos kTidyEvery = 10s;
 constexpr Nanos kListWait = 1s;
@@ -45,7 +45,7 @@ bool same(const ConsulService& service, const Member& seen, Member said) {
   return seen == said;
 }
 
-/// Or it would be looked for in vain.
+/// Otherwise wait_until_seen() would never find it.
 Status can_be_said(const Member& self, const ConsulCheckTimes& times) {
   auto back = parse_consul_service(consul_registration_json(consul_registration(self, times)));
   auto read = back.is_ok() ? consul_member(*back) : Result<Member>(std::move(back).status());
@@ -366,13 +366,13 @@ Task<> ConsulAnnouncer::pass(Ctx& ctx, std::size_t agent, const Member& self) {
                               "/v1/agent/check/pass/" + consul_escape(consul_check_id(self.id)));
   auto passed = co_await as_result(client_.send_to(ctx, agent, request));
   if (passed.is_ok() && passed->found()) co_return ok;
-  // Its check is gone, or no agent is there: the first is mended here.
+  // Either the check is gone (re-register) or no agent answers.
   co_await put(ctx, agent, self);
   again_.inc();
   co_return ok;
 }
 
-/// An agent that was left for another one comes back with what it had: that must go.
+/// Deregisters from agents that were abandoned and came back with the old entry.
 Task<> ConsulAnnouncer::tidy(Ctx& ctx, std::size_t agent, const Member& self) {
   if (told_.size() < 2 || core_.now() < tidied_ + kTidyEvery) co_return ok;
   tidied_ = core_.now();
