@@ -15,30 +15,31 @@
 
 namespace m3 {
 
-/// What an app shows of itself. What the functions refer to outlives the pages.
+/// What the pages show of an app. Everything the functions refer to outlives the pages.
 struct AdminView {
   AppId id;
   std::string version;
   std::string lane;
   std::function<std::vector<std::string>()> services;  ///< their names
-  std::function<std::string()> address;                ///< where calls go; empty: nowhere
+  std::function<std::string()> address;                ///< where calls are accepted; empty: nowhere
   std::function<std::string()> state;                  ///< in one word
-  std::function<Task<>(Ctx&)> ready;                   ///< an error says why it should get no calls
+  std::function<Task<>(Ctx&)> ready;                   ///< an error with the reason why it should
+                                                       ///< get no calls
   std::shared_ptr<MetricRegistry> metrics;
   Runtime* runtime = nullptr;
 };
 
-/// The pages behind an app's admin port: /health/live and /health/ready for everybody, /metrics,
-/// the pages that the app adds and an index of them for those who know the token. Core-local,
-/// knows no socket; owned by App. Plugins add pages of theirs in their constructors:
+/// The pages behind an app's admin port: /health/live and /health/ready without a token; /metrics,
+/// the pages that the app adds and an index of them with the token. Core-local, knows no socket;
+/// owned by App. Plugins add their pages in their constructors:
 /// `env.part<AdminPages>()->add("/redis", …)`.
 class AdminPages {
  public:
-  /// `token`: empty: none is asked for.
+  /// `token`: empty: none is required.
   AdminPages(AdminView view, std::string token, TimePoint started);
 
-  /// Any method comes to `handler`. invalid_argument, already_exists: no path, or one that is
-  /// taken.
+  /// `handler` gets requests of any method. invalid_argument: not a valid path; already_exists: the
+  /// path is taken.
   Status add(std::string path, HttpHandler handler);
 
   Task<HttpResponse> answer(Ctx& ctx, HttpRequest request);

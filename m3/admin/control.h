@@ -13,8 +13,8 @@ namespace m3 {
 
 class Runtime;
 
-/// The service m3.admin.Control (proto/m3/control.proto). `set` runs on core 0, gives the state
-/// before, and outlives the service.
+/// The service m3.admin.Control (proto/m3/control.proto). `set` runs on core 0, returns the
+/// previous state, and outlives the service.
 std::unique_ptr<Service> make_control(Runtime& runtime,
                                       std::function<Task<MemberState>(Ctx&, MemberState)> set);
 

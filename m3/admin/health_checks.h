@@ -11,19 +11,19 @@
 
 namespace m3 {
 
-/// Who has a say in whether this app should get calls: its health() hooks, and what its plugins
-/// add in their constructors (`env.part<HealthChecks>()->add(…)`). Filled while the app is made;
-/// asked on core 0, by its HealthProbe.
+/// The checks that decide whether this app should get calls: its health() hooks, and those that its
+/// plugins add in their constructors (`env.part<HealthChecks>()->add(…)`). Filled while the app is
+/// created; run on core 0, by its HealthProbe.
 class HealthChecks {
  public:
-  /// An error says why the app should get no calls.
+  /// An error means that the app should get no calls, with the reason.
   using Check = std::function<Task<>(Ctx&)>;
 
-  /// `name` goes before the reason; empty: nothing does.
+  /// `name` is put before the reason, unless it is empty.
   void add(std::string name, Check check) {
     checks_.push_back({std::move(name), std::move(check)});
   }
-  /// In the order in which they were added, until the first that has something against it.
+  /// Runs them in the order in which they were added, until the first error.
   Task<> ask(Ctx& ctx) const {
     for (const Named& one : checks_) {
       Status status = (co_await as_result(one.check(ctx))).status();

@@ -12,18 +12,18 @@ namespace m3 {
 
 class Host;
 
-/// Asks an app's health() hooks, never twice at once: who asks while they run shares their answer.
-/// Core-local; owned by App.
+/// Runs an app's health() hooks, never twice at once: callers that ask while they run share the
+/// result. Core-local; owned by App.
 class HealthProbe {
  public:
   using Ask = std::function<Task<>(Ctx&)>;
 
-  /// `limit`: what `ask` may take; then it is cancelled, and the app counts as not healthy.
+  /// `limit`: the time limit of `ask`; then it is cancelled, and the app counts as not healthy.
   HealthProbe(Core& core, Ask ask, Duration limit, Host* host);
 
   /// OK, or why the app should get no calls.
   Task<> check(Ctx& ctx);
-  /// Cancels what runs and waits for it; check() fails from now on.
+  /// Cancels a running check and waits for it; check() fails from now on.
   Task<> stop(Ctx& ctx);
 
  private:

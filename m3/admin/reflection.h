@@ -12,7 +12,7 @@ namespace m3 {
 
 /// The service m3.admin.Reflection for an app that serves `services`: it answers with their methods
 /// and the descriptors of their messages, so that tools such as m3ctl can call them without a
-/// .proto. `services` are read now and not kept; `version` is the app's own word.
+/// .proto. `services` are read now and not kept; `version` is set by the app.
 std::unique_ptr<Service> make_reflection(const std::vector<Service*>& services, const AppId& id,
                                          std::string version);
 

@@ -34,13 +34,13 @@ class Program;
 class ServiceList;
 }  // namespace app_detail
 
-/// One app: its services, its configuration and its life. main() lists the parts and runs it:
+/// One app: its services, its configuration and its life cycle. main() lists the parts and runs it:
 ///
 ///   int main(int argc, char** argv) { return m3::App("hello").serve<Hello>().run(argc, argv); }
 ///
-/// Or it is embedded, several in one process: start() and stop() from any thread that is no core.
-/// Everything is declared before run() or start(), which may be called once. Hooks and reloads run
-/// on core 0, one at a time.
+/// Or it is embedded, several in one process: start() and stop() from any thread that is not a
+/// core. Everything is declared before run() or start(), which may be called once. Hooks and
+/// reloads run on core 0, one at a time.
 class App final : public Host {
  public:
   using Hook = std::function<Task<>(Ctx&)>;
@@ -53,8 +53,8 @@ class App final : public Host {
 
   // ---- the parts
 
-  /// A service whose handlers run concurrently, on every core. It is made when the app starts, of
-  /// `args` or of this App and `args`: clients that it holds are made of that App.
+  /// A service whose handlers run concurrently, on every core. It is constructed when the app
+  /// starts, from `args` or from this App and `args`: its clients are constructed from that App.
   template <class S, class... Args>
     requires std::derived_from<S, Service>
   App& serve(Args... args) {
@@ -160,22 +160,21 @@ class App final : public Host {
     /// The same object for apps that should find each other in this process; unset: it is alone.
     std::shared_ptr<SharedParts> shared;
   };
-  /// Returns when it is ready, or has undone everything and says why not. No signals are handled.
+  /// Returns when the app is ready, or with the error after everything was undone. No signals are
+  /// handled.
   Status start(Embedding embedding);
-  /// Finishes what runs and leaves. Also from ~App. deadline_exceeded: something did not end
-  /// although it was cancelled; it is named in the log, and what it uses stays as long as the
-  /// process.
+  /// Finishes running work and stops. Also called by ~App. deadline_exceeded: a cancelled task did
+  /// not finish; it is named in the log, and the objects it uses are kept until the process ends.
   Status stop();
   /// On a core of Embedding::runtime.
   Task<> start(Ctx& ctx, Embedding embedding);
   Task<> stop(Ctx& ctx);
   /// Reads the file again, as SIGHUP does. On core 0. A wrong file changes nothing; a part or a
-  /// hook that fails keeps no other from the change, and the first such error is the outcome.
+  /// hook that fails does not stop the others, and the first such error is returned.
   Task<> reload(Ctx& ctx);
 
-  /// From a thread that is no core, while the app runs: runs body(Ctx&) on core 0 as work of the
-  /// app (its clients, m3::call and m3::topics find their way by the Ctx), and waits for the
-  /// outcome.
+  /// From a thread that is not a core, while the app runs: runs body(Ctx&) on core 0 as work of the
+  /// app (its clients, m3::call and m3::topics work with the Ctx), and waits for the outcome.
   ///   auto said = app.block_on([&](m3::Ctx& ctx) { return hello.say(ctx, req); });
   template <class Body>
   auto block_on(Body body) {
@@ -189,17 +188,17 @@ class App final : public Host {
   Caller& caller() override;
   Broadcaster* broadcaster() override;
   const std::string& func() const;
-  /// After the start began, on core 0: a reload changes it there.
+  /// Only after the start has begun, on core 0: a reload changes it there.
   const AppConfig& config() const;
   RpcNode& node();
   Runtime& runtime();
   MetricRegistry& metrics();
-  /// Where it listens; port 0 when it does not.
+  /// The address where it listens; port 0 when it does not.
   HostPort address() const;
-  /// Where its admin port listens; port 0 when it has none.
+  /// The address of its admin port; port 0 when it has none.
   HostPort admin_address() const;
   std::vector<std::string> service_names() const;
-  /// OK when it is ready and health() has nothing against it. On core 0.
+  /// OK when it is ready and health() succeeds. On core 0.
   Task<> check_health(Ctx& ctx);
   /// Makes run() stop as SIGTERM does. Any thread, at any time: before run() has begun it is
   /// remembered, and after its end it does nothing.

@@ -70,15 +70,16 @@ struct AppConfig {
 
   static void describe(Schema<AppConfig>& s);
 
-  /// Where others find it, when it listens on `port`. invalid_argument: nobody can say.
-  /// An error: other machines reach `listen`, and nobody asks them for a token.
+  /// An error: other machines can reach `listen`, but no token is required.
   Status check_access() const;
+  /// The address where others find it when it listens on `port`. invalid_argument: it is not known.
   Result<HostPort> advertised(std::uint16_t port) const;
-  /// Whether the admin port is found beside that address: one on 127.0.0.1 is not, from elsewhere.
+  /// Whether the admin port can be reached from where `address` can: one on 127.0.0.1 cannot from
+  /// other machines.
   bool admin_is_beside(const HostPort& address) const;
   RuntimeConfig runtime_config() const;
   RpcConfig rpc_config() const;
-  /// This one with those keys of `fresh` that may change while an app runs.
+  /// A copy of this one with the keys of `fresh` that may change while an app runs.
   AppConfig reloaded(const AppConfig& fresh) const;
 };
 

@@ -9,7 +9,7 @@
 
 namespace m3 {
 
-/// What the words after the program's name ask for.
+/// The parsed command line.
 struct CommandLine {
   enum class Mode {
     run,
@@ -21,11 +21,11 @@ struct CommandLine {
     help
   };
   Mode mode = Mode::run;
-  std::string id;           ///< -idstr, --id; empty: the file says it
+  std::string id;           ///< -idstr, --id; empty: taken from the file
   std::string config_file;  ///< -conf, --config; empty: every key has its default
 
-  /// Options have one or two dashes, and their value follows after a blank or "=".
-  /// invalid_argument says which word is wrong.
+  /// Options have one or two dashes, and their value follows after a blank or "=". invalid_argument
+  /// names the wrong word.
   static Result<CommandLine> parse(const std::vector<std::string>& words);
 };
 

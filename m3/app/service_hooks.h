@@ -8,20 +8,20 @@ namespace m3 {
 
 class App;
 
-/// A service that also derives from this takes part in its app's life:
+/// A service that also derives from this takes part in its app's life cycle:
 ///
 ///   class Hello final : public hello::HelloService, public m3::ServiceHooks {};
 ///
-/// All of it happens on core 0, one after the other. Of the first two, unavailable is tried again
-/// within start_timeout, and any other error ends the start.
+/// All of them run on core 0, one after the other. If one of the first two returns unavailable, it
+/// is retried within start_timeout; any other error ends the start.
 class ServiceHooks {
  public:
-  /// The configuration is there (app.section<T>() has the [app] section); nobody calls yet.
+  /// The configuration is loaded (app.section<T>() has the [app] section); no calls yet.
   virtual Task<> on_init(Ctx&, App&) { co_return ok; }
-  /// Every service is initialised; calls can go out; none comes in yet.
+  /// Every service is initialised; calls can be sent, but none are received yet.
   virtual Task<> on_start(Ctx&) { co_return ok; }
-  /// No handler runs any more; calls can still go out. It follows
-  /// every on_start(), also one that failed.
+  /// No handler is running any more; calls can still be sent. Called after every on_start(), even a
+  /// failed one.
   virtual Task<> on_stop(Ctx&) { co_return ok; }
   /// The configuration was read again and is good.
   virtual Task<> on_reload(Ctx&, App&) { co_return ok; }

@@ -24,12 +24,12 @@ namespace m3 {
 /// The core's event loop. Handlers that touch m3 open a Turn first; use_task does.
 boost::asio::io_context& io_context(Core& core);
 
-/// A foreign error becomes a Status here, once.
+/// Foreign errors are converted to a Status here, once.
 Status to_status(const boost::system::error_code& error);
 
 /// Completion token: `std::size_t n = co_await socket.async_read_some(buffer, m3::use_task(ctx));`
-/// An error ends the coroutine (or shows in as_result); the context's cancellation or deadline
-/// cancels the operation, and then the error is the context's.
+/// An error ends the coroutine (or is returned by as_result); the context's cancellation or
+/// deadline cancels the operation, which then fails with the context's error.
 struct UseTask {
   Ctx* ctx;
 };
@@ -135,7 +135,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] AsioOp 
   std::optional<std::tuple<Args...>> value_;
 };
 
-/// Runs a Task that Asio code awaits: owns it until it ended.
+/// Runs a Task that Asio code awaits and owns it until it has ended.
 template <class T, class Handler>
 struct AsioRun {
   AsioRun(Core& core, Handler given) : home(core), handler(std::move(given)) {}

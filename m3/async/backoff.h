@@ -21,8 +21,8 @@ inline BackoffConfig server_backoff() {
 
 /// How long to wait before the next attempt: "full jitter", uniform between `least` and a ceiling
 /// that doubles with every attempt. It spreads a crowd of reconnecting peers with the least total
-/// work (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
-/// Out-of-order config (least > first > most) is brought in order: `most` wins, then `least`.
+/// work (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A config
+/// that is out of order (least > first > most) is corrected: `most` wins, then `least`.
 class Backoff {
  public:
   explicit Backoff(BackoffConfig config = {});

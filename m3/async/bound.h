@@ -3,8 +3,8 @@
 
 #include <type_traits>
 
-// How a node of one of m3's lists (TimerNode, Runnable, CancelNode: each calls a plain function and
-// gives it itself) becomes a call of a member function.
+// Lets a node of one of m3's lists (TimerNode, Runnable, CancelNode: each calls a plain function
+// with itself as the argument) call a member function.
 //
 //   class Lamp {
 //    private:

@@ -14,7 +14,7 @@ namespace m3 {
 
 namespace async_detail {
 
-/// FIFO of suspended ops; each knows its neighbours, so a cancelled one leaves in O(1).
+/// FIFO of suspended ops; each knows its neighbours, so a cancelled one is removed in O(1).
 template <class Op>
 class OpQueue {
  public:
@@ -85,7 +85,7 @@ class Channel {
     return value;
   }
 
-  /// No more sends; receivers get what is left, then cancelled.
+  /// Refuses further sends; receivers get the remaining values, then cancelled.
   void close() {
     home_.demand(kWhat);
     closed_ = true;

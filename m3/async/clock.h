@@ -22,7 +22,7 @@ class SystemClock final : public Clock {
   TimePoint now() const override { return std::chrono::steady_clock::now(); }
 };
 
-/// `time` + `duration`; what lies beyond the end of time is its end, TimePoint::max().
+/// `time` + `duration`, at most TimePoint::max().
 constexpr TimePoint later(TimePoint time, Nanos duration) noexcept {
   return duration > TimePoint::max() - time && duration > Nanos(0) ? TimePoint::max()
                                                                    : time + duration;

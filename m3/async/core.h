@@ -19,15 +19,15 @@ namespace m3 {
 /// post(), wake-ups and the atomics for the watchdog belongs to the core's own thread.
 ///
 /// Work happens in turns: the loop (a socket, a timer, the inbox) enters m3 through a Turn; when
-/// the outermost Turn ends, the ready queue runs, then the turn-end queue (connections send what
-/// they gathered), then messages to other cores leave in one batch per core.
+/// the outermost Turn ends, the ready queue runs, then the turn-end queue (connections send their
+/// collected frames), then messages to other cores leave in one batch per core.
 ///
 /// A turn has a budget: after about kSlice of work in its events, and again in its ready queue, it
-/// ends, what it gathered is sent, and the rest waits until the other sockets and the timers had
-/// their turn. Whoever does many pieces of work in a loop asks spent() after each of them.
+/// ends, the collected data is sent, and the rest waits until the other sockets and the timers have
+/// had their turn. Code that does many pieces of work in a loop calls spent() after each of them.
 ///
-/// Coroutines that waited are resumed from the ready queue and from nowhere else, so that no code
-/// of a user ever runs inside a walk over one of m3's own lists.
+/// Coroutines that waited are resumed from the ready queue and from nowhere else, so that user code
+/// never runs inside a walk over one of m3's own lists.
 class Core {
  public:
   using Runnable = async_detail::Runnable;
@@ -50,7 +50,7 @@ class Core {
   /// Read when a turn begins and while it works: at most about kSlice old, unless one piece of work
   /// alone took longer.
   TimePoint now() const noexcept { return now_; }
-  /// Looks at the clock (29 ns): for times that count from this very moment.
+  /// Reads the clock (29 ns): for times that start at this very moment.
   TimePoint read_clock() const { return clock_.now(); }
 
   /// How long the events of a turn, and then its ready queue, may work before others get in.
@@ -59,11 +59,12 @@ class Core {
   bool spent() noexcept { return --until_look_ == 0 && look(); }
   /// Whether the slice was over when the clock was last read.
   bool slice_over() const noexcept { return now_ >= slice_end_; }
-  /// True: the core hardly sleeps, over many turns: work that comes must wait for other work, and
-  /// more and more so. Known a tenth of a second later.
+  /// True: the core has hardly slept over many turns, so new work waits longer and longer behind
+  /// other work. Known with a delay of a tenth of a second.
   bool saturated() const noexcept { return load_.saturated; }
-  /// What a socket shows in this turn for the first time had come by then. On a saturated core that
-  /// is when the sockets were last asked all together; on another one it has just come.
+  /// The time by which data that a socket shows for the first time in this turn had arrived. On a
+  /// saturated core that is when all sockets were last polled; on any other core the data has just
+  /// arrived.
   TimePoint came_by() const noexcept { return load_.saturated ? round_began_ : now_; }
   /// Seeded by the Runtime: the same seed gives the same run under a SimClock.
   std::mt19937_64& random() noexcept { return random_; }
@@ -73,10 +74,11 @@ class Core {
   void ready(Runnable& work) noexcept { ready_.push(work); }
   /// Runs when the turn has nothing else to do, or its time is over.
   void at_turn_end(Runnable& work) noexcept { turn_end_.push(work); }
-  /// From any thread; in order per sender. From another core: leaves when its turn ends. What cores
-  /// and helpers post until they have ended runs, also when this core's thread has ended before
-  /// them: then on the thread of Runtime::stop(), with this core as current(). Other threads do not
-  /// post while it stops, nor later: the work might never run, and what it owns would leak.
+  /// From any thread; in order per sender. From another core: sent when its turn ends. Work that
+  /// cores and helpers post before they end is always run, even if this core's thread ended before
+  /// them: then on the thread of Runtime::stop(), with this core as current(). Other threads must
+  /// not post while the runtime stops, nor later: the work might never run, and the objects it owns
+  /// would leak.
   void post(Runnable& work);
 
   /// Static text naming what runs now, for the watchdog.
@@ -91,13 +93,14 @@ class Core {
   /// One pass without sleeping or sockets, for virtual time: inbox, due timers, ready queue.
   /// True when there was anything to do.
   bool step();
-  /// When step() will have something to do next; TimePoint::max() if only others can tell.
+  /// When step() will have something to do next; TimePoint::max() if it depends on others.
   TimePoint next_event() const { return timers_.next_event(); }
 
   /// For the Runtime, when no core runs any more: one turn for what was posted since. False: there
-  /// was nothing. Timers and sockets have no part in it.
+  /// was nothing. Timers and sockets are not included.
   bool last_turn();
-  /// After the end was asked for, for what was sent before it; more is work that never ends.
+  /// Turns that are run after stop() was requested, for messages sent before it; work that needs
+  /// more never ends.
   static constexpr int kMostLastTurns = 1000;
 
   /// For the Runtime: the cores that post() batches for.
@@ -109,7 +112,7 @@ class Core {
   }
   const char* task_name() const noexcept { return task_name_.load(std::memory_order_relaxed); }
 
-  /// Inside a Walk: user code must not begin here.
+  /// Inside a Walk: user code must not start here.
   bool walking() const noexcept { return walks_ > 0; }
 
   struct Io;  // the Asio side: m3/async/asio.h

@@ -8,9 +8,9 @@
 #include "m3/async/core.h"
 #include "m3/base/status.h"
 
-// Who may use what. A core-local object has no lock: two cores in it at once lose wakeups and
-// corrupt its lists. So every use is checked, in release builds too; a check costs about a
-// nanosecond.
+// Checks which thread uses an object. A core-local object has no lock: two cores that use it at
+// once lose wakeups and corrupt its lists. So every use is checked, in release builds too; a check
+// costs about a nanosecond.
 
 namespace m3::async_detail {
 
@@ -21,8 +21,8 @@ namespace m3::async_detail {
 /// True on the threads of run_blocking. They are not cores, and run beside them.
 inline constinit thread_local bool on_helper_thread = false;
 
-/// May this thread use what belongs to `core`? A thread that is neither a core nor a helper may: it
-/// sets things up before the cores run and takes them down afterwards, and must not do it
+/// Whether this thread may use objects of `core`. A thread that is neither a core nor a helper may:
+/// it sets things up before the cores run and takes them down afterwards, and must not use them
 /// meanwhile.
 inline bool may_use(const Core& core) noexcept {
   const Core* here = Core::try_current();
@@ -34,8 +34,8 @@ Status wrong_core(std::string_view what, unsigned owner, std::string_view advice
 /// The same for a context that was captured instead of taken as a parameter.
 Status wrong_core(const Ctx& ctx);
 
-/// The core that a core-local object belongs to: the one it was made with, or the first one that
-/// uses it. Safe to ask on any thread.
+/// The core that a core-local object belongs to: the one it was created with, or the first one that
+/// uses it. Safe to call on any thread.
 class CoreBound {
  public:
   CoreBound() noexcept = default;
@@ -50,9 +50,9 @@ class CoreBound {
       return true;
     return first_use(now);
   }
-  /// What an operation of the object fails with after here() was false.
+  /// The error of an operation of the object after here() was false.
   Status refusal(std::string_view what) const;
-  /// For what cannot fail: ends the process when this thread must not use the object.
+  /// For operations that cannot fail: ends the process when this thread must not use the object.
   void demand(std::string_view what) noexcept {
     if (!here()) [[unlikely]]
       end_process(refusal(what).text());

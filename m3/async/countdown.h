@@ -10,8 +10,8 @@
 
 namespace m3 {
 
-/// How many of something there are, and a way to wait until there are none. Outlives what it
-/// counts. Belongs to the first core that uses it: on another one zero() fails with
+/// Counts objects or tasks, and lets a coroutine wait until there are none. Outlives what it
+/// counts. Belongs to the first core that uses it: on another core zero() fails with
 /// failed_precondition, and add() and done() end the process.
 class Countdown {
  public:
@@ -29,7 +29,7 @@ class Countdown {
   void done() noexcept;
   std::size_t count() const noexcept { return count_; }
 
-  /// Goes on when there are none: at once, or from the ready queue.
+  /// Returns when the count is zero: at once, or from the ready queue.
   ZeroOp zero(Ctx& ctx) noexcept;
 
  private:

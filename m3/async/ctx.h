@@ -31,7 +31,7 @@ enum class CancelReason : std::uint8_t {
   overload,
   shutdown,
   superseded,
-  ended  ///< the call it belonged to has ended: a bug of whoever still waits under it
+  ended  ///< the call it belonged to has ended: a bug in the code that still waits under it
 };
 
 namespace async_detail {
@@ -39,8 +39,8 @@ namespace async_detail {
 /// Something that ends when a Ctx is cancelled. Core-local, linked into the Ctx.
 class CancelNode {
  public:
-  /// `on_cancel` runs once, after the node was unlinked. It must not resume coroutines itself:
-  /// it hands them to the core's ready queue.
+  /// `on_cancel` runs once, after the node was unlinked. It must not resume coroutines itself: it
+  /// passes them to the core's ready queue.
   explicit CancelNode(void (*on_cancel)(CancelNode&)) noexcept : on_cancel_(on_cancel) {}
   CancelNode(const CancelNode&) = delete;
   CancelNode& operator=(const CancelNode&) = delete;
@@ -56,8 +56,8 @@ class CancelNode {
 
 }  // namespace async_detail
 
-/// What travels with a piece of work: its deadline, its cancellation, and, for a call, who asked
-/// and the metadata. Owned by the code that runs the work (the dispatcher, a Scope); handlers get a
+/// The context of a piece of work: its deadline, its cancellation, and, for a call, the caller and
+/// the metadata. Owned by the code that runs the work (the dispatcher, a Scope); handlers get a
 /// reference that is valid until their Task has ended: work that outlives it takes its own
 /// (Scope::spawn). A Ctx that is destroyed while operations wait under it ends the process.
 ///
@@ -132,7 +132,7 @@ class Ctx {
   /// did.
   const Metadata* last_reply() const noexcept { return last_reply_.get(); }
 
-  /// Whether an operation, or a context made from this one, still hangs on it.
+  /// Whether an operation, or a context made from this one, still depends on it.
   bool in_use() const noexcept { return waiting_.next_ != &waiting_ || resuming_ > 0; }
 
   /// Static text that names this work for the stall watchdog and the log.
@@ -185,8 +185,9 @@ LogContext log_context(const Ctx& ctx);
 
 namespace async_detail {
 
-/// Something to run soon on a core: in this turn (Core::ready) or from another thread (Core::post).
-/// Intrusive: linked at most once at a time; the owner keeps it alive until it ran.
+/// A callback to run soon on a core: in this turn (Core::ready) or from another thread
+/// (Core::post). Intrusive: linked at most once at a time; the owner keeps it alive until it has
+/// run.
 struct Runnable {
   explicit Runnable(void (*fn)(Runnable&)) noexcept : run(fn) {}
   Runnable(const Runnable&) = delete;
@@ -197,10 +198,10 @@ struct Runnable {
 
 class CoreBound;
 
-/// Base of leaf ops that end early when their Ctx is cancelled or its deadline passes.
-/// Derived classes call suspend() when they really wait, finish() or finish(error) when done, and
-/// implement detach(): forget me, I am being cancelled. The coroutine is resumed by the ready
-/// queue.
+/// Base of leaf ops that end early when their Ctx is cancelled or its deadline passes. Derived
+/// classes call suspend() when they really wait, finish() or finish(error) when done, and implement
+/// detach(), which is called when the op is cancelled and must remove it from all lists. The
+/// coroutine is resumed by the ready queue.
 class CtxOp : CancelNode, Runnable {
  public:
   using m3_leaf_op = void;
@@ -219,7 +220,8 @@ class CtxOp : CancelNode, Runnable {
   bool refused();
   /// True: the context belongs to another core; likewise.
   bool misplaced();
-  /// True: what the op waits for (`what` names its type) belongs to another core; likewise.
+  /// True: the object that the op waits for (`what` names its type) belongs to another core;
+  /// likewise.
   bool misplaced(CoreBound& object, const char* what);
   void suspend(Waiter& waiter);
   bool suspended() const noexcept { return waiter_ != nullptr; }
@@ -228,7 +230,7 @@ class CtxOp : CancelNode, Runnable {
   virtual void detach() noexcept = 0;
   /// True: the op was told of the cancellation and will finish by itself; detach() is not called.
   virtual bool ends_itself_when_cancelled() noexcept { return false; }
-  /// What a cancelled op fails with; by default the context's status.
+  /// The error of a cancelled op; by default the context's status.
   virtual Status cancel_status() const;
 
  private:

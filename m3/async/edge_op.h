@@ -6,11 +6,11 @@
 #include <cstddef>
 #include <memory>
 
-// Included by .cpp files only: Asio's reactor without the read attempt that is known to fail.
+// Included by .cpp files only: Asio's reactor, without a read attempt that would fail.
 //
 // Asio's own async_read_some begins with a recv; on a connection that was just drained it fails
 // with EAGAIN and costs a syscall per turn. An operation of our own tells the reactor "exhausted"
-// after a short read, so the next one waits for the edge at once. That leans on
+// after a short read, so the next one waits for the edge at once. That relies on
 // boost::asio::detail, so it is used for the Boost versions it was tested with; others get
 // async_wait (M3_EDGE_OP 0).
 #if !defined(M3_EDGE_OP)
@@ -28,15 +28,15 @@ class Core;
 
 namespace m3::async_detail {
 
-/// Bytes were read from a socket of this core, on its thread: after many the turn is to end soon,
+/// Bytes were read from a socket of this core, on its thread: after many, the turn should end soon,
 /// so that the other side has work again.
 void count_read(Core& core, std::size_t bytes) noexcept;
 
-/// Watches one non-blocking descriptor. Core-local; the descriptor stays the caller's, who closes
-/// it after close(). Callbacks get `arg`, from the loop.
+/// Watches one non-blocking descriptor. Core-local; the caller owns the descriptor and closes it
+/// after close(). Callbacks get `arg`, from the loop.
 ///
-/// Edges, not levels: after on_ready read until a read comes back short (or with EAGAIN), then
-/// wait() again; bytes that came in between raise it at once.
+/// Edges, not levels: after on_ready read until a read returns fewer bytes than asked for (or
+/// EAGAIN), then wait() again; bytes that arrived in between raise it at once.
 class EdgeWatch {
  public:
   EdgeWatch(boost::asio::io_context& io, int fd, void (*on_ready)(void*), void* arg);
@@ -44,11 +44,12 @@ class EdgeWatch {
   EdgeWatch& operator=(const EdgeWatch&) = delete;
   ~EdgeWatch();
 
-  /// One on_ready follows (the first may come without a byte to read). Not again before it came.
+  /// One on_ready follows (the first may come without a byte to read). Do not call it again before
+  /// that.
   void wait();
   /// One on_writable follows when the descriptor takes bytes again (or a connect has ended).
   void wait_writable(void (*on_writable)(void*));
-  /// Takes the descriptor out of the loop; no callback comes after this.
+  /// Takes the descriptor out of the loop; no callback follows.
   void close();
 
  private:

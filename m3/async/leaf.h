@@ -19,8 +19,8 @@
 //
 // `co_await op` returns the T or ends the coroutine with the error; `co_await as_result(op)`
 // returns the Result. After start() returned false the op calls waiter.complete() exactly once.
-// That resumes the coroutine there and then, so it happens in the core's ready queue and nowhere
-// else: what a resumed coroutine does (cancel, close, call again) must never meet a loop over one
+// That resumes the coroutine immediately, so it happens in the core's ready queue and nowhere else:
+// a resumed coroutine (which may cancel, close, call again) must never run inside a loop over one
 // of m3's own lists.
 //
 // When the core calls back (a timer, the ready queue, a cancellation), a node that was told which
@@ -55,7 +55,8 @@ bool may_resume() noexcept;
 
 class Waiter {
  public:
-  /// The op is finished: the waiting coroutine goes on, or fails. `*this` may be gone afterwards.
+  /// The op is finished: the waiting coroutine continues, or fails. `*this` may be destroyed
+  /// afterwards.
   void complete() {
     assert(may_resume() && "a coroutine was resumed outside the ready queue");
     on_complete_(this);
@@ -69,7 +70,7 @@ class Waiter {
   void (*on_complete_)(Waiter*);
 };
 
-/// co_await op. `Op` is what the expression gave: an rvalue stays alive in the caller's frame.
+/// co_await op. `Op` is the type of the expression: an rvalue stays alive in the caller's frame.
 template <class Op>
 class [[nodiscard("co_await it")]] OpAwaiter : Waiter {
  public:

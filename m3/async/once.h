@@ -25,7 +25,7 @@ class Once final : public Runnable, public Pooled {
 };
 
 /// Work that owns itself: `core.post(once([…] { … }))` runs the callable on that core, once, and
-/// frees it. What it refers to must outlive it; what it throws ends the process.
+/// frees it. Everything it refers to must outlive it; an exception ends the process.
 template <class Fn>
 Runnable& once(Fn fn) {
   return *new Once<Fn>(std::move(fn));

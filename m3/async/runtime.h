@@ -26,7 +26,7 @@ struct RuntimeConfig {
   Nanos spin{0};                  ///< poll before sleeping: lower latency for a busy CPU; 0 = never
   Nanos stall_warning{0};         ///< log the task that keeps a core this long; 0 = no watchdog
   unsigned blocking_threads = 2;  ///< helpers of run_blocking
-  std::size_t blocking_waiting = 10000;  ///< functions that may wait for one of them
+  std::size_t blocking_waiting = 10000;  ///< functions that may wait for a thread
   std::uint64_t seed = 0;                ///< of the cores' random generators; 0 = from the system
 };
 
@@ -35,7 +35,7 @@ struct RuntimeConfig {
 class Runtime {
  public:
   explicit Runtime(RuntimeConfig config);
-  /// On a clock of its own; no threads are started then, the owner steps the cores (SimRuntime).
+  /// With its own clock; no threads are started then, the owner steps the cores (SimRuntime).
   Runtime(RuntimeConfig config, const Clock& clock);
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
@@ -47,20 +47,19 @@ class Runtime {
   const std::string& size_source() const noexcept { return size_source_; }
 
   void start();
-  /// Ends the loops and joins the threads, then runs on this thread what cores that ended later
-  /// have posted to those that ended before. Work still suspended is not run again: close Scopes
-  /// first. A block_on that waits for such work fails with cancelled.
+  /// Ends the loops and joins the threads, then runs on this thread the work that cores which ended
+  /// later posted to those that ended earlier. Suspended work is not resumed: close Scopes first. A
+  /// block_on that waits for such work fails with cancelled.
   void stop();
 
-  /// Queues `job` for a helper thread. resource_exhausted: too many wait already, and cancelled:
-  /// the runtime stops; it is dropped.
+  /// Queues `job` for a helper thread. `job` is dropped on an error: resource_exhausted when too
+  /// many are waiting, cancelled when the runtime is stopping.
   Status submit_blocking(std::function<void()> job);
 
-  /// From a thread that is not a core: runs body(Ctx&) on a core and waits for the outcome. On a
-  /// core it would wait for itself, and before start() or after stop() for ever:
-  /// failed_precondition then. cancelled: stop() came before the outcome; then body was left
-  /// suspended and is never destroyed. `host`: what the context has as its app; App::block_on()
-  /// says so.
+  /// From a thread that is not a core: runs body(Ctx&) on a core and waits for the outcome.
+  /// failed_precondition on a core (it would wait for itself), and before start() or after stop()
+  /// (it would wait for ever). cancelled: stop() was called before the outcome; body is then left
+  /// suspended and never destroyed. `host`: the app of the context; App::block_on() sets it.
   template <class Body>
   auto block_on(Core& core, Body body, Host* host = nullptr)
       -> Result<typename std::invoke_result_t<Body&, Ctx&>::value_type>;
@@ -82,19 +81,19 @@ class Runtime {
   std::unique_ptr<Watchdog> watchdog_;
 };
 
-/// Runs body(Ctx&) on another core of the same Runtime and waits for its outcome. The other side
-/// gets a context of its own with this one's deadline and call facts (caller, metadata, trace,
-/// name); cancelling this one cancels it there.
+/// Runs body(Ctx&) on another core of the same Runtime and waits for its outcome. The body gets its
+/// own context with this one's deadline and call facts (caller, metadata, trace, name); cancelling
+/// this one cancels it there.
 ///   int n = co_await run_on(ctx, runtime.core(1), [](Ctx& there) { return count(there); });
 template <class Body>
 async_detail::RemoteOp<Body> run_on(Ctx& ctx, Core& target, Body body) {
   return async_detail::RemoteOp<Body>(ctx, target, std::move(body));
 }
 
-/// Runs fn() on a helper thread: for calls that block (a file, a database library). fn may give a
+/// Runs fn() on a helper thread: for calls that block (a file, a database library). fn may return a
 /// value, a Result or a Status; an exception becomes Errc::internal. When `ctx` is cancelled the
-/// caller goes on at once; fn is not run if it has not begun, else its outcome is dropped: what fn
-/// refers to must be its own. resource_exhausted when too many wait for a helper, cancelled while
+/// caller continues at once; fn is not run if it has not started, else its outcome is dropped: fn
+/// must own everything it uses. resource_exhausted when too many wait for a helper, cancelled while
 /// the runtime stops.
 template <class F>
 async_detail::BlockingOp<F> run_blocking(Ctx& ctx, Runtime& runtime, F fn) {

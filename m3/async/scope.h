@@ -15,9 +15,9 @@ namespace m3 {
 
 class Host;
 
-/// Owns work that outlives a statement. Core-local; the last field of its class, so it dies first.
-/// The owner awaits close() before it is destroyed: a Scope that is destroyed with work in it ends
-/// the process. A task that fails is logged with its name, unless the Scope is closing.
+/// Owns work that outlives a statement. Core-local; the last field of its class, so it is destroyed
+/// first. The owner awaits close() before it is destroyed: a Scope that is destroyed with work in
+/// it ends the process. A task that fails is logged with its name, unless the Scope is closing.
 class Scope {
  public:
   explicit Scope(Core& core, Host* host = nullptr) noexcept
@@ -26,7 +26,7 @@ class Scope {
   Scope& operator=(const Scope&) = delete;
   ~Scope();
 
-  /// The parent of what spawned tasks run under: no deadline, cancelled (shutdown) by close().
+  /// The parent of the contexts of spawned tasks: no deadline, cancelled (shutdown) by close().
   Ctx& ctx() noexcept { return ctx_; }
   Core& core() noexcept { return ctx_.core(); }
 
@@ -38,7 +38,7 @@ class Scope {
   template <class Body>
   void spawn(const char* name, Body body);
 
-  /// Refuses new work, cancels what runs, and waits for it to end.
+  /// Refuses new work, cancels running tasks, and waits for them to end.
   Task<> close(Ctx& ctx);
   /// Waits until nothing runs, without cancelling.
   Task<> drain(Ctx& ctx);
@@ -61,7 +61,7 @@ class Scope {
   async_detail::OpQueue<Job> running_;
 };
 
-/// One task and all that it runs on.
+/// One task and everything it runs on.
 struct Scope::Job : async_detail::Pooled {
   Job(Scope& owner, const char* name) noexcept : scope(owner), ctx(owner.ctx_, Deadline::never()) {
     ctx.set_name(name);

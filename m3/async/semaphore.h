@@ -8,15 +8,15 @@
 
 namespace m3 {
 
-/// So many at a time, in order of arrival, for coroutines of one core.
+/// Limits how many coroutines of one core run a section at a time, in order of arrival.
 ///   auto place = co_await semaphore.enter(ctx);  // until `place` is destroyed
-/// Outlives its places. Belongs to the first core that uses it: on another one enter() fails with
-/// failed_precondition, and giving a place back ends the process.
+/// Outlives its places. Belongs to the first core that uses it: on another core enter() fails with
+/// failed_precondition, and releasing a place ends the process.
 class Semaphore {
  public:
   class EnterOp;
 
-  /// A place. Moves; is given back when it is destroyed.
+  /// A place. Movable; released when it is destroyed.
   class [[nodiscard("keep it: the place is released when it is destroyed")]] Hold {
    public:
     Hold() noexcept = default;
@@ -41,8 +41,7 @@ class Semaphore {
     Semaphore* semaphore_ = nullptr;
   };
 
-  /// `places`: how many may hold one at once. `limit`: how many may wait; more fail with
-  /// resource_exhausted.
+  /// `places`: how many there are. `limit`: how many may wait; more fail with resource_exhausted.
   explicit Semaphore(std::size_t places, std::size_t limit = SIZE_MAX) noexcept
       : Semaphore(places, limit, "Semaphore") {}
   Semaphore(const Semaphore&) = delete;
@@ -119,7 +118,7 @@ inline void Semaphore::next() noexcept {
   home_.demand(what_);
   if (EnterOp* op = waiting_.pop()) {
     --count_;
-    op->grant();  // stays held: the place moves on
+    op->grant();  // stays taken: it is passed on to the next waiter
   } else {
     --held_;
     ++free_;

@@ -7,7 +7,7 @@
 
 namespace m3 {
 
-/// One at a time, in order of arrival: a mutex for coroutines of one core.
+/// A mutex for coroutines of one core, in order of arrival.
 ///   auto turn = co_await serial.enter(ctx);  // until `turn` is destroyed
 class Serial : public Semaphore {
  public:

@@ -46,8 +46,8 @@ concept LeafOp = requires { typename std::remove_cvref_t<Op>::m3_leaf_op; };
 
 }  // namespace async_detail
 
-/// A coroutine that gives a T or fails with a Status. Lazy: nothing runs before it is awaited.
-/// Owns its frame; move-only. Awaited once, on the core it was made for:
+/// A coroutine that returns a T or fails with a Status. Lazy: nothing runs before it is awaited.
+/// Owns its frame; move-only. Awaited once, on the core where it was created:
 ///   - `T v = co_await task;`      on an error the awaiting coroutine ends with the same Status
 ///   - `Result<T> r = co_await as_result(std::move(task));`   to look at the error instead
 /// In a coroutine: `co_return value;`, `co_return m3::ok;` (Task<>), `co_return Status(…)`.
@@ -86,7 +86,7 @@ class [[nodiscard("co_await it: a Task does nothing before it is awaited"),
     return async_detail::TaskAwaiter<T>(std::exchange(frame_, {}));
   }
 
-  /// For those who run frames themselves (dispatcher, Scope, tests): see promise.h.
+  /// For code that runs frames itself (dispatcher, Scope, tests): see promise.h.
   Handle frame() const noexcept { return frame_; }
   Handle release() noexcept { return std::exchange(frame_, {}); }
 
@@ -258,7 +258,8 @@ class [[nodiscard("co_await it: as_result does nothing before it is awaited")]] 
     look->finish();
     return look->looker_;
   }
-  /// Takes the outcome and destroys the frames, innermost first, before the looker goes on.
+  /// Takes the outcome and destroys the frames, innermost first, before the awaiting coroutine
+  /// continues.
   void finish() {
     result_.emplace(task_.frame().promise().take_result());
     task_ = Task<T>();
@@ -269,7 +270,7 @@ class [[nodiscard("co_await it: as_result does nothing before it is awaited")]] 
   std::optional<Result<T>> result_;
 };
 
-/// Runs a Task that no coroutine awaits, and hands the outcome to its owner, which has a function
+/// Runs a Task that no coroutine awaits, and passes the outcome to its owner, which has a function
 /// `void ended(Result<T>)`. Core-local.
 template <class T, class Owner>
 class Root {
@@ -325,8 +326,8 @@ auto task_of(Body&& body) noexcept -> std::invoke_result_t<Body&&> {
 
 }  // namespace async_detail
 
-/// Awaits the task and gives its Result to look at, instead of ending the caller on an error.
-/// Frames abandoned by an error are destroyed, innermost first, before the caller goes on.
+/// Awaits the task and returns its Result, instead of ending the caller on an error. Frames
+/// abandoned by an error are destroyed, innermost first, before the caller continues.
 template <class T>
 async_detail::TaskLook<T> as_result(Task<T>&& task) {
   return async_detail::TaskLook<T>(std::move(task));

@@ -54,7 +54,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] YieldOp
 
 }  // namespace async_detail
 
-/// Waits that long by the clock (never less; up to a millisecond more). Fails when `ctx` is
+/// Waits for `duration` by the clock (never less; up to a millisecond more). Fails when `ctx` is
 /// cancelled or its deadline comes first. Nanos::max(): until then.
 inline async_detail::SleepOp sleep(Ctx& ctx, Nanos duration) {
   return async_detail::SleepOp(ctx, later(ctx.core().read_clock(), duration));

@@ -10,7 +10,7 @@
 
 namespace m3::async_detail {
 
-/// One timeout. Lives in its owner (no allocation); cancelled when the owner goes.
+/// One timeout. Lives in its owner (no allocation); cancelled when its owner is destroyed.
 /// Core-local. `on_timer` runs once, from the core's loop, after the node left the wheel.
 class TimerNode {
  public:

@@ -17,12 +17,12 @@ namespace m3 {
 
 namespace async_detail {
 
-/// Counts branches that run; its waiter goes on when all have ended.
+/// Counts running branches; its waiter continues when all have ended.
 class Join {
  public:
   explicit Join(Core& core) noexcept : core_(core) {}
 
-  /// Runs the task as a branch; its outcome goes to `out`.
+  /// Runs the task as a branch; its outcome is stored in `out`.
   template <class T>
   struct Branch {
     void start(Join& owner) {
@@ -88,7 +88,7 @@ Storable<T> value_of(std::optional<Result<T>>& out) {
 
 }  // namespace async_detail
 
-/// Runs the tasks side by side on this core and waits for all of them. Gives their values (void
+/// Runs the tasks side by side on this core and waits for all of them. Returns their values (void
 /// counts as std::monostate), or fails with the first error in the order written, after every task
 /// has ended.
 template <class... T>
@@ -132,7 +132,7 @@ Task<std::vector<async_detail::Storable<T>>> when_all(Core& core, std::vector<Ta
   co_return values;
 }
 
-/// What when_any gives: which branch ended first, and how.
+/// The result of when_any: which branch ended first, and its outcome.
 template <class T>
 struct First {
   First(std::size_t which, Result<T> how) : index(which), result(std::move(how)) {}
@@ -140,8 +140,8 @@ struct First {
   Result<T> result;
 };
 
-/// Runs `bodies(Ctx&)` side by side, all giving Task<T>. The first to end, well or not, wins; the
-/// others are cancelled (CancelReason::superseded) and waited for.
+/// Runs `bodies(Ctx&)` side by side, all returning Task<T>. The first to end, with or without an
+/// error, wins; the others are cancelled (CancelReason::superseded) and waited for.
 template <class Body, class... Bodies>
 auto when_any(Ctx& ctx, Body body, Bodies... bodies)
     -> Task<First<typename std::invoke_result_t<Body&, Ctx&>::value_type>> {
@@ -165,7 +165,7 @@ auto when_any(Ctx& ctx, Body body, Bodies... bodies)
   std::size_t next = 0;
   auto start = [&](auto& make) {
     const std::size_t i = next++;
-    if (race.winner != SIZE_MAX) return;  // somebody has won already: do not even begin
+    if (race.winner != SIZE_MAX) return;  // there is a winner already: do not even start
     entries[i].race = &race;
     entries[i].index = i;
     branches[i].on_end_arg = &entries[i];

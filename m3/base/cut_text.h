@@ -17,7 +17,7 @@ constexpr std::string_view text_start(std::string_view text, std::size_t most) {
 }
 
 /// `text`; when it is longer than `most` bytes, its start and its size: "abc… (95000000 bytes)".
-/// For text of a stranger that a log line or an error repeats.
+/// For untrusted text in a log line or an error.
 std::string cut_text(std::string_view text, std::size_t most = 200);
 
 }  // namespace m3

@@ -14,9 +14,10 @@ namespace m3 {
 inline constexpr std::size_t kHashSlots = 65536;
 
 std::uint16_t hash_slot(std::string_view key) noexcept;
-/// What slot_score() is made of; once per id.
+/// The id's part of slot_score(); computed once per id.
 std::uint64_t hash_of_id(std::string_view id) noexcept;
-/// `slot` belongs to the id with the highest score; of equals to the one that is less, as bytes.
+/// `slot` belongs to the id with the highest score; on a tie, the id that compares less byte by
+/// byte.
 constexpr std::uint64_t slot_score(std::uint64_t id_hash, std::uint16_t slot) noexcept {
   std::uint64_t x = id_hash ^ ((slot + std::uint64_t{1}) * 0x9e3779b97f4a7c15u);
   x ^= x >> 33;

@@ -14,13 +14,13 @@ struct HostPort {
   std::string host;
   std::uint16_t port = 0;
   static Result<HostPort> parse(std::string_view text);
-  /// Of a place to connect to: port 0 is wrong as well.
+  /// For an address to connect to: port 0 is an error, too.
   static Result<HostPort> parse_remote(std::string_view text);
   std::string to_string() const;
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 
-/// Only this machine is reached there: localhost, 127.x.x.x, ::1.
+/// Whether only this machine can connect there: localhost, 127.x.x.x, ::1.
 bool is_loopback(std::string_view host) noexcept;
 
 }  // namespace m3

@@ -11,10 +11,10 @@ namespace m3 {
 
 /// One app that may be called. Shared by every core; never changes.
 struct Instance : std::enable_shared_from_this<Instance> {
-  AppId id;  ///< empty: whoever answers at the address (tools)
+  AppId id;  ///< empty: any app at the address (tools)
   HostPort address;
   std::uint64_t generation = 0;  ///< 0 = not known
-  /// Small, and another instance's only after this one is gone: an index for callers.
+  /// A small index for callers; reused only after this instance is destroyed.
   std::uint32_t slot = 0;
 };
 

@@ -13,24 +13,24 @@
 
 namespace m3 {
 
-/// A call or an answer carries no more entries than this.
+/// The most entries of a call or an answer.
 inline constexpr std::size_t kMaxMetadataEntries = 128;
 
-/// A Status as an answer carries it.
+/// A Status as it is sent in an answer.
 struct MetadataStatus {
   std::uint32_t code = 0;
   std::int32_t app_code = 0;
   std::uint32_t retry_after_ms = 0;
   std::string text;
-  std::string owner;  ///< with Errc::moved: who has it
+  std::string owner;  ///< with Errc::moved: the app that has it
 
   static MetadataStatus from(const Status& status);
-  /// `code` 0 gives OK; an unknown code gives Errc::unknown.
+  /// `code` 0 returns OK; an unknown code returns Errc::unknown.
   Status to_status() const;
   friend bool operator==(const MetadataStatus&, const MetadataStatus&) = default;
 };
 
-/// What travels beside a message. A plain value; net has its codec. Most calls carry none of it.
+/// Data sent along with a message. A plain value; m3/wire has its codec. Most calls have none.
 struct Metadata {
   using Entry = std::pair<std::string, std::string>;
 
@@ -38,16 +38,16 @@ struct Metadata {
   std::string traceparent;
   std::vector<std::string> call_chain;
   std::optional<MetadataStatus> status;
-  std::vector<Entry> entries;  ///< keys are lower case; one key may stand several times
+  std::vector<Entry> entries;  ///< keys are lower case; a key may appear several times
 
   bool empty() const noexcept;
   /// Empties every field and keeps the strings' memory.
   void clear() noexcept;
 
-  /// The first value under `key`, in whatever case it is asked for; nullptr when there is none.
+  /// The first value under `key` (case-insensitive); nullptr when there is none.
   const std::string* find(std::string_view key) const noexcept;
   /// Replaces every value under `key`. Fails with invalid_argument when is_metadata_key() refuses
-  /// the key, or kMaxMetadataEntries stand here already.
+  /// the key, or there are kMaxMetadataEntries entries already.
   Status set(std::string_view key, std::string value);
   /// Adds one more value under `key`.
   Status add(std::string_view key, std::string value);

@@ -9,12 +9,11 @@
 
 namespace m3 {
 
-/// How many insertions, deletions, changes and swaps of neighbours turn one into the other; case
-/// counts.
+/// The number of insertions, deletions, changes and swaps of neighbours that turn one into the
+/// other; case-sensitive.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-/// Those of `names` that someone who wrote `word` may have meant, best first; case is ignored, and
-/// so are '-' and
+/// The `names` that may have been meant by `word`, best first; case is ignored, and so are '-' and
 /// '_', so that `BroadcastTimeout` finds `broadcast_timeout`. The views point into `names`.
 std::vector<std::string_view> near_names(std::string_view word,
                                          std::span<const std::string_view> names,

@@ -10,8 +10,8 @@
 
 namespace m3 {
 
-/// A T, or the Status that says why there is none. Moves and copies as T does.
-/// Reading value() of an error is a bug (asserted).
+/// A T, or the Status with the reason why there is none. Moves and copies as T does. Reading
+/// value() of an error is a bug (asserted).
 template <class T>
 class [[nodiscard]] Result {
   static_assert(!std::is_same_v<T, Status>, "use Status itself");
@@ -50,7 +50,7 @@ class [[nodiscard]] Result {
   std::variant<T, Status> state_;
 };
 
-/// What a fallible operation without a value gives.
+/// Returned by an operation that can fail and has no value.
 template <>
 class [[nodiscard]] Result<void> {
  public:

@@ -10,7 +10,7 @@ namespace m3 {
 
 /// How a call picks its instance or instances. The numbers cross the wire.
 enum class RouteMode : std::uint8_t {
-  none = 0,       ///< not said: as the .proto says
+  none = 0,       ///< not set: as the .proto says
   random = 1,     ///< any instance
   hash = 2,       ///< consistent by key
   p2p = 3,        ///< the named app

@@ -14,8 +14,8 @@ namespace m3 {
 /// Values addressed by a number that is never the number of a later value in the same place: index
 /// in the low 32 bits, generation in the high ones. A number from a peer is safe to look up: a
 /// stale or invented one finds nothing. 0 is never given out. Insert, find and take are O(1);
-/// values do not move; memory is kept when values go, so a steady state allocates nothing. Not
-/// thread-safe: one core owns it.
+/// values do not move; memory is kept when values are removed, so a steady state allocates nothing.
+/// Not thread-safe: one core owns it.
 template <class T>
 class SlotTable {
  public:
@@ -40,7 +40,7 @@ class SlotTable {
   }
   Id insert(T value) { return emplace(std::move(value)); }
 
-  /// nullptr when `id` is not in the table. The pointer is good until that id is taken.
+  /// nullptr when `id` is not in the table. The pointer is valid until that id is taken.
   T* find(Id id) noexcept {
     Slot* slot = slot_of(id);
     return slot ? slot->value() : nullptr;
@@ -62,7 +62,7 @@ class SlotTable {
     return true;
   }
 
-  /// `visit(id, value)` for each; it may erase the id it was given, nothing else.
+  /// `visit(id, value)` for each; it may erase only the id that it gets.
   template <class Visit>
   void for_each(Visit&& visit) {
     std::uint32_t end = static_cast<std::uint32_t>(chunks_.size()) * kChunk;
@@ -105,7 +105,7 @@ class SlotTable {
   }
 
   void release(Slot& slot, std::uint32_t index) noexcept {
-    ++slot.generation;  // before the destructor: it may look its own id up
+    ++slot.generation;  // before the destructor, which may look up its own id
     --size_;
     std::destroy_at(slot.value());
     slot.next_free = free_;

@@ -10,7 +10,7 @@
 
 namespace m3 {
 
-/// What went wrong, grouped by what the caller may do about it (docs/reference/errors.md has the
+/// Kinds of errors, grouped by what the caller can do about them (docs/reference/errors.md has the
 /// table). The numbers cross the wire: proto/m3/errc.proto is the same list.
 enum class Errc : std::uint16_t {
   ok = 0,
@@ -55,7 +55,7 @@ class [[nodiscard]] Status {
   Status& operator=(Status&&) noexcept = default;
   ~Status() = default;
 
-  /// "Not here, ask `owner`" (an app id). Followed by the caller itself; never executed.
+  /// "Not here, ask `owner`" (an app id). The caller follows it by itself; never executed.
   static Status moved(std::string owner, std::string text = "");
 
   bool is_ok() const noexcept { return rep_ == nullptr; }
@@ -64,7 +64,7 @@ class [[nodiscard]] Status {
   const std::string& text() const noexcept;
   /// The application's own number beside the code; 0 = none.
   std::int32_t app_code() const noexcept { return rep_ ? rep_->app_code : 0; }
-  /// How long to wait before trying again; 0 = not said.
+  /// How long to wait before trying again; 0 = not set.
   std::chrono::milliseconds retry_after() const noexcept;
   /// With Errc::moved: the app id that owns the entity; else empty.
   const std::string& owner() const noexcept;
@@ -76,10 +76,10 @@ class [[nodiscard]] Status {
   Status&& with_app_code(std::int32_t code) &&;
   Status&& with_retry_after(std::chrono::milliseconds wait) &&;
   Status&& not_executed() &&;
-  /// For those who make calls: "not executed" is said of the call that they made, and no word about
-  /// the work that made it. not_executed() behind it says it of that, too.
+  /// For code that makes calls: "not executed" then describes only the call, not the work that made
+  /// it. A not_executed() after it describes that work, too.
   Status&& of_callee() &&;
-  /// For those who run handlers: what was said of a callee only is no longer said.
+  /// For code that runs handlers: removes a "not executed" that describes only a callee.
   Status&& of_handler() &&;
   /// Puts `where` and ": " before the text; the code stays.
   Status&& add_context(std::string_view where) &&;

@@ -9,7 +9,7 @@
 
 namespace m3 {
 
-/// Where in a distributed trace we are: the W3C traceparent as a value. Nothing here allocates,
+/// A position in a distributed trace: the W3C traceparent as a value. Nothing here allocates,
 /// except to_string().
 struct TraceContext {
   static constexpr std::size_t kTextSize = 55;  // "00-<32 hex>-<16 hex>-<2 hex>"
@@ -20,10 +20,10 @@ struct TraceContext {
   std::uint8_t flags = 0;
 
   /// Empty when the header is malformed, all zero or of the forbidden version ff: the W3C rule is
-  /// then to start a new trace. Of later versions the parts that version 00 knows are read.
+  /// then to start a new trace. For later versions, the parts defined by version 00 are read.
   static std::optional<TraceContext> parse(std::string_view traceparent) noexcept;
 
-  /// Neither id is all zero.
+  /// True if neither id is all zeros.
   bool valid() const noexcept;
   bool sampled() const noexcept { return (flags & 1) != 0; }
   Text text() const noexcept;

@@ -29,9 +29,9 @@ class Section {
   /// An error of this section, or of `key` in it.
   void report(ErrorList& errors, std::string what, std::string_view key = {}) const;
 
-  /// Reads it into T (which has describe()). Everything wrong goes to `errors`; the Status then
-  /// says only how much it was. `also_known`: members that others decode; the top of a file has the
-  /// plugin kinds there.
+  /// Reads it into T (which has describe()). All errors are added to `errors`; the Status then has
+  /// only their number. `also_known`: members that other code decodes, such as the plugin kinds at
+  /// the top of a file.
   template <class T>
   Result<T> decode(ErrorList& errors, std::span<const std::string_view> also_known = {}) const {
     T out{};
@@ -40,12 +40,12 @@ class Section {
     return too_wrong(errors.size() - before);
   }
 
-  /// For tools that go on to look for further errors: what could be read, also when something is
-  /// wrong. A list holds its good items only.
+  /// For tools that continue to look for further errors: what could be read, even if something is
+  /// wrong. A list has only its valid items.
   template <class T>
   T decode_the_good(ErrorList& errors) const {
     T out{};
-    (void)decode_into(config_detail::schema_of<T>(), &out, errors, {});  // `errors` says the rest
+    (void)decode_into(config_detail::schema_of<T>(), &out, errors, {});  // the rest is in `errors`
     return out;
   }
 
@@ -61,21 +61,21 @@ class Section {
   std::shared_ptr<const config_detail::Value> table_;
 };
 
-/// Looks a variable up; empty when there is none.
+/// Looks up a variable; empty when there is none.
 using Environment = std::function<std::optional<std::string>(std::string_view name)>;
-/// The process's own.
+/// The environment of the process.
 Environment process_environment();
 
-/// A parsed TOML file. Strings hold what the environment gave: "${REDIS_URL}", "${PORT:-6379}"
-/// (used when the variable is missing or empty), "$${" for a literal "${". A value that is one such
-/// string may stand for a number. Immutable; copies share.
+/// A parsed TOML file. In strings, variables of the environment are replaced: "${REDIS_URL}",
+/// "${PORT:-6379}" (used when the variable is missing or empty), "$${" for a literal "${". A string
+/// that is just one variable may be used for a number. Immutable; copies share.
 class Document {
  public:
-  /// Empty, as an empty file is: every key has its default.
+  /// An empty file: every key has its default.
   Document();
 
-  /// Problems go to `errors`, with file and line; what could be read is there nevertheless.
-  /// An empty `environment` leaves every string as it was written.
+  /// Errors are added to `errors`, with file and line; the document has what could be read. An
+  /// empty `environment` leaves every string as it is written.
   static Document parse(std::string_view text, std::string file_name, ErrorList& errors,
                         const Environment& environment = process_environment());
   static Document load(const std::string& path, ErrorList& errors,
@@ -88,7 +88,7 @@ class Document {
   /// `[name]`; an empty one when it is not in the file.
   Section section(std::string_view name, ErrorList& errors) const;
   bool has(std::string_view name) const;
-  /// Every `[kind.name]`, in the file's order; what else stands under [kind] is an error.
+  /// Every `[kind.name]`, in the file's order; anything else under [kind] is an error.
   std::vector<Section> sections(std::string_view kind, ErrorList& errors) const;
 
  private:

@@ -12,7 +12,7 @@ namespace m3 {
 /// One thing that is wrong in a configuration.
 struct ConfigError {
   std::string file;
-  int line = 0;     ///< 0: not in one line
+  int line = 0;     ///< 0: no single line
   std::string key;  ///< "router.consul.addresses"; may be empty
   std::string what;
 
@@ -20,7 +20,7 @@ struct ConfigError {
   std::string to_string() const;
 };
 
-/// Everything that is wrong, so that one run shows all of it.
+/// All errors, so that one run shows all of them.
 class ErrorList {
  public:
   void add(ConfigError error) { errors_.push_back(std::move(error)); }

@@ -16,25 +16,25 @@ std::string reference_section(const SchemaBase& schema, std::string_view section
                               std::string_view about);
 }  // namespace config_detail
 
-/// What is in effect, as TOML that gives the same again: for --print-config. Secrets show as "***";
-/// keys that have their default say so. `section`: "" for the top of the file (print that first),
-/// "router.consul".
+/// The configuration in effect, as TOML that parses to the same values: for --print-config. Secrets
+/// are shown as "***"; keys that have their default are marked. `section`: "" for the top of the
+/// file (print that first), "router.consul".
 template <class T>
 std::string print_config(std::string_view section, const T& config) {
   return config_detail::print_section(config_detail::schema_of<T>(), section, &config);
 }
 
-/// A file's tree as TOML that parses to the same, nothing hidden and strings as they are.
+/// A file's tree as TOML that parses to the same values; nothing is hidden, strings are unchanged.
 std::string print_file(const ConfigValue& table);
 
-/// A table in Markdown of all keys, from their declarations: docs/reference/config.md is made of
-/// these.
+/// A table in Markdown of all keys, from their declarations: docs/reference/config.md is generated
+/// from these.
 template <class T>
 std::string config_reference(std::string_view section, std::string_view about) {
   return config_detail::reference_section(config_detail::schema_of<T>(), section, about);
 }
 
-/// A key that has another value after a reload.
+/// A key that a reload changes.
 struct ConfigChange {
   std::string key;     ///< "router.consul.addresses"
   std::string before;  ///< as TOML; "***" when secret
@@ -54,7 +54,7 @@ std::vector<ConfigChange> diff_config(std::string_view section, const T& before,
   return out;
 }
 
-/// OK when every change may be taken over while running; else failed_precondition, naming the keys
+/// OK when every change can be applied while running; else failed_precondition, naming the keys
 /// that need a restart.
 Status check_reload(const std::vector<ConfigChange>& changes);
 

@@ -16,19 +16,19 @@ namespace m3 {
 /// What a TOML file says, as a tree that knows its lines.
 using ConfigValue = config_detail::Value;
 
-/// What add() gives: says more about the key just declared. Lives for that statement.
+/// Returned by add(): describes the key just declared. Valid for that statement.
 template <class M>
 class SchemaField {
  public:
   explicit SchemaField(config_detail::FieldInfo& info) : info_(info) {}
 
-  /// What it is for, in one line. Shown in the reference, in error texts and by --print-config.
+  /// A description in one line. Shown in the reference, in error texts and by --print-config.
   SchemaField& doc(std::string text) { return info_.doc = std::move(text), *this; }
-  /// It must stand in the file. (Every other key has the value of the default-constructed struct.)
+  /// It must be in the file. (Every other key has the value of the default-constructed struct.)
   SchemaField& required() { return info_.required = true, *this; }
   /// Never shown: not in errors, not by --print-config.
   SchemaField& secret() { return info_.secret = true, *this; }
-  /// A reload takes it over; a change of any other key needs a restart.
+  /// A reload applies it; a change of any other key needs a restart.
   SchemaField& reloadable() { return info_.reloadable = true, *this; }
 
   SchemaField& range(M least, M most) {
@@ -54,7 +54,7 @@ class SchemaField {
     return *this;
   }
 
-  /// `good(value)` gives a Status; its text says what is wrong.
+  /// `good(value)` returns a Status; its text describes the error.
   template <std::invocable<const M&> Check>
   SchemaField& check(Check good) {
     info_.checks.push_back([good = std::move(good)](const void* value) -> std::string {
@@ -118,7 +118,7 @@ class Schema : public config_detail::SchemaBase {
     return SchemaField<M>(info);
   }
 
-  /// What must hold between keys; asked when each of them is good. `good(config)` gives a Status.
+  /// A check across keys; runs when each of them is valid. `good(config)` returns a Status.
   template <std::invocable<const T&> Check>
   void check(Check good) {
     add_check([good = std::move(good)](const void* value) -> Status {

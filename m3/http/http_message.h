@@ -14,13 +14,13 @@
 
 namespace m3 {
 
-/// The header fields of a message, in their order. Names compare without case; a value has no
-/// line break in it (set() and add() turn those into spaces, so that no value adds a field).
+/// The header fields of a message, in their order. Names are case-insensitive; a value contains no
+/// line break (set() and add() turn those into spaces, so no value can add a field).
 class HttpHeaders {
  public:
   using Field = std::pair<std::string, std::string>;
 
-  /// The first of that name; "" when absent. Good until the headers change.
+  /// The first of that name; "" when absent. Valid until the headers change.
   std::string_view get(std::string_view name) const noexcept;
   bool has(std::string_view name) const noexcept;
   /// Replaces every field of that name.
@@ -53,7 +53,7 @@ struct HttpRequest {
 
   /// The first value of that name; null when absent.
   const std::string* param(std::string_view name) const noexcept;
-  /// What goes on the request line: path and query, encoded.
+  /// The target of the request line: path and query, encoded.
   std::string target() const;
 };
 
@@ -67,8 +67,8 @@ struct HttpResponse {
   std::string body;
 };
 
-/// What a server does with a request. `ctx` has the request's deadline. An error becomes the
-/// answer of http_error().
+/// The handler of a server's requests. `ctx` has the request's deadline. An error is answered with
+/// http_error().
 using HttpHandler = std::function<Task<HttpResponse>(Ctx&, HttpRequest)>;
 
 /// "Not Found"; "" for a number without a name.

@@ -39,7 +39,7 @@ struct HttpServerConfig {
 /// its place; a handler that ignores cancellation delays only stop(). `metrics` outlives it.
 class HttpServer {
  public:
-  /// `host`: of the handlers' contexts.
+  /// `host`: the app of the handlers' contexts.
   HttpServer(Core& core, HttpHandler handler, HttpServerConfig config, MetricRegistry& metrics,
              Host* host = nullptr);
   HttpServer(const HttpServer&) = delete;
