@@ -25,17 +25,17 @@ namespace m3 {
 class RpcNode;
 
 /// BroadCast and MultiCast over the app's broker, at most once and in the order of each publisher
-/// and topic. A message is handled as a notify that came over a connection: same dispatcher,
-/// interceptors and handlers, on the core that its topic hashes to, within `timeout`. Receivers
-/// count what is missing. Those of one turn to one topic go as one message (Publisher). Owned by
-/// the app; core 0, but for the functions of Broadcaster, which every core calls.
+/// and topic. A message is handled like a notify from a connection: same dispatcher, interceptors
+/// and handlers, on the core that its topic hashes to, within `timeout`. Receivers count missing
+/// messages. Notifies of one turn to one topic are sent as one message (Publisher). Owned by the
+/// app; core 0, except for the functions of Broadcaster, which every core calls.
 class Broadcasts final : public Broadcaster, Broker::Subscriber {
  public:
   struct Options {
     AppId self;
     std::uint64_t run_id = 0;
     Nanos timeout = std::chrono::seconds(5);
-    std::string token;  ///< proven by each message and asked for; empty: none is
+    std::string token;  ///< proven by each message and required of others; empty: none
     std::string second_token;
   };
   /// `broker` may be null: then topics are refused, and to_all() is left to the caller's fan-out.
@@ -44,11 +44,12 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   Broadcasts& operator=(const Broadcasts&) = delete;
   ~Broadcasts();
 
-  /// Publishers, of all topics together, whose last numbers are known. One that was forgotten is
-  /// like one that was never heard: what went missing or comes a second time is not seen then.
+  /// The number of publishers, of all topics together, whose last numbers are kept. A forgotten one
+  /// is like one that was never heard: its losses and repetitions are not detected.
   static constexpr std::size_t kMostPublishers = 65536;
 
-  /// The app is ready: messages to its service and to the topics it joined come from now on.
+  /// Called when the app is ready: messages to its service and to its topics are handled from now
+  /// on.
   Task<> start(Ctx& ctx, RpcNode& node);
   /// No message is handled afterwards; publishing goes on until the broker stops.
   Task<> stop(Ctx& ctx);
@@ -68,9 +69,9 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   };
   template <class T>
   using ByName = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
-  /// What came last of one publisher: of each of its starts, heard last first. Runs are not
-  /// ordered, and one that is over may speak again: what the old process still had under way, or
-  /// what somebody recorded. It takes nothing away from the others.
+  /// The last number of each start of one publisher, the latest heard first. Runs are not ordered,
+  /// and messages of a past run may still arrive: in flight from the old process, or replayed. They
+  /// do not affect the other runs.
   struct Heard {
     struct Run {
       std::uint64_t id = 0;
@@ -79,7 +80,7 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
     std::array<Run, 3> runs;
   };
   struct Topic {
-    std::uint64_t number = 0;  // another one each time it is joined
+    std::uint64_t number = 0;  // a new one each time it is joined
     unsigned core = 0;         // its handlers'
   };
   using Publishers = mesh_detail::RecentMap<Heard>;  // by topic number and name
@@ -87,19 +88,19 @@ class Broadcasts final : public Broadcaster, Broker::Subscriber {
   void on_message(std::string_view topic, std::string_view payload) override;
   void on_resubscribed(std::string_view topic) override;
 
-  /// On core 0, from any core.
+  /// Runs the work on core 0, from any core.
   Task<> on_home(Ctx& ctx, Task<> (Broadcasts::*what)(Ctx&, std::string, std::string),
                  std::string topic, std::string notify);
   Task<> publish(Ctx& ctx, std::string topic, std::string notify);
   Task<> subscribe(Ctx& ctx, std::string topic, std::string unused);
   Task<> unsubscribe(Ctx& ctx, std::string topic, std::string unused);
-  /// Null: it is not joined, or no longer.
+  /// Null: it is not joined.
   Topic* heard_of(std::string_view topic);
   /// Null: the publisher's name is not an app id.
   Heard* heard_of(const Topic& topic, std::string_view publisher);
-  /// Counts gaps; false: it was heard before.
+  /// Counts gaps; false: the message was received before.
   bool is_new(Heard& heard, const mesh_detail::BroadcastMessage& message);
-  /// To the core of its topic; dropped and counted when too much waits for that.
+  /// Passes it to the core of its topic; dropped and counted when that core's backlog is full.
   void post(unsigned core, const mesh_detail::BroadcastMessage& message, Deadline deadline);
   void handle(RpcNode& node, std::string_view frames, std::string_view publisher,
               Deadline deadline);

@@ -12,27 +12,28 @@
 
 namespace m3 {
 
-/// What has become of one instance, as the mesh believes: a registry's forgetting alone is no news
-/// while the instance answers.
+/// A change of one instance, as the mesh sees it: an instance that its registry drops is not
+/// reported while it still answers.
 struct MemberEvent {
   enum class Kind : std::uint8_t {
-    up,          ///< it is there; also each that was there when the observer came
-    changed,     ///< the same start says something else: its state, weight, address, health
-    gone,        ///< it is no longer there; nobody else has its id so far
-    superseded,  ///< another start has taken the id of `before`, which is over
-    back,        ///< the very start that was reported as gone is there again
+    up,          ///< it appeared; also sent for each instance that was there when the observer was
+                 ///< added
+    changed,     ///< the same start changed its state, weight, address or health
+    gone,        ///< it disappeared; no other instance has its id yet
+    superseded,  ///< another start has taken over the id of `before`, which has ended
+    back,        ///< the same start that was reported as gone is back
   };
   Kind kind = Kind::up;
-  Member member;                 ///< as it is now; of one that is gone as it was last
-  std::optional<Member> before;  ///< changed, superseded: what it was
+  Member member;                 ///< its current data; for one that is gone, its last data
+  std::optional<Member> before;  ///< changed, superseded: the previous data
 };
 std::string_view member_event_name(MemberEvent::Kind kind) noexcept;
 
 using MemberObserver = std::function<void(const MemberEvent&)>;
 
-/// An observer's place (Mesh::observe). Moves; nothing is delivered once it is destroyed, not even
-/// when the observer itself destroys it. Core 0; may outlive the mesh. The observer is destroyed a
-/// little later.
+/// The registration of an observer (Mesh::observe). Movable; nothing is delivered once it is
+/// destroyed, not even if the observer itself destroys it. Core 0; may outlive the mesh. The
+/// observer is destroyed a little later.
 class [[nodiscard("nothing is delivered once it is destroyed")]] MemberWatch {
  public:
   MemberWatch() noexcept = default;

@@ -25,12 +25,12 @@ class Snapshot;
 class Watches;
 }  // namespace mesh_detail
 
-/// Who can be called, and whom a call goes to: watches the router for each service that somebody
-/// calls, judges its lists (Membership) and hands every core the same Snapshot. Owned by the app;
-/// outlives its RpcNode.
+/// Knows which instances can be called and picks one for each call: watches the router for each
+/// service that is called, judges its lists (Membership) and gives every core the same Snapshot.
+/// Owned by the app; outlives its RpcNode.
 ///
-/// Core 0 watches and probes (Watches); what grows with the number of instances is a helper
-/// thread's work when there are many. Each core picks from its own view (CoreView), without locks
+/// Core 0 watches and probes (Watches); work that grows with the number of instances is done on a
+/// helper thread when there are many. Each core picks from its own view (CoreView), without locks
 /// or allocations.
 class Mesh final : public Resolver {
  public:
@@ -39,8 +39,8 @@ class Mesh final : public Resolver {
   Mesh& operator=(const Mesh&) = delete;
   ~Mesh() override;
 
-  /// On core 0, when the router is started; what was asked before is watched from now on. The node
-  /// is told what is no longer listed, and probes.
+  /// On core 0, when the router is started; services that were used before are watched from now on.
+  /// `node` is told which instances are no longer listed, and sends the probes.
   void start(RpcNode& node);
   /// On core 0, before the node stops: no watch, no probe runs afterwards.
   Task<> stop(Ctx& ctx);
@@ -50,18 +50,18 @@ class Mesh final : public Resolver {
   std::span<const Instance* const> eligible(Core& core, const ServiceId& service) override;
   void on_sick(Core& core, const Instance& instance) override;
 
-  /// Tells `observer` what becomes of a service's instances, from now on and until the watch is
-  /// destroyed; first of each that is there. On core 0, at any time, also before start(). It is
-  /// called there, in order, from the ready queue, and must not wait; it may observe and end
-  /// watches. Nothing comes after stop(). The service is watched meanwhile.
+  /// Reports changes of a service's instances to `observer`, from now on and until the watch is
+  /// destroyed; first each instance that is there. On core 0, at any time, also before start().
+  /// `observer` is called there, in order, from the ready queue, and must not wait; it may start
+  /// and end watches. No events follow stop(). The service is watched meanwhile.
   MemberWatch observe(const ServiceId& service, MemberObserver observer);
 
-  /// What this core knows of a service; null before the first answer. Begins a watch.
+  /// This core's snapshot of a service; null before the first answer. Starts a watch.
   std::shared_ptr<const mesh_detail::Snapshot> snapshot(Core& core, const ServiceId& service);
-  /// Asks at the member's address who is there: what it says of itself. On core 0; ends within
+  /// Asks the instance at the member's address for its report about itself. On core 0; ends within
   /// probe_timeout.
   Task<SelfReport> report_from(Ctx& ctx, Member member);
-  /// Why the router cannot be asked; OK while it can.
+  /// Why the router cannot be reached; OK while it can.
   Status router_status() const;
 
  private:

@@ -11,7 +11,7 @@ struct MeshConfig {
   Nanos wait_for_route{0};  ///< how long a call waits for an instance when none is known
   Nanos first_answer = std::chrono::seconds(2);  ///< ... and for the router's first answer
   Nanos probe_timeout = std::chrono::seconds(1);
-  /// Instances that are not healthy get no calls by choice, unless they are more than that.
+  /// Unhealthy instances get no routed calls, unless more than this share is unhealthy.
   unsigned max_sick_percent = 50;
 };
 

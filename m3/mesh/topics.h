@@ -12,7 +12,7 @@
 namespace m3 {
 
 /// The topics of the app that a context belongs to. A notify method called with m3::to::topic(name)
-/// reaches every app, of whatever func, that joined that name in the client's world and serves the
+/// reaches every app, of whatever func, that joined that topic in the client's world and serves the
 /// method:
 ///
 ///     co_await m3::topics(ctx).join("guild.7");
@@ -21,7 +21,7 @@ namespace m3 {
 ///
 /// An app that joins before it is ready, in on_start, gets the first message when it is.
 /// failed_precondition: the context belongs to no app, or the configuration chose no broker;
-/// unavailable: the broker cannot be reached now, and the topic is joined when it can.
+/// unavailable: the broker cannot be reached now; the topic is joined once it can.
 class Topics {
  public:
   Topics(Ctx& ctx, WorldId world) : ctx_(ctx), world_(std::move(world)) {}
@@ -36,7 +36,7 @@ class Topics {
 
 /// Of the app's own world.
 Topics topics(Ctx& ctx);
-/// Of another world: "global" is the one that the apps of every world may share.
+/// A topic of another world: "global" is shared by the apps of every world.
 Topics topics(Ctx& ctx, const world& other);
 
 }  // namespace m3

@@ -11,26 +11,26 @@
 
 namespace m3 {
 
-/// A Stream for protocols of text: what is appended in one turn leaves together when the turn ends,
-/// and what the peer does not take yet waits here, counted. Core-local; owned by its connection,
-/// who may close() it in a callback, but destroys it only when none is running.
+/// A Stream for text protocols: data appended in one turn is sent together when the turn ends, and
+/// data that the peer does not accept yet is buffered here and counted. Core-local; owned by its
+/// connection, which may close() it in a callback, but destroys it only when none is running.
 class BatchedStream {
  public:
-  /// Reading begins; `handler` gets on_bytes() and on_closed(), and no call after close().
+  /// Starts reading; `handler` gets on_bytes() and on_closed(), and no call after close().
   BatchedStream(Core& core, std::unique_ptr<Stream> stream, StreamHandler& handler);
   BatchedStream(const BatchedStream&) = delete;
   BatchedStream& operator=(const BatchedStream&) = delete;
   ~BatchedStream();
 
   void append(std::initializer_list<std::string_view> parts);
-  /// What was appended since the last mark() is one message, worth `weight`.
+  /// The data appended since the last mark() is one message with that `weight`.
   void mark(std::uint32_t weight);
-  /// The weight of the messages that the system has not taken to their end; after close() and
-  /// on_closed(), of those that it never will.
+  /// The weight of the messages that are not completely sent; after close() and on_closed(), of
+  /// those that never will be.
   std::uint64_t unsent() const;
-  /// Bytes that were appended and not taken by the system yet.
+  /// Bytes that were appended and not yet sent.
   std::size_t waiting() const;
-  /// Bytes that came, ever.
+  /// Bytes received so far.
   std::uint64_t received() const;
   bool is_open() const;
   void close();

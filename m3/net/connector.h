@@ -41,17 +41,17 @@ class ConnectedSocket {
   std::string peer_;
 };
 
-/// Connects to a host by TCP, whatever its name stands for.
+/// Connects to a host by TCP, by name or IP address.
 ///
-/// A name is looked up on a thread aside: a name server that is dead holds up neither the core, nor
-/// connects to other names, nor the end of the process; a caller that is cancelled goes on at once.
-/// Those who ask for one name at the same time share one look-up. IP addresses need none.
+/// Names are looked up on a separate thread: a dead name server blocks neither the core, nor
+/// connects to other names, nor the end of the process; a cancelled caller continues at once.
+/// Concurrent connects to one name share one look-up. IP addresses need none.
 ///
 /// When there are several addresses they are tried one after the other, `stagger` apart or as soon
 /// as one has failed, the two families alternating; the first that answers wins and the others are
 /// dropped (RFC 8305). All of it ends with the caller's context: there is one limit for everything.
 ///
-/// Core-local. Destroyed when nobody waits in connect(); look-ups under way are left behind.
+/// Core-local. Destroyed when nobody waits in connect(); running look-ups are left behind.
 class Connector {
  public:
   /// The addresses of a host as text, the best first, not empty. Blocks; runs on other threads, and
@@ -72,7 +72,7 @@ class Connector {
   /// cannot be looked up. deadline_exceeded, cancelled: as `ctx`.
   Task<ConnectedSocket> connect(Ctx& ctx, HostPort address);
 
-  /// Look-ups that run now.
+  /// The number of running look-ups.
   std::size_t look_ups() const;
 
  private:

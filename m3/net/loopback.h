@@ -14,7 +14,7 @@ namespace m3 {
 
 /// Streams inside one process, for tests on virtual time: bytes arrive on the other side after
 /// `latency`, cut into pieces of `slice` bytes (0 = as they were sent), and at most `window` of
-/// them are under way in each direction. All on one thread (SimRuntime); the two sides may live on
+/// them are in flight in each direction. All on one thread (SimRuntime); the two sides may live on
 /// different cores, and a latency is rounded up to the next tick of their wheels (1 ms). Outlives
 /// its streams.
 class LoopbackNet {
@@ -36,10 +36,10 @@ class LoopbackNet {
   void unlisten(const HostPort& address);
   /// unavailable when no process is listening there. Made at once, also while frozen.
   Result<std::unique_ptr<Stream>> connect(Core& from, const HostPort& address);
-  /// Streams made from now on.
+  /// For streams created from now on.
   void set_options(Options options) { options_ = options; }
   const Options& options() const noexcept { return options_; }
-  /// Breaks every stream there is, both sides; what was under way is lost.
+  /// Breaks every stream, both sides; bytes in flight are lost.
   void cut_all();
   /// While frozen, bytes (and closes, and LoopbackTransport's connects) stay where they are.
   void freeze(bool frozen);

@@ -15,8 +15,8 @@
 
 namespace m3 {
 
-/// The order in which waiting frames go out. A cancel is of the class of requests, so that it never
-/// overtakes the request it ends.
+/// The order in which queued frames are sent. A cancel is in the class of requests, so it never
+/// overtakes the request that it ends.
 enum class OutClass : std::uint8_t { control = 0, response = 1, request = 2, notify = 3 };
 inline constexpr std::size_t kOutClasses = 4;
 
@@ -56,7 +56,7 @@ class OutBufferPool {
   void give(Buffer buffer);
 
   std::size_t kept_bytes() const { return kept_bytes_; }
-  /// Bytes that were taken and not given back: what the streams of the core hold, in and out.
+  /// Bytes that were lent and not returned: the buffers of the core's streams, in and out.
   std::size_t lent_bytes() const { return lent_bytes_; }
   /// Buffers that had to be allocated so far.
   std::uint64_t allocations() const { return allocations_; }
@@ -73,22 +73,23 @@ class OutBufferPool {
 };
 
 struct OutLimits {
-  std::size_t buffer = OutBufferPool::kMost;  // bytes in line, in the order they were written
-  // Bytes that wait behind it. One frame may always wait, however large.
-  std::size_t control = 1u << 20;   // over it the peer does not read: close
-  std::size_t response = 4u << 20;  // over it stop reading requests
-  std::size_t request = 4u << 20;   // over it new requests are shed
-  std::size_t notify = 1u << 20;    // requests and notifies over it: new notifies are shed
+  std::size_t buffer = OutBufferPool::kMost;  // bytes in the first-in-first-out buffer
+  // Bytes queued behind it. One frame may always be queued, however large.
+  std::size_t control = 1u << 20;   // above this, the peer does not read: close
+  std::size_t response = 4u << 20;  // above this, reading of requests stops; responses are never
+                                    // dropped
+  std::size_t request = 4u << 20;   // above this, new requests are shed
+  std::size_t notify = 1u << 20;    // requests and notifies above this: new notifies are shed
 };
 
-/// Why reserve() gave nothing.
+/// Why reserve() returned nullptr.
 enum class OutRefusal : std::uint8_t { none, control_backlog, request_backlog, notify_backlog };
 
 /// "request_backlog": the label of the counter.
 std::string_view out_refusal_name(OutRefusal refusal);
 
-/// The bytes a connection has still to send. No socket: the owner takes pending(), sends some of
-/// it, and says consume(). Core-local.
+/// The bytes that a connection has yet to send. No socket: the owner takes pending(), sends some of
+/// it, and calls consume(). Core-local.
 ///
 ///     char* to = queue.reserve(FrameKind::request, frame_size(0, body));
 ///     if (to == nullptr) return queue.refusal_status();
@@ -96,8 +97,8 @@ std::string_view out_refusal_name(OutRefusal refusal);
 ///     queue.commit();
 ///
 /// Up to limits.buffer everything lies in one buffer, first in first out, without an allocation.
-/// Behind it frames wait by class and go out in the order of OutClass, each class first in first
-/// out. Only new requests and notifies are shed, notifies first.
+/// Beyond that, frames are queued by class and sent in the order of OutClass, each class first in
+/// first out. Only new requests and notifies are shed, notifies first.
 class OutQueue {
  public:
   /// `pool` and `limits` outlive it.
@@ -142,11 +143,11 @@ class OutQueue {
     if (head_ == tail_) drained();
   }
 
-  /// Why the last reserve() gave nullptr; none when it did not.
+  /// Why the last reserve() returned nullptr; none when it did not.
   OutRefusal refusal() const { return refusal_; }
   /// resource_exhausted, not executed, in words.
   Status refusal_status() const;
-  /// Frames refused for that reason so far.
+  /// Frames refused for `reason` so far.
   std::uint64_t refused(OutRefusal reason) const {
     return refused_[static_cast<std::size_t>(reason)];
   }

@@ -15,16 +15,17 @@
 
 namespace m3 {
 
-/// What a stream tells its owner, always from the core's loop.
+/// Callbacks of a stream to its owner, always from the core's loop.
 class StreamHandler {
  public:
   struct Taken {
-    std::size_t bytes = 0;   ///< used up; the stream keeps the rest and shows it again with more
-    std::size_t needed = 0;  ///< how many more complete the next frame, 0 = not known
-    /// The rest may hold whole frames: it is shown again, alone, before anything more is read, when
-    /// the other streams of the core had their turn (or when a pause ends).
+    std::size_t bytes = 0;   ///< bytes used; the stream keeps the rest and passes it again with
+                             ///< more
+    std::size_t needed = 0;  ///< how many more bytes complete the next frame; 0 = not known
+    /// The rest may contain whole frames: it is passed again, alone, before anything more is read,
+    /// when the other streams of the core have had their turn (or when a pause ends).
     bool again = false;
-    /// The peer is expected to say more, or to close: the stream looks at once whether it has.
+    /// The peer is expected to send more, or to close: the stream checks at once whether it has.
     bool expects_more = false;
   };
   virtual Taken on_bytes(std::string_view bytes) = 0;
@@ -58,7 +59,7 @@ class Stream {
   virtual const std::string& peer_name() const = 0;
 };
 
-/// What the streams of one core share. Outlives them.
+/// Buffers shared by the streams of one core. Outlives them.
 struct StreamBuffers {
   StreamBuffers();
   static constexpr std::size_t kReadBytes = 256u << 10;

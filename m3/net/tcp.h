@@ -10,14 +10,14 @@
 
 namespace m3 {
 
-/// TCP over the core's event loop, by a Connector of its own. `buffers` outlives the streams.
+/// TCP over the core's event loop, with its own Connector. `buffers` outlives the streams.
 class TcpTransport final : public Transport {
  public:
   TcpTransport(Core& core, StreamBuffers& buffers);
   ~TcpTransport() override;
   Task<std::unique_ptr<Stream>> connect(Ctx& ctx, HostPort address) override;
-  /// Makes a stream of an accepted socket, whose owner it becomes. resource_exhausted: the system
-  /// watches no more of them (fs.epoll.max_user_watches); it is closed.
+  /// Makes a stream from an accepted socket and takes ownership of it. resource_exhausted: the
+  /// system cannot watch more sockets (fs.epoll.max_user_watches); it is closed.
   Result<std::unique_ptr<Stream>> adopt(int fd, std::string peer_name);
 
  private:
@@ -27,12 +27,12 @@ class TcpTransport final : public Transport {
 };
 
 /// Whether a socket can listen there: an IP address or "localhost", not a name that would have to
-/// be looked up. Whether it is an address of this machine shows when it does.
+/// be looked up. Whether it is an address of this machine is known only when it listens.
 Status check_listen_address(const HostPort& address);
 
 /// A listening socket on one core. `on_accept` gets each new socket (non-blocking, TCP_NODELAY) and
 /// owns it; it may hand it to another core. When the process is out of descriptors, accepting
-/// pauses, with a log line that says so.
+/// pauses, with a log line.
 class TcpListener {
  public:
   using OnAccept = std::function<void(int fd, std::string peer_name)>;

@@ -30,7 +30,7 @@ enum class LogLevel : std::uint8_t { debug = 1, info = 2, warn = 3, error = 4, f
 
 /// "DEBUG", "INFO", "WARN", "ERROR", "FATAL".
 std::string_view log_level_name(LogLevel level) noexcept;
-/// In any case, blanks around it ignored (m3game wrote "INFO " and "WARN ").
+/// Case-insensitive; spaces around it are ignored (m3game wrote "INFO " and "WARN ").
 Result<LogLevel> parse_log_level(std::string_view name);
 /// So that a LogLevel can be a key of a configuration.
 constexpr std::array<std::pair<std::string_view, LogLevel>, 5> enum_names(LogLevel) {
@@ -41,7 +41,7 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 5> enum_names(LogLev
            {"fatal", LogLevel::fatal}}};
 }
 
-/// One key and value beside the text. Holds views: made in the call, gone after it.
+/// One key and value beside the text. Holds views: valid only during the call.
 struct LogField {
   using Value = std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool>;
   std::string_view key;
@@ -85,8 +85,8 @@ class LogPlus {
   std::span<const LogField> fields_;
 };
 
-/// Who is talking, when it is known. A type gives one by a function `LogContext log_context(const
-/// T&)` beside it; then `log::info(that, "…")` works: Ctx has one.
+/// The source of an event, if known. A type provides one with a function `LogContext
+/// log_context(const T&)` beside it; then `log::info(that, "…")` works: Ctx has one.
 struct LogContext {
   std::string_view app;
   const TraceContext* trace = nullptr;
@@ -111,44 +111,43 @@ struct LogRecord {
 };
 
 /// Where events go. Called from any thread, several at once; must not log, and must not wait: its
-/// caller is a core. An exception out of it is swallowed: logging never ends a caller.
+/// caller is a core. An exception from it is swallowed: logging never fails a caller.
 class LogSink {
  public:
   virtual ~LogSink() = default;
   virtual void write(const LogRecord& record) = 0;
-  /// Returns when everything written so far is where it belongs, or after a second or so: a process
-  /// that ends calls it.
+  /// Returns when everything written so far has been stored, or after about a second; called when
+  /// the process ends.
   virtual void flush() {}
 };
 
 /// `2026-11-22T22:30:41.123456Z INFO  dev.w.hello.1 app/main.cpp:12 text key=value trace=4bf9…`,
-/// without a line end and at most kMaxLogLine bytes long. Control characters are escaped: what a
-/// player typed cannot forge a line.
+/// without a line end and at most kMaxLogLine bytes long. Control characters are escaped: text
+/// typed by a player cannot forge a line.
 std::string format_log_line(const LogRecord& record);
 inline constexpr std::size_t kMaxLogLine = 8192;
 
-/// The front door. Free functions, usable anywhere and from any thread, with or without a Ctx. The
-/// text is a compile-time checked fmt string; file and line are the caller's. A call below the
-/// level costs one relaxed load.
+/// The logging functions. Usable anywhere and from any thread, with or without a Ctx. The text is a
+/// compile-time checked fmt string; file and line are the caller's. A call below the level costs
+/// one relaxed load.
 namespace log {
 
 /// Events below it are dropped before they are formatted. Starts at info.
 void set_level(LogLevel level) noexcept;
 LogLevel get_level() noexcept;
 
-/// The process's one sink; nullptr puts the stderr sink back. Returns the previous one, which may
-/// still be in use by calls that began earlier, for as long as they last.
+/// The process's one sink; nullptr puts the stderr sink back. Returns the previous one, which calls
+/// that started earlier may still be using.
 ///
-/// The stderr sink never makes its caller wait: a thread of its own writes the lines, at most 1 MiB
-/// of them wait for it, and what does not fit is dropped and counted.
+/// The stderr sink never makes its caller wait: a separate thread writes the lines, at most 1 MiB
+/// of them are buffered, and lines that do not fit are dropped and counted.
 std::shared_ptr<LogSink> set_sink(std::shared_ptr<LogSink> sink);
-/// Waits at most a second with the stderr sink. fatal(), App::run and a normal exit of the process
+/// Waits at most a second for the stderr sink. fatal(), App::run and a normal exit of the process
 /// call it.
 void flush();
-/// Lines that did not reach stderr because nobody read it or it refused them; since the process
-/// started.
+/// Lines that could not be written to stderr (not read, or refused) since the process started.
 std::uint64_t dropped() noexcept;
-/// Events that the _limited forms held back; since the process started.
+/// Events that the _limited forms held back since the process started.
 std::uint64_t held_back() noexcept;
 
 /// The app that this thread's events belong to when they carry no LogContext. Copied.
@@ -156,7 +155,7 @@ void set_thread_app(std::string_view app);
 
 /// Whether fatal() ends the process, with exit code 1, after flushing. Starts true.
 void set_fatal_exits(bool exits) noexcept;
-/// What fatal() calls instead of ending the process; empty puts that back. For tests.
+/// Called by fatal() instead of ending the process; empty restores that. For tests.
 void set_fatal_hook(std::function<void()> hook);
 
 }  // namespace log
@@ -198,7 +197,7 @@ void log_event(const LogFormat<std::type_identity_t<Args>...>& format, LogContex
   write_log({level, format.where, context, plus}, format.text, fmt::make_format_args(args...));
 }
 
-/// Empty: the place has logged often enough just now.
+/// Empty: the place has logged too often recently.
 std::optional<std::uint64_t> pass_limit(const std::source_location& where) noexcept;
 
 template <LogLevel level, class... Args>
@@ -248,10 +247,10 @@ M3_LOG_LEVEL(error, error_p)
 M3_LOG_LEVEL(fatal, fatal_p)
 #undef M3_LOG_LEVEL
 
-/// For whatever somebody else can cause again and again: a peer, a client, a broker, a registry, a
-/// handler that fails. Each place in the source logs at most 10 events in a second; the next one
-/// that is logged ends with how many were not: "(123 more not logged)". The text is cut after
-/// kMaxLimitedText bytes, so that a stranger cannot fill the log with long ones either.
+/// For events that others can cause repeatedly: a peer, a client, a broker, a registry, a failing
+/// handler. Each place in the source logs at most 10 events in a second; the next one that is
+/// logged ends with how many were not: "(123 more not logged)". The text is cut after
+/// kMaxLimitedText bytes, so that a stranger cannot fill the log with long lines either.
 inline constexpr std::size_t kMaxLimitedText = 400;
 
 #define M3_LOG_LIMITED(name, level)                                                     \

@@ -12,7 +12,7 @@
 namespace m3 {
 
 /// Holds back repetitions of the same thing, by key: for each, `burst` events per `window` may
-/// pass. Against floods there is log::warn_limited, which needs nothing beside the call.
+/// pass. Against floods there is log::warn_limited, which needs only the call.
 ///   if (auto dropped = limit.pass(peer, now))
 ///     log::warn("bad frame from {} ({} more not logged)", peer, *dropped);
 /// Not thread-safe: each core has its own. Remembers at most `max_keys`; keys beyond share one
@@ -24,7 +24,8 @@ class LogLimit {
   LogLimit(std::uint32_t burst, std::chrono::nanoseconds window, std::size_t max_keys = 1024)
       : burst_(burst), window_(window), max_keys_(max_keys) {}
 
-  /// Empty: do not log. Else how many events of this key were kept back since the last that passed.
+  /// Empty: do not log. Else how many events of this key were held back since the last one that
+  /// passed.
   std::optional<std::uint64_t> pass(std::string_view key, Time now);
 
  private:

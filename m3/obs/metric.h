@@ -22,9 +22,9 @@ using MetricLabels = std::vector<std::pair<std::string, std::string>>;
 
 enum class MetricKind : std::uint8_t { counter, gauge, histogram, summary };
 
-/// How often something happened. A handle: copy it, keep it, use it from any thread. One without a
-/// registry, or whose registry is gone, counts for nobody. add() is a plain store into this
-/// thread's own cell.
+/// Counts how often something happened. A handle: copy it, keep it, use it from any thread. Without
+/// a registry, or after its registry is destroyed, it has no effect. add() is a plain store into
+/// this thread's own cell.
 class Counter {
  public:
   Counter() = default;
@@ -37,8 +37,8 @@ class Counter {
   obs_detail::CellRef cell_;
 };
 
-/// A level that every core has its own part of (connections, queued messages); the parts are
-/// summed. As cheap as Counter. set() sets this thread's part only.
+/// A level that is the sum of one part per core (connections, queued messages). As cheap as
+/// Counter. set() sets this thread's part only.
 class CoreGauge {
  public:
   CoreGauge() = default;
@@ -74,7 +74,7 @@ class Gauge {
   std::shared_ptr<std::atomic<double>> value_;
 };
 
-/// How observations spread over fixed buckets. Cheap and exact; can be summed over apps.
+/// Counts observations in fixed buckets. Cheap and exact; can be summed over apps.
 class Histogram {
  public:
   Histogram() = default;
@@ -88,7 +88,7 @@ class Histogram {
 };
 
 /// Quantiles of the observations of the last 5 to 10 minutes, each within 2 % of the value. For
-/// what has no sensible buckets; cannot be summed over apps. Values below a millionth count as
+/// values without sensible buckets; cannot be summed over apps. Values below a millionth count as
 /// zero. Costs 15 KiB per thread.
 class Summary {
  public:
@@ -103,7 +103,7 @@ class Summary {
 /// 5 ms to 10 s, in seconds.
 std::span<const double> default_buckets();
 
-/// What collect() gives: plain values.
+/// The result of collect(): plain values.
 struct MetricSeries {
   MetricLabels labels;
   double value = 0;  ///< counter, gauge
@@ -126,13 +126,13 @@ struct MetricOptions {
   std::size_t max_series_per_name = 1000;
 };
 
-/// The metrics of one app: App owns it and shares it with its cores; several live in one process
-/// without knowing of each other. Asking for a handle takes a lock and a look-up: do it once, at
+/// The metrics of one app: App owns it and shares it with its cores; several can exist
+/// independently in one process. Asking for a handle takes a lock and a look-up: do it once, at
 /// construction, and keep the handle. The same name and labels give the same series. Thread-safe.
 ///
-/// A name that Prometheus would refuse, or that has another kind already, gives a handle that does
-/// nothing and one error in the log. Label sets beyond the limit share one series labelled "other",
-/// told once in the log.
+/// A name that Prometheus would refuse, or that already has another kind, returns a handle that
+/// does nothing, and logs one error. Label sets beyond the limit share one series labelled "other",
+/// which is logged once.
 class MetricRegistry {
  public:
   using Clock = std::chrono::steady_clock;
@@ -146,13 +146,13 @@ class MetricRegistry {
   CoreGauge core_gauge(std::string_view name, std::string_view help,
                        const MetricLabels& labels = {});
   Gauge gauge(std::string_view name, std::string_view help, const MetricLabels& labels = {});
-  /// `bounds`: rising upper bounds; those of the first call for a name are used.
+  /// `bounds`: increasing upper bounds; those of the first call for a name are used.
   Histogram histogram(std::string_view name, std::string_view help, const MetricLabels& labels = {},
                       std::span<const double> bounds = default_buckets());
   /// Quantiles 0.5, 0.9 and 0.99.
   Summary summary(std::string_view name, std::string_view help, const MetricLabels& labels = {});
 
-  /// A count that somebody else keeps: `sample` is asked when metrics are collected, on any thread.
+  /// A count that is kept elsewhere: `sample` is called when metrics are collected, on any thread.
   void sampled_counter(std::string_view name, std::string_view help,
                        std::function<std::uint64_t()> sample);
 

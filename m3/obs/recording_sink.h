@@ -14,7 +14,7 @@
 
 namespace m3 {
 
-/// Keeps every event, for tests to look at.
+/// Keeps every event, for tests.
 class RecordingSink final : public LogSink {
  public:
   struct Event {
@@ -42,8 +42,8 @@ class RecordingSink final : public LogSink {
   int flushes_ = 0;
 };
 
-/// Sends the process's log to `sink` at level `level` while it lives, then puts both back as they
-/// were. What is limited may be logged anew.
+/// Sends the process's log to `sink` at level `level` while it exists, then restores both. Resets
+/// the limits of the _limited forms.
 class ScopedLogSink {
  public:
   explicit ScopedLogSink(std::shared_ptr<LogSink> sink, LogLevel level = LogLevel::debug)

@@ -44,9 +44,9 @@ class SpanSink {
 
 class Tracer;
 
-/// One piece of work in a trace: ends when it dies or when end() is called. Move-only; used by one
-/// thread at a time. One that is not recorded costs nothing and still gives the context to send on.
-/// Its tracer outlives it.
+/// One piece of work in a trace: ends when it is destroyed or when end() is called. Move-only; used
+/// by one thread at a time. A span that is not recorded costs nothing and still provides the
+/// context to pass on. Its tracer outlives it.
 class Span {
  public:
   Span() = default;
@@ -54,7 +54,7 @@ class Span {
   Span& operator=(Span&& other) noexcept;
   ~Span() { end(); }
 
-  /// To send on as traceparent, and the parent of inner spans. Not valid() when nobody traces.
+  /// To pass on as traceparent, and the parent of inner spans. Not valid() when tracing is off.
   const TraceContext& context() const noexcept { return context_; }
   bool recording() const noexcept { return record_ != nullptr; }
   void set_attribute(std::string_view key, std::string_view value);
@@ -66,7 +66,7 @@ class Span {
   void set_attribute(std::string_view key, double value);
   void set_attribute(std::string_view key, bool value);
   void set_status(const Status& status);
-  /// Hands the record to the sink; later calls do nothing.
+  /// Passes the record to the sink; later calls do nothing.
   void end() noexcept;
 
  private:
@@ -78,7 +78,7 @@ class Span {
 
 struct TracerOptions {
   std::string app;          ///< env.world.func.ins
-  double sample_ratio = 1;  ///< of new traces; a trace that comes from elsewhere was decided there
+  double sample_ratio = 1;  ///< of new traces; for a trace from elsewhere that was decided there
   std::function<std::uint64_t()> random;  ///< empty: this thread's own generator
   std::function<std::chrono::system_clock::time_point()> clock;  ///< empty: the system's
 };
@@ -92,7 +92,8 @@ class Tracer {
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
 
-  /// nullptr switches tracing off. Spans that began before go to the sink there is when they end.
+  /// nullptr switches tracing off. Spans that started before are passed to the sink installed when
+  /// they end.
   void set_sink(std::shared_ptr<SpanSink> sink);
   bool enabled() const noexcept;
   void flush();

@@ -11,9 +11,9 @@
 
 namespace m3 {
 
-/// Carries messages to everybody who subscribed to their topic: at most once, in the order of each
-/// publisher and topic. Chosen by `[broker.NAME]`; started in stage store. All of it runs on core
-/// 0, and the callbacks too.
+/// Delivers messages to all subscribers of their topic: at most once, in the order of each
+/// publisher and topic. Chosen by `[broker.NAME]`; started in stage store. Everything runs on core
+/// 0, including the callbacks.
 ///
 /// Topics are 1 to 255 of the characters letters, digits, '-', '_' and '.', no '.' first, last or
 /// twice in a row: is_topic(). Payloads are bytes.
@@ -73,7 +73,7 @@ class Broker : public Plugin {
   void on_lost(OnLost told) { on_lost_ = std::move(told); }
 
  protected:
-  /// For brokers. The view may be of anything that the server said.
+  /// For brokers. The view may be of any text from the server.
   void tell_refused(std::string_view topic, const Status& why) const {
     if (on_refused_) on_refused_(topic, why);
   }

@@ -5,7 +5,7 @@ namespace m3 {
 
 class Registry;
 
-/// The plugins that come with m3 and need no listing in main(). Defined in plugins/builtin.cpp.
+/// The plugins that are part of m3 and need no listing in main(). Defined in plugins/builtin.cpp.
 void add_builtin(Registry& registry);
 
 }  // namespace m3

@@ -12,13 +12,13 @@
 
 namespace m3 {
 
-/// What can be done with a config struct by those who do not know its type: a plugin's, or an app's
-/// own section. Values are held as shared_ptr<const void> and never change.
+/// Operations on a config struct for code that does not know its type: a plugin's section, or an
+/// app's own. Values are held as shared_ptr<const void> and never change.
 class ConfigType {
  public:
   using Value = std::shared_ptr<const void>;
 
-  /// Null when something is wrong; `errors` has it then.
+  /// Null after an error, which is added to `errors`.
   virtual Value decode(const Section& section, ErrorList& errors) const = 0;
   /// Every key at its default.
   virtual Value defaults() const = 0;

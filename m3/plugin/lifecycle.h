@@ -12,29 +12,30 @@
 
 namespace m3 {
 
-/// Brings an app up and down by its steps (m3/plugin/steps.h). Owned by App; on one core.
+/// Starts and stops an app by its steps (m3/plugin/steps.h). Owned by App; on one core.
 class Lifecycle {
  public:
   struct StopLimits {
     Duration step;  ///< of each
-    Duration all;   ///< of all together; then the steps that are left run with a cancelled context
+    Duration all;   ///< for all together; after that the remaining steps run with a cancelled
+                    ///< context
   };
 
   /// Steps of one stage keep the order in which they were added.
   void add(Steps::Step step);
   void add(std::vector<Steps::Step> steps);
 
-  /// Ends with the first error, which says where it happened; stop() then undoes what was begun.
-  /// `step_limit` is the time of each, its repetitions included.
+  /// Ends with the first error, which names the step; stop() then undoes the steps that were begun.
+  /// `step_limit` is the time limit of each step, including its retries.
   Task<> start(Ctx& ctx, Duration step_limit);
   /// Undoes every step that was begun, whatever happens; the errors are logged, and the first is
-  /// the outcome. When `ctx` is cancelled, so is what runs, and the steps that are left run with a
+  /// returned. When `ctx` is cancelled, so is the running step, and the remaining steps run with a
   /// cancelled context: nothing waits.
   Task<> stop(Ctx& ctx, StopLimits limits);
 
   bool started() const noexcept { return next_ > 0; }
-  /// The steps that did not end although they were cancelled. They still run: what they use must
-  /// stay as long as the process, this object too.
+  /// The cancelled steps that did not finish. They are still running: everything they use must be
+  /// kept until the process ends, including this object.
   const std::vector<std::string>& left_behind() const noexcept { return left_behind_; }
 
  private:

@@ -7,18 +7,18 @@
 
 namespace m3 {
 
-/// What the rooms and the parts of one app offer to each other and to handlers, found by type:
+/// Objects that the rooms and parts of one app offer to each other and to handlers, found by type:
 /// `env.part<AdminPages>()` in a plugin, `ctx.host()->part<Roster>()` in a handler. Owned by the
-/// app, which outlives what uses it. Filled while the app is made, then only read, on any core.
+/// app, which outlives its users. Filled while the app is created, then only read, on any core.
 class PartIndex {
  public:
-  /// `part` stays the caller's and is found as a T. One of each type.
+  /// `part` is owned by the caller and found as a T. One of each type.
   template <class T>
   void add(T& part) {
     [[maybe_unused]] const bool is_new = parts_.emplace(typeid(T), &part).second;
     assert(is_new && "an app has only one part of each type");
   }
-  /// Null: there is none, or not yet.
+  /// Null: there is none (yet).
   template <class T>
   T* find() const {
     return static_cast<T*>(find(typeid(T)));

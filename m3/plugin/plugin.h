@@ -47,8 +47,8 @@ class PluginSet;
 ///     m3::Task<> reload(m3::Ctx&, Config);
 ///   };
 ///
-/// A contract of which an app may have several declares `static constexpr bool kMany = true`. Made
-/// before anything starts; owned by the app. All of this runs on core 0.
+/// A contract of which an app may have several declares `static constexpr bool kMany = true`.
+/// Constructed before anything starts; owned by the app. All of this runs on core 0.
 class Plugin : public Part {
  public:
   /// Called when the plugins it needs are started. unavailable: called again, within start_timeout.
@@ -73,7 +73,7 @@ class PluginError : public std::runtime_error {
 /// The app, as its parts see it. Outlives them.
 class Env {
  public:
-  /// Of the app; all of it outlives the Env.
+  /// Objects of the app; they outlive the Env.
   struct App {
     const AppId& id;
     Runtime& runtime;
@@ -86,27 +86,27 @@ class Env {
   explicit Env(App app) : app_(std::move(app)) {}
 
   const AppId& app_id() const { return app_.id; }
-  /// Of this start: a later start of this app id has a higher one, whatever the clock does, if the
-  /// app has a database; else as far as the clock goes on. Known when the step "generation", of
-  /// stage mesh, has ended. 0 in tests of a plugin alone.
+  /// The number of this start. A later start of this app id has a higher one, whatever the clock
+  /// does, if the app has a database; without one it grows as far as the clock does. Final when the
+  /// step "generation" of stage mesh has ended. 0 in tests of a plugin alone.
   std::uint64_t generation() const { return app_.generation ? app_.generation->load() : 0; }
   Runtime& runtime() const { return app_.runtime; }
   MetricRegistry& metrics() const { return app_.metrics; }
-  /// What the apps embedded with this one share.
+  /// Objects shared by the apps embedded with this one.
   SharedParts& shared() const { return *app_.shared; }
   /// The app itself, for contexts, clients and callers: usable from the first step on. Null in
   /// tests of a plugin alone.
   Host* host() const { return app_.host; }
-  /// What the app offers while its parts are made (m3/plugin/part_index.h): AdminPages,
+  /// Objects that the app offers while its parts are created (m3/plugin/part_index.h): AdminPages,
   /// HealthChecks, InterceptorLists, AdmissionList. Null in tests of a plugin alone.
   template <class T>
   T* part() const {
     return app_.parts ? app_.parts->find<T>() : nullptr;
   }
 
-  /// The plugin behind a contract, of several the first; null when none is chosen. Asking in a
-  /// constructor is depending on it: it is made and started before, and stopped after the one that
-  /// asks.
+  /// The plugin for a contract, the first if there are several; null when none is chosen. A call in
+  /// a constructor declares a dependency: that plugin is created and started before the calling
+  /// one, and stopped after it.
   template <class Contract>
   Contract* find() const {
     return dynamic_cast<Contract*>(find_plugin(Contract::kKind, {}));

@@ -11,8 +11,8 @@
 
 namespace m3 {
 
-/// The plugins of one app, in the order in which they were made: what a constructor asked its Env
-/// for comes before it. Destroyed in reverse. Core 0, or before the cores run.
+/// The plugins of one app, in the order in which they were created: a plugin that a constructor
+/// asked its Env for precedes it. Destroyed in reverse. Core 0, or before the cores run.
 class PluginSet {
  public:
   struct Slot {
@@ -25,12 +25,12 @@ class PluginSet {
   PluginSet& operator=(const PluginSet&) = delete;
   ~PluginSet() { clear(); }
 
-  /// Makes each of them; `env` finds them from now on. failed_precondition: one needs
-  /// another that is not chosen, starts later, or needs the first itself; internal: a constructor
-  /// threw. Then what was made is still there, for clear().
+  /// Creates each of them; `env` finds them from now on. failed_precondition: one needs another
+  /// that is not chosen, starts later, or needs the first itself; internal: a constructor threw.
+  /// The plugins created so far are then kept, for clear().
   Status make(Env& env, std::vector<PluginChoice> choices);
   /// Of the kind, and of that name when it is not empty; null when none is chosen. While a
-  /// constructor runs, makes what it asks for.
+  /// constructor runs, creates the plugins that it asks for.
   Plugin* find(std::string_view kind, std::string_view name = {});
   /// All of the kind; likewise.
   std::vector<Plugin*> all(std::string_view kind);
@@ -46,8 +46,9 @@ class PluginSet {
 
   Env* env_ = nullptr;
   std::vector<PluginChoice> choices_;
-  std::vector<const PluginType*> making_;  // whose constructors run, the outermost first
-  std::exception_ptr failure_;             // what a constructor threw
+  std::vector<const PluginType*> making_;  // those whose constructors are running, the outermost
+                                           // first
+  std::exception_ptr failure_;             // the exception of a constructor
   std::string failed_;                     // whose
   std::vector<Slot> slots_;
 };

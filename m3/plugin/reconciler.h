@@ -17,10 +17,10 @@
 
 namespace m3 {
 
-/// Brings about what a plugin wishes for in a service outside, over a connection that it makes
-/// again whenever it is lost: connect, send what is missing (many orders at once), watch, connect
-/// again with growing pauses. An error on the way is logged and the work goes on; only stop() ends
-/// it. Wishes (m3/plugin/wishes.h) has the rules.
+/// Keeps the state that a plugin wants in an external service, over a connection that it
+/// re-establishes whenever it is lost: connect, send the missing orders (many at once), watch,
+/// reconnect with backoff. Errors are logged and the work continues; only stop() ends it. Wishes
+/// (m3/plugin/wishes.h) has the rules.
 ///
 /// Core-local. Owned by its plugin, as is the link, which outlives it; stop() before it is
 /// destroyed.
@@ -28,31 +28,31 @@ class Reconciler {
  public:
   using Order = Wishes::Order;
 
-  /// The service, as the plugin reaches it. All of it runs on the Reconciler's core.
+  /// The plugin's access to the service. Everything runs on the Reconciler's core.
   class Link {
    public:
-    /// Ends when orders can be sent. Bounds itself in time.
+    /// Returns when orders can be sent. Has its own time limit.
     virtual Task<> connect(Ctx& ctx) = 0;
-    /// Ends, with the reason as its error, when the connection is lost or silent.
+    /// Fails, with the reason as its error, when the connection is lost or silent.
     virtual Task<> watch(Ctx& ctx) = 0;
     /// Sends them all, in this order, and does not wait for their answers; each is reported by
     /// Reconciler::answered(), now or later. An error ends this connection.
     virtual Task<> send(Ctx& ctx, std::vector<Order> orders) = 0;
     /// Undoes connect(), also one that failed or was interrupted. Called more than once.
     virtual Task<> disconnect(Ctx& ctx, Status why) = 0;
-    /// Grows whenever the service shows life (bytes that came), so that answers which are only
-    /// slow, behind much else, are waited for. 0: only answers are signs of life.
+    /// Grows with every sign of life of the service (received bytes), so that answers which are
+    /// only slow are waited for. 0: only answers are signs of life.
     virtual std::uint64_t heard() const { return 0; }
-    /// The key is there on this connection. May want() and drop().
+    /// The key is established on this connection. May call want() and drop().
     virtual void on_confirmed(const std::string& key) { (void)key; }
 
    protected:
     ~Link() = default;
   };
   struct Options {
-    std::string name;  ///< "broker.redis": begins log lines and errors
-    /// Orders are under way, and for that long none is answered and nothing is heard: the
-    /// connection is given up.
+    std::string name;  ///< "broker.redis": prefix of log lines and errors
+    /// If orders are in flight and for this long none is answered and nothing is received, the
+    /// connection is abandoned.
     Nanos answer_limit = std::chrono::seconds(2);
     std::size_t window = 1000;  ///< orders under way
     BackoffConfig reconnect = server_backoff();
@@ -64,24 +64,25 @@ class Reconciler {
   Reconciler& operator=(const Reconciler&) = delete;
   ~Reconciler();
 
-  /// Ends when the service is reached; from then on the connection is kept. unavailable: it was not
-  /// reached, and nothing is left of the attempt: call it again. Another error: it refuses us.
+  /// Returns when the service is reached; from then on the connection is kept. unavailable: it was
+  /// not reached, and the attempt was undone: call it again. Any other error: the service refuses
+  /// this app.
   Task<> start(Ctx& ctx);
-  /// Ends everything; start() need not have succeeded. What waits in settled() fails.
+  /// Ends everything; start() need not have succeeded. Waiting settled() calls fail.
   Task<> stop(Ctx& ctx);
 
   void want(std::string_view key);
-  /// What the key stands for has changed: it is established again.
+  /// The value of the key has changed: it is established again.
   void renew(std::string_view key);
-  /// Waiters of the key fail with cancelled.
+  /// Calls that wait for the key fail with cancelled.
   void drop(std::string_view key);
-  /// The link found that it is not there although it was confirmed.
+  /// The link found that it is missing although it was confirmed.
   void missing(std::string_view key);
-  /// Ends when the key is confirmed on a connection. unavailable: there is no connection, or it was
-  /// lost meanwhile; the wish stays. cancelled: it was dropped. Else why the service refuses it;
-  /// the wish stays, and is tried again slowly.
+  /// Returns when the key is confirmed on a connection. unavailable: there is no connection, or it
+  /// was lost meanwhile; the wish stays. cancelled: it was dropped. Any other error: the service
+  /// refuses it; the wish stays, and is retried slowly.
   Task<> settled(Ctx& ctx, std::string key);
-  /// What became of an order, as Wishes::answered() takes it. Answers to orders of an earlier
+  /// Reports the outcome of an order to Wishes::answered(). Answers to orders of an earlier
   /// connection are ignored.
   void answered(std::uint64_t number, const Status& status);
 
@@ -117,23 +118,24 @@ class Reconciler {
   bool running_ = false;
   Backoff backoff_;
   TimePoint joined_{};
-  TimePoint progress_{};  // an order was answered, or the first of those under way was sent
+  TimePoint progress_{};  // when an order was answered, or the first of those in flight was sent
   std::uint64_t heard_ = 0;
   Channel<char> news_{1};
   std::map<std::string, std::shared_ptr<Waiting>, std::less<>> waiting_;
   Scope scope_;
 };
 
-/// Whether a connection that failed with it may be made a moment later, with nothing changed.
+/// Whether a connection that failed with this error may succeed a moment later, with nothing
+/// changed.
 constexpr bool may_pass(Errc code) noexcept {
   return code == Errc::unavailable || code == Errc::deadline_exceeded ||
          code == Errc::resource_exhausted;
 }
 
-/// For Link::watch(), where a silent connection is found by asking: after `interval` without a loss
-/// `ping` must end within `timeout`, or something else must be heard meanwhile.
+/// For Link::watch(), if a silent connection is detected by pings: after each `interval`, `ping`
+/// must return within `timeout`, or something else must be received meanwhile.
 struct Pings {
-  std::string who;  ///< begins the reason: "127.0.0.1:6379 is silent"
+  std::string who;  ///< prefix of the reason: "127.0.0.1:6379 is silent"
   Nanos interval;
   Nanos timeout;
   std::function<Task<>(Ctx&)> lost;  ///< fails with the reason when the connection is lost

@@ -29,14 +29,14 @@ struct PluginType {
   std::string title() const;  ///< "lease.redis"
 };
 
-/// A plugin that a configuration chose, with what its section says.
+/// A plugin that a configuration chose, with the contents of its section.
 struct PluginChoice {
   const PluginType* type = nullptr;
   ConfigType::Value config;
 };
 
-/// The plugins that a program contains: listed in main(), never by themselves. Filled before the
-/// app starts, then only read.
+/// The plugins that a program contains: listed in main(), never registered by themselves. Filled
+/// before the app starts, then only read.
 class Registry {
  public:
   template <std::derived_from<Plugin> P>
@@ -59,15 +59,15 @@ class Registry {
     add(std::move(type));
   }
   void add(PluginType type);
-  /// What a file without a section [kind.…] gets, as if it had an empty [kind.name]; with
-  /// `beside_default_of` (a kind with a default) only when the file leaves that one to its default
-  /// too.
+  /// The default for a file without a section [kind.…], as if it had an empty [kind.name]; with
+  /// `beside_default_of` (a kind with a default) only when the file leaves that kind at its
+  /// default, too.
   void set_default(std::string_view kind, std::string_view name,
                    std::string_view beside_default_of = {});
 
-  /// The plugins whose sections are in the file, in the order in which they are made and started:
-  /// by stage, then what is needed first. Unknown names, a second one of a kind that is not kMany,
-  /// needs that nobody meets and circles go to `errors`.
+  /// The plugins whose sections are in the file, in the order in which they are created and
+  /// started: by stage, then dependencies first. Unknown names, a second one of a kind that is not
+  /// kMany, unmet needs and cycles are added to `errors`.
   std::vector<PluginChoice> choose(const Document& document, ErrorList& errors) const;
 
   /// Each once; a configuration may have sections of them.

@@ -9,8 +9,8 @@
 
 namespace m3 {
 
-/// Finds apps and lets them be found. Chosen by `[router.NAME]`; started in stage mesh. All of it
-/// runs on core 0, and the callbacks too.
+/// Finds apps and makes this one known. Chosen by `[router.NAME]`; started in stage mesh.
+/// Everything runs on core 0, including the callbacks.
 ///
 /// A router does not decide who is alive: it reports its source's lists whenever they may have
 /// changed, and the mesh judges them (m3/mesh).

@@ -8,12 +8,12 @@
 
 namespace m3 {
 
-/// What apps that are embedded together share: the local router's list, the local broker's topics.
-/// Given to each of them as App::Embedding::shared; an app that got none has its own. Safe on every
-/// thread; the parts must be so too.
+/// Objects shared by apps that are embedded together: the local router's list, the local broker's
+/// topics. Each gets it as App::Embedding::shared; an app without one has its own. Thread-safe; the
+/// parts must be, too.
 class SharedParts {
  public:
-  /// The one T; made when first asked for.
+  /// The only T; created on first use.
   template <class T>
   std::shared_ptr<T> get() {
     std::lock_guard lock(mutex_);

@@ -12,7 +12,7 @@ namespace m3 {
 
 class Runtime;
 
-/// When a step belongs. An app comes up by rising stage and goes down in reverse.
+/// When a step runs. An app starts by increasing stage and stops in reverse.
 struct Stage {
   enum : int {
     obs = 10,       ///< log, metrics, traces, admin port
@@ -20,16 +20,15 @@ struct Stage {
     shape = 30,     ///< rules before traffic
     mesh = 35,      ///< router, connections
     serve = 40,     ///< methods and their services are ready
-    app = 50,       ///< the app's own hooks; on the way down, no handler runs any more
-    listen = 55,    ///< calls come in; on the way down, running ones are finished
-    announce = 60,  ///< others see the instance; on the way down, they no longer do
-    gate = 70,      ///< game clients come in; on the way down, they are told to move
+    app = 50,       ///< the app's own hooks; while stopping, no handler is running any more
+    listen = 55,    ///< calls are received; while stopping, running ones are finished
+    announce = 60,  ///< others see the instance; while stopping, they no longer do
+    gate = 70,      ///< game clients connect; while stopping, they are told to move
   };
 };
 
-/// What one part of an app does when the app comes up and goes down: as many steps as it needs, at
-/// the stages where they belong. Filled before the app starts; core 0 runs the steps, one at a
-/// time.
+/// The steps of one part of an app when the app starts and stops: as many as it needs, at their
+/// stages. Filled before the app starts; core 0 runs the steps, one at a time.
 ///
 /// - A step that was begun is undone, once, also when its begin failed or was interrupted.
 /// - A begin that fails with unavailable is run again, with growing pauses, within start_timeout:
@@ -47,7 +46,7 @@ class Steps {
     Body undo;   ///< may be empty
   };
 
-  /// Those of `owner` ("lease.redis"), whose own stage is `stage`.
+  /// The steps of `owner` ("lease.redis"), whose own stage is `stage`.
   Steps(Runtime& runtime, std::string owner, int stage)
       : runtime_(runtime), owner_(std::move(owner)), stage_(stage) {}
 
@@ -69,11 +68,11 @@ class Steps {
   std::vector<Step> steps_;
 };
 
-/// A part of an app that has steps of its own: a plugin, or what a room brings.
+/// A part of an app with its own steps: a plugin, or an object of a room.
 class Part {
  public:
   virtual ~Part() = default;
-  /// Once, after all parts are made and before the first step.
+  /// Called once, after all parts are created and before the first step.
   virtual void steps(Steps& steps) = 0;
 };
 

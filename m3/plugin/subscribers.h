@@ -12,14 +12,14 @@
 
 namespace m3 {
 
-/// Who listens to which topic of a broker. Subscribers may come and go while they are told, they
-/// themselves and others. Core-local.
+/// The subscribers of a broker's topics. Subscribers may be added and removed inside callbacks.
+/// Core-local.
 class Subscribers {
  public:
   using Subscriber = Broker::Subscriber;
 
-  /// A subscribe() under way: the subscriber is listed, and learns by the outcome of the call that
-  /// the topic is subscribed, not by on_resubscribed(). Lives in the coroutine's frame.
+  /// A subscribe() in progress: the subscriber is listed, and learns from the outcome of the call
+  /// that the topic is subscribed, not from on_resubscribed(). Stored in the coroutine's frame.
   class Asking {
    public:
     Asking(Subscribers& all, std::string topic, Subscriber& subscriber);
@@ -33,9 +33,9 @@ class Subscribers {
     Subscriber& subscriber_;
   };
 
-  /// True: nobody is left who listens to the topic.
+  /// True: the topic has no subscribers left.
   bool remove(std::string_view topic, Subscriber& subscriber);
-  /// A message came. The views need not be of this table.
+  /// A message arrived. The views need not be of this table.
   void tell(std::string_view topic, std::string_view payload);
   /// The topic is subscribed on a new connection.
   void tell_resubscribed(std::string_view topic);
@@ -55,12 +55,12 @@ class Subscribers {
   std::vector<Subscriber*> told_;  // kept for its memory
 };
 
-/// Topics that a server does not let us publish to. It says so only after a message was sent, so
-/// the next ones are refused here; after kFor they are let through to learn whether that still
-/// holds. Core-local.
+/// Topics that a server does not allow this app to publish to. The server reports that only after a
+/// message was sent, so the next ones are refused here; after kFor they are let through to learn
+/// whether that still holds. Core-local.
 class RefusedTopics {
  public:
-  /// A message was refused. True: that is news, worth a line in the log.
+  /// A message was refused. True: the first time, so log it.
   bool add(std::string_view topic, TimePoint now);
   /// permission_denied: it was refused a moment ago.
   Status check(std::string_view topic, TimePoint now);

@@ -17,18 +17,18 @@
 
 namespace m3 {
 
-/// What shall exist in a service outside, as a set of keys, and what is known of it there: a state
-/// machine without sockets or timers. It is told facts and says which orders to send next.
+/// The wanted state of an external service, as a set of keys, and its known state: a state machine
+/// without sockets or timers. It is fed facts and returns the orders to send next.
 ///
-/// A key has at most one order under way, many keys have theirs at the same time. An order that
-/// failed is given again, after a pause that grows. A wish that the service refuses keeps its
-/// error, is tried again slowly, and holds up no other wish. A key that is no longer wished for is
-/// withdrawn, also when its order was under way at that moment.
+/// A key has at most one order in flight; many keys can have one at the same time. A failed order
+/// is retried with backoff. A refused wish keeps its error, is retried slowly, and does not delay
+/// the others. A key that is no longer wanted is withdrawn, even if its order was in flight at that
+/// moment.
 class Wishes {
  public:
   struct Options {
-    /// What was brought about outlives the connection (a registration); false: it ends with it (a
-    /// subscription).
+    /// The established state outlives the connection (a registration); false: it ends with the
+    /// connection (a subscription).
     bool lasting = false;
     BackoffConfig failed = server_backoff();
     BackoffConfig refused{.least = std::chrono::milliseconds(500),
@@ -41,11 +41,11 @@ class Wishes {
     std::uint64_t number = 0;   ///< of this order; grows, and is never used twice
     std::uint64_t version = 0;  ///< of the wish: how often renew() was called
   };
-  /// What became of an order.
+  /// The outcome of an order.
   struct Answer {
-    std::string key;         ///< empty: the order was unknown, and is to be ignored
-    bool confirmed = false;  ///< it is there now, as it is wished for
-    bool refused = false;    ///< the service said no to what is wished for
+    std::string key;         ///< empty: the order is unknown, ignore it
+    bool confirmed = false;  ///< it now exists as wanted
+    bool refused = false;    ///< the service refused it
   };
   enum class State : std::uint8_t { unknown, open, confirmed, refused };
 
@@ -53,37 +53,37 @@ class Wishes {
   Wishes(Options options, std::function<std::uint64_t()> random)
       : options_(options), random_(std::move(random)) {}
 
-  /// From now on it shall exist. One that was refused is tried again at once.
+  /// The key is wanted from now on. A refused one is retried at once.
   void want(std::string_view key);
-  /// It shall exist, and what it is has changed: it is established again.
+  /// The key is wanted with a changed value: it is established again.
   void renew(std::string_view key);
-  /// From now on it shall not exist.
+  /// The key is no longer wanted.
   void drop(std::string_view key);
-  /// It was confirmed, and was found to be missing.
+  /// The key was confirmed, but was found to be missing.
   void missing(std::string_view key);
 
   /// A new connection.
   void connected();
-  /// The connection is lost; answers to its orders are unknown from now on.
+  /// The connection is lost; answers to its orders are ignored from now on.
   void lost();
 
-  /// What is to be sent now, so that at most `window` orders are under way; each of them is waited
-  /// for from now on.
+  /// The orders to send now, so that at most `window` are in flight; an answer to each is expected
+  /// from now on.
   std::vector<Order> take(TimePoint now, std::size_t window);
-  /// unavailable, deadline_exceeded, cancelled: the order failed and is given again. Another error:
-  /// it is refused (resource_exhausted too: a limit stays for a while).
+  /// unavailable, deadline_exceeded, cancelled: the order failed and is retried. Any other error:
+  /// it is refused (resource_exhausted, too: a limit stays for a while).
   Answer answered(std::uint64_t number, const Status& status, TimePoint now);
 
   bool is_connected() const noexcept { return connected_; }
-  /// Connected, and every wish is confirmed on this connection, but for those that are refused.
+  /// Connected, and every wish except refused ones is confirmed on this connection.
   bool up() const noexcept { return connected_ && open_ == 0; }
   /// unknown: it is not subscribed.
   State state(std::string_view key) const;
-  /// What the last order for it failed with; OK while none has.
+  /// The error of the last order for it; OK while none has failed.
   Status error(std::string_view key) const;
   std::size_t under_way() const noexcept { return asked_.size(); }
   std::size_t wanted() const noexcept { return wanted_; }
-  /// When take() has something that waits for its pause; TimePoint::max(): nothing waits.
+  /// When the next retry is due in take(); TimePoint::max(): none.
   TimePoint next_retry() const;
 
  private:
@@ -95,9 +95,9 @@ class Wishes {
     bool open = false;    // counted in open_
     bool queued = false;  // in due_
     There there = There::no;
-    std::uint64_t version = 0;  // what is wished for
-    std::uint64_t held = 0;     // what the service has, where `there` is yes
-    std::uint64_t asked = 0;    // the order under way; 0: none
+    std::uint64_t version = 0;  // the wanted version
+    std::uint64_t held = 0;     // the service's version, where `there` is yes
+    std::uint64_t asked = 0;    // the order in flight; 0: none
     std::uint64_t asked_version = 0;
     bool asked_establish = false;
     TimePoint not_before{};

@@ -19,25 +19,25 @@ struct AdmissionRequest {
   std::string_view caller;    ///< app id of the peer, as it was proven; empty: a tool
   std::string_view metadata;  ///< encoded m3.wire.Metadata (decode_metadata); empty: none, or local
   std::size_t bytes = 0;      ///< of the body
-  Nanos age{0};               ///< it has waited here at least that long
+  Nanos age{0};               ///< how long it has waited here, at least
   Nanos left{0};              ///< until its deadline
 };
 
 /// Decides whether a request is handled, before it is parsed or anything is taken from a pool: the
 /// place for limits and for traffic rules. A plain function of one core, called for every request
-/// and notify that comes in there, also those of this process: it must not wait, and should not
+/// and notify that arrives there, including those of this process: it must not wait, and should not
 /// allocate. Owned by the app, one object per core.
 class Admission {
  public:
   virtual ~Admission() = default;
-  /// An error refuses it: the caller gets it as not executed and may ask another instance.
+  /// An error refuses the request: the caller gets it as not executed and may try another instance.
   virtual Status admit(const AdmissionRequest& request) = 0;
-  /// Once for every request that this object let in: it has ended, or another Admission or the
-  /// parser refused it. `took` counts from the begin of its handler; 0: it had none.
+  /// Called once for every request that this object admitted: it has ended, or another Admission or
+  /// the parser refused it. `took` is the time since its handler began; 0: it had none.
   virtual void ended(const MethodInfo&, const Status&, Nanos) {}
 };
 
-/// Those of an app, in the order in which they are asked. Its plugins add theirs in their
+/// The admissions of an app, in the order in which they are called. Plugins add theirs in their
 /// constructors: `env.part<AdmissionList>()->makers.push_back(…)`; each is called once per core.
 struct AdmissionList {
   std::vector<std::function<std::unique_ptr<Admission>(Core&)>> makers;

@@ -7,8 +7,8 @@
 
 namespace m3 {
 
-/// One call as an app's code makes it: CallOp, inside of the app's interceptors if there are any.
-/// Everything referred to outlives the op. Generated clients await it.
+/// One call made by an app's code: CallOp, inside the app's interceptors if there are any.
+/// Everything referred to must outlive the op. Generated clients await it.
 class [[nodiscard("co_await it: it does nothing before it is awaited")]] Call final {
  public:
   using m3_leaf_op = void;
@@ -27,7 +27,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] Call fi
   class Around;
   Status& around_error() noexcept;
 
-  CallOp op_;  // with interceptors: what to make when they have let the call through
+  CallOp op_;  // with interceptors: creates the op when they have let the call through
   std::unique_ptr<Around> around_;
 };
 

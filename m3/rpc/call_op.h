@@ -29,15 +29,15 @@ class Link;
 class LocalCall;
 }  // namespace rpc_detail
 
-/// One call inside of the interceptors, as a leaf op: `co_await CallOp(…)`. Fills `response` or
-/// fails. Retried on another instance when it is known not to have run (or the method is
-/// idempotent), inside its deadline. An app's code calls through Call.
+/// One call inside the interceptors, as a leaf op: `co_await CallOp(…)`. Fills `response` or fails.
+/// Retried on another instance when it is known not to have run (or the method is idempotent),
+/// inside its deadline. App code uses Call.
 class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp final
     : public async_detail::CtxOp,
       private rpc_detail::LinkWaiter {
  public:
   using value_type = void;
-  /// Everything referred to outlives the op.
+  /// Everything referred to must outlive the op.
   CallOp(Caller& caller, Ctx& ctx, const ServiceId& service, const MethodInfo& method,
          const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response,
          Route route);
@@ -58,8 +58,8 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   friend class Call;
 
   enum class Phase : std::uint8_t { idle, routing, connecting, waiting, settling, local };
-  /// `refused`: nothing was sent, another instance may take it; error() says why this one does not.
-  /// `lacks`: the instance does not serve the method; nothing was sent either.
+  /// `refused`: nothing was sent, another instance may take it; error() has the reason. `lacks`:
+  /// the instance does not serve the method; nothing was sent either.
   enum class Sent : std::uint8_t { waiting, ended, refused, lacks };
   struct RouteWait;
 
@@ -118,14 +118,14 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] CallOp 
   Phase phase_ = Phase::idle;
   bool sent_ = false;          // the last attempt
   bool may_have_run_ = false;  // an earlier attempt
-  bool trial_ = false;         // its end decides the trial of the instance at counted_
-  bool lacking_ = false;       // an instance that was picked does not serve the method
+  bool trial_ = false;         // its outcome decides the trial of the instance at counted_
+  bool lacking_ = false;       // a picked instance does not serve the method
   std::uint8_t attempts_ = 0;
-  std::uint8_t unreached_ = 0;  // instances to which no connection came
-  Status refusal_;  // of the last instance, if it refused: stands when there is no other
+  std::uint8_t unreached_ = 0;  // instances to which no connection could be made
+  Status refusal_;  // of the last instance, if it refused: returned when there is no other
   async_detail::Bound<async_detail::TimerNode, &CallOp::on_timer> timer_{*this};
-  /// What an attempt came to is acted upon from the ready queue: that may pick, dial or run a
-  /// handler of this process, which must not happen inside a walk over calls that wait.
+  /// The outcome of an attempt is handled from the ready queue: that may pick, dial or run a
+  /// handler of this process, which must not happen inside a walk over waiting calls.
   async_detail::Bound<async_detail::Runnable, &CallOp::on_settle> settle_{*this};
   std::unique_ptr<RouteWait> route_wait_;
 };

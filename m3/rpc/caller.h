@@ -97,7 +97,7 @@ class Caller {
                  const google::protobuf::MessageLite& request, const AppId& instance,
                  Missed& missed);
   Pick pick(const RouteQuery& query);
-  /// An attempt ended there.
+  /// An attempt at that instance has ended.
   void note(const Instance& instance, const Status& outcome, bool trial, Peers::By by) {
     if (outcome.is_ok() && peers_[instance.slot].is_clean()) [[likely]]
       return;
@@ -105,9 +105,9 @@ class Caller {
   }
   void judge(const Instance& instance, const Status& outcome, bool trial, Peers::By by);
   bool may_eject(const Instance& instance, Peers::Answer why);
-  /// May one more call that was sent be sent again?
+  /// Whether one more call that was already sent may be sent again.
   bool take_retry() noexcept;
-  /// It was not.
+  /// It was not sent again after all.
   void return_retry() noexcept { retries_ += 1; }
 
   rpc_detail::RpcCore& core_;

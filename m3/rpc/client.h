@@ -15,7 +15,7 @@
 #include "m3/rpc/method.h"
 #include "m3/rpc/route.h"
 
-/// On what the Task that a call returns refers to until it has ended. A compiler that understands
+/// For arguments that the Task of a call refers to until it has ended. A compiler that understands
 /// it warns when `auto later = client.say(ctx, Request());` keeps a Task whose request is gone.
 #if __has_cpp_attribute(clang::lifetimebound)
 #define M3_LIFETIMEBOUND [[clang::lifetimebound]]
@@ -36,15 +36,15 @@ struct func {
   std::string value;
 };
 
-/// What generated clients are made of. A value: knows its app and whom to call, holds no
-/// connection, may be used on every core. The app outlives it.
+/// Base of generated clients. A value: knows its app and the service to call, holds no connection,
+/// may be used on every core. The app must outlive it.
 ///
 /// Calls are lazy Tasks that refer to their arguments: await them in the statement that made them,
 /// or keep request and response alive until they have ended.
 class ClientBase {
  public:
-  /// m3::world and m3::func in any order. A part that cannot be in an id shows as invalid_argument
-  /// in every call.
+  /// m3::world and m3::func in any order. A part that cannot be in an id makes every call fail with
+  /// invalid_argument.
   template <class... Options>
   ClientBase(Host& host, std::string_view default_func, Options... options) : host_(&host) {
     Target target;
@@ -84,7 +84,7 @@ class ClientBase {
   ServiceId service_;
 };
 
-/// What the generated code knows of a request type that belongs to exactly one rpc.
+/// Generated facts about a request type that belongs to exactly one rpc.
 template <class Req>
 struct RpcTraits {
   static_assert(
@@ -94,7 +94,7 @@ struct RpcTraits {
 };
 
 namespace rpc_detail {
-/// Only a notify may go to many.
+/// Only a notify may be sent to many.
 template <class Req>
 using RouteOf =
     std::conditional_t<std::is_void_v<typename RpcTraits<Req>::Response>, NotifyRoute, Route>;
@@ -107,7 +107,7 @@ class AnyClient : public ClientBase {
 };
 }  // namespace rpc_detail
 
-/// The generic call: the request's type says what is called. The context must belong to an app (a
+/// The generic call: the request's type selects the method. The context must belong to an app (a
 /// handler's does). Lazy; `request` must outlive it.
 template <class Req>
 Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request M3_LIFETIMEBOUND,

@@ -10,7 +10,7 @@ namespace m3 {
 class Broadcaster;
 class Caller;
 
-/// The app, as clients see it: who calls, and the way out. App is one.
+/// The app, as clients see it: the calling app and its Caller. App is one.
 class Host {
  public:
   virtual const AppId& app_id() const = 0;

@@ -15,13 +15,13 @@ namespace m3 {
 struct InterceptedCall {
   const MethodInfo& method;
   const google::protobuf::MessageLite& request;
-  /// Filled in once next() has ended well; for a notify there is none.
+  /// Filled in once next() has succeeded; none for a notify.
   const google::protobuf::MessageLite* response;
   /// Incoming: the caller's app id; outgoing: the service id called.
   std::string_view peer;
 };
 
-/// Stands around every call of one side: looks, measures, refuses, limits. Given to the app in
+/// Runs around every call of one side: to inspect, measure, refuse or limit it. Added to the app in
 /// main, first = outermost. Called on every core at once.
 ///
 ///     Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next& next) override {
@@ -45,23 +45,23 @@ class Interceptor {
   };
 
   virtual ~Interceptor() = default;
-  /// `ctx` is the call's own, and the one to give to next(): a handler always runs under its
-  /// call's. `call` and `next` stay until the returned Task has ended.
+  /// `ctx` is the call's own; pass it to next(): a handler always runs under its call's context.
+  /// `call` and `next` are valid until the returned Task has ended.
   virtual Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next& next) = 0;
 };
 
 using Interceptors = std::vector<std::shared_ptr<Interceptor>>;
 
-/// Those of an app; the first is outermost. Its plugins add theirs in their constructors, inside of
-/// the app's own: `env.part<InterceptorLists>()->requests.push_back(…)`.
+/// The interceptors of an app; the first is outermost. Plugins add theirs in their constructors,
+/// inside the app's own: `env.part<InterceptorLists>()->requests.push_back(…)`.
 struct InterceptorLists {
-  Interceptors requests;  ///< around every request that comes in
-  Interceptors calls;     ///< around every call that goes out
+  Interceptors requests;  ///< around every incoming request
+  Interceptors calls;     ///< around every outgoing call
 };
 
 namespace rpc_detail {
 
-/// The interceptors around one call, and `last` inside of them. All three outlive it.
+/// The interceptors around one call, and `last` inside them. All three must outlive it.
 class Chain {
  public:
   Chain(const Interceptors& list, InterceptedCall& call, Interceptor::Next& last)
@@ -73,7 +73,7 @@ class Chain {
   Task<> run(Ctx& ctx) { return from(ctx, 0); }
 
  private:
-  /// One place in the list: calling it runs everything from there on.
+  /// One position in the list: calling it runs everything from there on.
   class Place final : public Interceptor::Next {
    public:
     Place(Chain& chain, std::size_t at) noexcept : chain_(chain), at_(at) {}

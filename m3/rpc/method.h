@@ -18,7 +18,7 @@ namespace m3 {
 /// When a call that changes an actor is answered (docs/reference/options.md, durability).
 enum class Durability : std::uint8_t { write_behind, sync };
 
-/// What the .proto says of one rpc. Constant data in generated code.
+/// The options of one rpc in its .proto. Constant data in generated code.
 struct MethodInfo {
   std::string_view full_name;  ///< "/hello.Hello/Say", static text
   std::uint32_t hash = 0;      ///< method_hash(full_name)

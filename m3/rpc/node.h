@@ -24,8 +24,8 @@ class RpcCore;
 struct RpcShared;
 }  // namespace rpc_detail
 
-/// The RPC side of one app: a share on every core, the services it answers, the sockets it listens
-/// on. Owned by App (tests own one directly); the runtime, resolver and metrics outlive it.
+/// The RPC part of one app: its share on every core, its services and its listening sockets. Owned
+/// by App (tests own one directly); the runtime, resolver and metrics must outlive it.
 ///
 /// Set up first (serve, intercept), then listen; stop() before it is destroyed. Used on a core of
 /// another runtime it ends the process with log::fatal, as nothing there is guarded by locks.
@@ -36,9 +36,9 @@ class RpcNode final : public Host {
     std::uint64_t generation = 0;  ///< until set_generation()
     std::uint64_t run_id = 0;      ///< of this start of the app
     RpcConfig config;
-    /// How each core reaches others; unset: TCP.
+    /// Creates each core's transport; unset: TCP.
     std::function<std::unique_ptr<Transport>(Core&)> transport;
-    /// What contexts and clients see as their host; unset: this node.
+    /// The host of contexts and clients; unset: this node.
     Host* host = nullptr;
   };
   RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRegistry& metrics);
@@ -49,22 +49,22 @@ class RpcNode final : public Host {
   const AppId& app_id() const override;
   Caller& caller() override;
 
-  /// Before listen(). The service stays the caller's. already_exists: its name is taken.
+  /// Before listen(). The caller keeps the service. already_exists: its name is taken.
   Status serve(Service& service);
   const std::vector<Service*>& services() const;
   /// Before listen(); in order, first = outermost.
   void intercept_calls(std::shared_ptr<Interceptor> interceptor);     ///< made from here
   void intercept_requests(std::shared_ptr<Interceptor> interceptor);  ///< that come here
-  /// Before listen(); asked in that order. `make` is called once for each core.
+  /// Before listen(); called in that order. `make` is called once for each core.
   void admit_by(const std::function<std::unique_ptr<Admission>(Core&)>& make);
 
-  /// Accepts on core 0 and hands the connections round the cores. Gives the port.
+  /// Accepts on core 0 and distributes the connections to the cores in turn. Returns the port.
   Task<std::uint16_t> listen(Ctx& ctx, HostPort address);
-  /// Serves a stream that somebody else accepted, on the core that is running.
+  /// Serves a stream that was accepted elsewhere, on the current core.
   void accept(std::unique_ptr<Stream> stream);
 
-  /// A notify that came on another way than a connection, on the core that is running: a whole
-  /// frame, from the app `peer`. An error: it was not handled, and counted.
+  /// Handles a notify that did not arrive over a connection, on the current core: a whole frame,
+  /// from the app `peer`. An error: it was not handled, and was counted.
   Status deliver(std::string_view frame, Deadline deadline, std::string_view peer);
 
   /// What hellos say from now on. On any core.
@@ -72,19 +72,20 @@ class RpcNode final : public Host {
   /// Tells dialers whether this app's own health check fails, in hellos and pongs; returns what
   /// they were told before. On any core.
   bool set_sick(bool sick) noexcept;
-  /// Tells dialers to go elsewhere; whoever calls nevertheless is served.
+  /// Tells dialers to use other instances; calls that arrive nevertheless are served.
   Task<> leave(Ctx& ctx);
-  /// After leave(): those who look again find it serving.
+  /// After leave(): dialers find it serving again.
   Task<> come_back(Ctx& ctx);
-  /// Refuses new calls (not executed), tells dialers to go elsewhere, waits for running handlers.
+  /// Refuses new calls (not executed), tells dialers to use other instances, waits for running
+  /// handlers.
   Task<> drain(Ctx& ctx);
-  /// Ends listening and every connection, cancels what runs and waits for it as long as `ctx`
-  /// allows. deadline_exceeded: handlers that do not end were named in the log and left behind;
-  /// the node may be destroyed, their service only when they have ended.
+  /// Stops listening, closes every connection, cancels running handlers and waits for them as long
+  /// as `ctx` allows. deadline_exceeded: handlers that do not finish were named in the log and left
+  /// behind; the node may be destroyed, their service only when they have finished.
   Task<> stop(Ctx& ctx);
 
-  /// Handlers of this process, of any node, that a stop had to leave behind and that still run:
-  /// what they use must stay.
+  /// Handlers of this process, of any node, that a stop had to leave behind and that are still
+  /// running: everything they use must be kept.
   static std::size_t left_behind() noexcept;
 
   std::size_t running() const;      ///< handlers on this core

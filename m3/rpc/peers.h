@@ -21,28 +21,29 @@ namespace rpc_detail {
 class Link;
 }
 
-/// The instances as the callers of one core know them: how busy they are, and whether they are to
-/// be trusted with calls. Core-local; owned by the core's Caller.
+/// The instances as seen by the callers of one core: how busy they are, and whether they are
+/// trusted with calls. Core-local; owned by the core's Caller.
 ///
 /// An instance that cannot be reached, or whose connections break, is `out`; one whose answers are
-/// errors or refusals is `ejected`. Both get no calls while another instance is left. When its time
-/// has come (each time later, until it stays well) it is `on_trial`: it gets one call, then two at
-/// a time, and so on, until enough of them were answered. One that fails meanwhile is left out
-/// again.
+/// errors or refusals is `ejected`. Both get no calls while another instance is left. After a pause
+/// (longer each time, until it stays healthy) it is `on_trial`: it gets one call, then two at a
+/// time, and so on, until enough of them were answered. An instance that fails meanwhile is left
+/// out again.
 class Peers {
  public:
   enum class Standing : std::uint8_t { trusted, on_trial, ejected, out };
 
-  /// What the end of a call says about the instance it was sent to.
+  /// What the outcome of a call says about the instance it was sent to.
   enum class Answer : std::uint8_t {
-    good,       ///< it works, whatever the application answered
+    good,       ///< it works, whatever the application's answer
     error,      ///< a fault, whether or not the call ran
     refusal,    ///< the instance did not run the call and will not run the next one either
-    complaint,  ///< an application's error that is the instance's fault if only this one has it
-    neutral,    ///< such an error of a call for which chance has not chosen the instance
+    complaint,  ///< an application error that is the instance's fault if no other instance returns
+                ///< it
+    neutral,    ///< such an error of a call whose instance was not chosen by chance
   };
-  /// Who has chosen the instance: the call named it (P2P, Actor), the request's key or the order of
-  /// ids did (Hash, Single), or chance (Random).
+  /// How the instance was chosen: by name (P2P, Actor), by the request's key or the order of ids
+  /// (Hash, Single), or by chance (Random).
   enum class By : std::uint8_t { name, key, chance };
   static Answer answer_of(const Status& outcome, By by) noexcept;
 
@@ -51,11 +52,11 @@ class Peers {
     Standing standing = Standing::trusted;
     std::uint8_t errors = 0;      // a score: two more for each error, one less for each good answer
     std::uint8_t complaints = 0;  // a score, too
-    std::uint8_t falls = 0;       // how often it has lost its trust, without a quiet time between
-    std::uint8_t trials = 0;      // calls under way that decide its trial
+    std::uint8_t falls = 0;       // how often it has lost trust, without a quiet time in between
+    std::uint8_t trials = 0;      // calls in flight that decide its trial
     std::uint8_t passed = 0;      // good answers of this trial
     bool here = false;            // the app itself: no connection is needed
-    bool wanted = false;          // a pick would have taken it, were there a connection
+    bool wanted = false;          // a pick would have taken it if there were a connection
     TimePoint at{};  // out, ejected: until then; on trial: the last trial call; trusted: since then
     std::shared_ptr<rpc_detail::Link> link;
 
@@ -67,19 +68,20 @@ class Peers {
   explicit Peers(Core& core) noexcept : core_(core) {}
 
   Core& core() const noexcept { return core_; }
-  /// Calls of this core under way there.
+  /// Calls of this core in flight there.
   std::uint32_t in_flight(const Instance& peer) const noexcept {
     return peer.slot < states_.size() ? states_[peer.slot].in_flight : 0;
   }
-  /// May it get one more call? One that is out is dialled again in the background when it is time.
+  /// Whether it may get one more call. One that is out is dialled again in the background when it
+  /// is time.
   bool usable(const Instance& peer) noexcept {
     if (peer.slot >= states_.size()) return true;
     const State& state = states_[peer.slot];
     return state.standing == Standing::trusted || usable_now(peer, state);
   }
-  /// Can a call be sent there at once?
+  /// Whether a call can be sent there at once.
   bool connected(const Instance& peer) const noexcept;
-  /// Chance has picked it, but a connection is still to be made: that is done in the background.
+  /// A random pick chose it, but it has no connection yet: one is made in the background.
   void want(const Instance& peer);
   /// False only when there is a connection to it whose hello does not list the method.
   bool may_serve(const Instance& peer, const MethodInfo& method) const noexcept;
@@ -87,16 +89,16 @@ class Peers {
     return peer.slot < states_.size() ? states_[peer.slot].standing : Standing::trusted;
   }
   bool is_out(const Instance& peer) const noexcept { return standing(peer) == Standing::out; }
-  /// Would at least half of `all` still be trusted without this one?
+  /// Whether at least half of `all` would still be trusted without this one.
   bool half_stay_without(const Instance& one, std::span<const Instance* const> all) const noexcept;
-  /// Do the others of `all` answer without complaints?
+  /// Whether the others of `all` answer without complaints.
   bool only_one_complains(const Instance& one, std::span<const Instance* const> all) const noexcept;
 
   State& operator[](std::uint32_t slot) {
     if (slot >= states_.size()) states_.resize(slot + 1);
     return states_[slot];
   }
-  /// One without a connection, or that is out, and that a pick would have liked.
+  /// An instance without a connection, or that is out, and that a pick would have preferred.
   const Instance* take_to_dial() noexcept { return std::exchange(to_dial_, nullptr); }
   /// It is no longer listed.
   void not_to_dial(const Instance& gone) noexcept {
@@ -111,15 +113,15 @@ class Peers {
   void end_trial(State& state) noexcept {
     if (state.trials) --state.trials;
   }
-  /// A call to it has ended. True: it is to be ejected, if the caller finds that it may be.
+  /// A call to it has ended. True: eject it, if the caller finds that it may be.
   bool answered(State& state, Answer answer, bool trial, const RpcConfig& config) noexcept;
   /// What it was sent one way did no harm: it answered a ping afterwards.
   void lived(State& state) noexcept;
-  /// Returns for how long; at least for `at_least`, as far as the configuration allows.
+  /// Returns the pause: at least `at_least`, as far as the configuration allows.
   Nanos eject(State& state, Answer why, const RpcConfig& config, Nanos at_least);
   /// A connection to it broke. Returns when it may be dialled again: now, the first time.
   Nanos broke(State& state, const RpcConfig& config);
-  /// It said that it is leaving.
+  /// It reported that it is leaving.
   Nanos drained(State& state, const RpcConfig& config);
   /// It cannot be reached; it is dialled again after `pause`.
   void unreachable(State& state, Nanos pause);
@@ -137,23 +139,23 @@ class Peers {
   const Instance* to_dial_ = nullptr;
 };
 
-/// What one call wants of an instance, for those who pick.
+/// The requirements of one call, for picking an instance.
 struct Choice {
   Peers& peers;
   std::uint32_t avoid = kNoSlot;       ///< tried before
-  const MethodInfo* method = nullptr;  ///< set: not an instance that is known to lack it
+  const MethodInfo* method = nullptr;  ///< set: skip instances that are known not to serve it
 
   bool takes(const Instance& one) const noexcept {
     return one.slot != avoid && peers.usable(one) && (!method || peers.may_serve(one, *method));
   }
-  /// When none takes the call: the highest is the least bad. kTakes: this one does.
+  /// If no instance can take the call, the highest grade is the least bad. kTakes: this one can.
   unsigned grade(const Instance& one) const noexcept;
-  /// The less busy of two that chance has drawn. Null: neither takes the call.
+  /// The less busy of two random ones. Null: neither can take the call.
   const Instance* better_of(const Instance& a, const Instance& b) const noexcept;
   static constexpr unsigned kTakes = 4;
   /// The first of the highest grade.
   const Instance* first_of(std::span<const Instance* const> all) const noexcept;
-  /// The least busy of the highest grade, from position `from` on and round.
+  /// The least busy of the highest grade, starting at position `from` and wrapping around.
   const Instance* calmest_of(std::span<const Instance* const> all, std::size_t from) const noexcept;
 };
 

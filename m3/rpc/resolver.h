@@ -18,14 +18,14 @@
 
 namespace m3 {
 
-/// What a call wants to know.
+/// What a call asks for.
 struct RouteQuery {
   const ServiceId& service;
   RouteMode mode = RouteMode::random;
   std::string_view key;                ///< hash key, app id or actor id
-  std::uint32_t avoid = kNoSlot;       ///< tried before; another one, if there is one
+  std::uint32_t avoid = kNoSlot;       ///< tried before; prefer another one
   Peers& peers;                        ///< the calling core's
-  const MethodInfo* method = nullptr;  ///< set: an instance that lacked it was picked before
+  const MethodInfo* method = nullptr;  ///< set: an instance picked before does not serve it
 
   Choice choice() const noexcept { return {peers, avoid, method}; }
 };
@@ -33,7 +33,7 @@ struct RouteQuery {
 /// A call that waits for the list of instances to change. Intrusive, core-local.
 class RouteWaiter {
  public:
-  /// Picks again later, from the ready queue: never here.
+  /// Picks again later, from the ready queue, never inside this call.
   virtual void on_route_change() = 0;
 
  protected:
@@ -49,10 +49,10 @@ class RouteWaiter {
 class RouteWaiters {
  public:
   void add(RouteWaiter& waiter) noexcept;
-  /// Nothing, when it does not wait.
+  /// Does nothing if it is not waiting.
   static void remove(RouteWaiter& waiter) noexcept;
   bool empty() const noexcept { return head_ == nullptr; }
-  /// Tells all who wait now.
+  /// Wakes all current waiters.
   void tell();
 
  private:
@@ -60,12 +60,12 @@ class RouteWaiters {
   RouteWaiter* tail_ = nullptr;
 };
 
-/// The answer: an instance, or why there is none.
+/// The result: an instance, or why there is none.
 struct Pick {
-  /// Stays until the core's turn ends; who needs it longer takes shared_from_this().
+  /// Valid until the core's turn ends; use shared_from_this() to keep it longer.
   const Instance* instance = nullptr;
   Status why;  ///< when there is no instance
-  /// > 0: one may come, and `waiters` are told when it is worth another pick.
+  /// > 0: an instance may appear, and `waiters` are woken when another pick is worthwhile.
   Nanos worth_waiting{0};
   RouteWaiters* waiters = nullptr;
 };
@@ -76,13 +76,13 @@ class Resolver {
   virtual ~Resolver() = default;
   /// unavailable when there is none; invalid_argument when the key is wrong.
   virtual Pick pick(const RouteQuery& query) = 0;
-  /// Every instance of the service, for a notify to all that no broker carries.
+  /// Every instance of the service, for a notify to all without a broker.
   virtual std::vector<std::shared_ptr<const Instance>> all(Core& core,
                                                            const ServiceId& service) = 0;
-  /// The instances among which picks choose; valid until the core's turn ends.
+  /// The instances that can be picked; valid until the core's turn ends.
   virtual std::span<const Instance* const> eligible(Core&, const ServiceId&) { return {}; }
-  /// The instance says that its own health check fails: when its connection is made, and with each
-  /// pong as long as it does. Called on the connection's core.
+  /// The instance reports that its own health check fails: when its connection is established, and
+  /// with each pong as long as it does. Called on the connection's core.
   virtual void on_sick(Core&, const Instance&) {}
 };
 
@@ -94,7 +94,7 @@ class StaticResolver final : public Resolver {
   Status add(AppId id, HostPort address);
   /// "env.world.func.ins@host:port".
   Status add(std::string_view text);
-  /// Whoever answers there; picked only by the address as the key of a P2P route.
+  /// Any app that answers there; picked only by the address as the key of a P2P route.
   Status add_address(HostPort address);
 
   Pick pick(const RouteQuery& query) override;

@@ -9,13 +9,13 @@
 
 namespace m3 {
 
-/// Which instance a call goes to. Default: as the .proto says. Made by m3::to.
+/// Selects the instance of a call. Default: as the .proto says. Created by m3::to.
 class Route {
  public:
   Route() = default;
   Route(RouteMode mode, std::string key) : mode_(mode), key_(std::move(key)) {}
   RouteMode mode() const noexcept { return mode_; }
-  /// Hash key, app id or actor id, as mode() says.
+  /// Hash key, app id or actor id, depending on mode().
   const std::string& key() const noexcept { return key_; }
   /// True: the key is the request's field that the .proto names as route_key.
   bool key_from_request() const noexcept { return key_from_request_; }
@@ -44,7 +44,7 @@ class Broadcast {
   std::string topic_;
 };
 
-/// Where a notify goes: to one, as a Route says, or to many.
+/// The receivers of a notify: one, selected by a Route, or many.
 class NotifyRoute : public Route {
  public:
   NotifyRoute() = default;

@@ -5,10 +5,10 @@
 
 namespace m3 {
 
-/// What an instance said of itself over its connection.
+/// What an instance reported about itself over its connection.
 struct SelfReport {
-  std::uint64_t generation = 0;  ///< 0: it did not say
-  bool leaving = false;          ///< it takes only calls that name it
+  std::uint64_t generation = 0;  ///< 0: not reported
+  bool leaving = false;          ///< it accepts only calls that name it
   bool sick = false;             ///< its own health check fails
 };
 

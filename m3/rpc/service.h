@@ -14,10 +14,10 @@
 
 namespace m3 {
 
-/// How the dispatcher reaches one rpc of a service. Made by bind() and bind_notify().
+/// The dispatcher's entry point to one rpc of a service. Created by bind() and bind_notify().
 struct MethodBinding {
   const MethodInfo* info = nullptr;
-  rpc_detail::ServerCall* (*take)(Core& core) = nullptr;  ///< a record out of the pool
+  rpc_detail::ServerCall* (*take)(Core& core) = nullptr;  ///< a record from the pool
 };
 
 /// For generated services, never called: takes the address of a handler that `Declarer` declares
@@ -25,14 +25,14 @@ struct MethodBinding {
 template <class Declarer, class Answer, class Request>
 void as_declared(Task<Answer> (Declarer::*handler)(Ctx&, const Request&));
 
-/// A call that its service runs: see Service::run(). Stays until the Task of run() has ended.
+/// A call that its service runs: see Service::run(). Valid until the Task of run() has ended.
 class IncomingCall {
  public:
   virtual const MethodInfo& method() const noexcept = 0;
   /// Does not change; may be read on the core where the handler runs.
   virtual const google::protobuf::MessageLite& request() const noexcept = 0;
-  /// The handler, as a Task under `ctx`: the call's own context, a child of it, or the one that
-  /// m3::run_on gave on another core. Once: a second Task fails with `internal`.
+  /// The handler, as a Task under `ctx`: the call's own context, a child of it, or the one of
+  /// m3::run_on on another core. Only once: a second Task fails with `internal`.
   virtual Task<> handle(Ctx& ctx) = 0;
 
  protected:
@@ -42,8 +42,8 @@ class IncomingCall {
 /// Base of every generated service. One object per app answers on all cores at once (Multi), so its
 /// own state must be safe for that. Owned by the app; outlives its calls.
 ///
-/// A service that is to decide where and when its handlers run (one after the other, by key, on
-/// another core) overrides takes_over() and run(). Its calls then cost a coroutine more.
+/// A service that decides where and when its handlers run (one after the other, by key, on another
+/// core) overrides takes_over() and run(). Each call then costs one more coroutine.
 class Service {
  public:
   virtual ~Service() = default;
@@ -53,27 +53,27 @@ class Service {
   /// "resident_fixed".
   virtual std::string_view placement() const { return "stateless"; }
 
-  /// Asked once, before the app listens. True: run() runs the calls.
+  /// Called once, before the app listens. True: run() runs the calls.
   virtual bool takes_over() const { return false; }
-  /// Called on the core that the call came to, inside of the interceptors, with the call's context;
+  /// Called on the core where the call arrived, inside the interceptors, with the call's context;
   /// ends when the handler has. The record of the call, its request and its answer stay on that
-  /// core: what crosses to another one is the reference, for as long as this waits for it there.
+  /// core: only the reference is passed to another core, for as long as this waits for it.
   ///   Task<> run(Ctx& ctx, IncomingCall& call) override {
   ///     co_await run_on(ctx, home_, [&](Ctx& there) { return call.handle(there); });
   ///     co_return ok;
   ///   }
-  /// Every call must be handled or fail: an end without either is `internal`.
+  /// Every call must be handled or fail: ending without either is `internal`.
   virtual Task<> run(Ctx& ctx, IncomingCall& call) { return call.handle(ctx); }
 };
 
 namespace rpc_detail {
 
-/// Bytes of messages that all pools of a thread may keep, and those that they do.
+/// Bytes of messages that all pools of a thread may keep, and that they keep now.
 inline constexpr std::size_t kPooledBytes = 16u << 20;
 inline thread_local std::size_t pooled_bytes = 0;
 
 /// Free records of one type on this thread. A message keeps the memory of the largest call that it
-/// carried, so that records which grew large are not kept, nor more of them than kPooledBytes.
+/// was used for, so records that grew large are not kept, and no more than kPooledBytes in all.
 template <class Call>
 class CallPool {
  public:
@@ -136,7 +136,7 @@ class TypedCall final : public ServerCall {
   }
   bool start(Service& service) override {
     S& self = static_cast<S&>(service);
-    // An override need not be a coroutine: what it throws then comes out here.
+    // An override need not be a coroutine: its exception is then thrown here.
     try {
       pooled_ = (self.*Pooled)(ctx, req_, rsp_);
     } catch (...) {
@@ -209,7 +209,7 @@ class TypedNotify final : public ServerCall {
 }  // namespace rpc_detail
 
 /// Generated code: one rpc with an answer. The dispatcher asks the pooled overload first; its
-/// default gives an empty Task, and then the by-value overload is called.
+/// default returns an empty Task, and then the by-value overload is called.
 template <class S, class Req, class Rsp, Task<> (S::*Pooled)(Ctx&, const Req&, Rsp&),
           Task<Rsp> (S::*Value)(Ctx&, const Req&)>
 constexpr MethodBinding bind(const MethodInfo& info) {

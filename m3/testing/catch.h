@@ -3,14 +3,14 @@
 
 #include <string_view>
 
-// Catch2, version 2 or 3, whichever is installed: the one way in which m3's tests include it.
+// Catch2, version 2 or 3, whichever is installed: the only way in which m3's tests include it.
 #if __has_include(<catch2/catch_test_macros.hpp>)
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
 #include <catch2/matchers/catch_matchers_all.hpp>
-using Catch::Approx;  // as version 2 has it
+using Catch::Approx;  // as in version 2
 #else
 #include <catch2/catch.hpp>
 #endif

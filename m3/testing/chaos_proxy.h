@@ -11,10 +11,10 @@
 
 namespace m3::testing {
 
-/// A hostile TCP proxy on 127.0.0.1, between a client and a server that run for real. It has a
-/// thread of its own and uses plain sockets, nothing of m3's. Everything is called from any thread
-/// and holds for the connections there are and those to come, from the next bytes on.
-/// Ends its connections when it dies.
+/// A hostile TCP proxy on 127.0.0.1, between a client and a server that run for real. It has its
+/// own thread and uses plain sockets, nothing of m3's. Every function may be called from any thread
+/// and applies to existing and future connections, from the next bytes on. Closes its connections
+/// when it is destroyed.
 class ChaosProxy {
  public:
   enum class Way : std::uint8_t { to_server, to_client, both };
@@ -27,33 +27,32 @@ class ChaosProxy {
 
   const HostPort& address() const noexcept { return address_; }
 
-  /// Bytes read from now on arrive that much later.
+  /// Delays the bytes read from now on.
   void delay(Nanos by, Way way = Way::both);
-  /// At most `bytes` at once, a millisecond apart; 0 = as they come.
+  /// At most `bytes` at once, a millisecond apart; 0 = as they arrive.
   void slice(std::size_t bytes, Way way = Way::both);
-  /// The proxy neither reads nor writes that way: the sender's socket fills up.
+  /// The proxy neither reads nor writes in that direction: the sender's socket fills up.
   void stall(bool stalled, Way way = Way::both);
-  /// The proxy reads and throws away, ends of connections included: a pulled cable, to the peers.
-  /// What fell in is lost, so such a connection is only good for being cut.
+  /// The proxy reads and discards everything, including the ends of connections: a pulled cable, to
+  /// the peers. Discarded bytes are lost, so such a connection can only be cut.
   void black_hole(bool dropping, Way way = Way::both);
-  /// The same, for the bytes of each connection from `offset` on: it falls silent in its middle.
+  /// The same, for the bytes of each connection from `offset` on: it becomes silent in the middle.
   void black_hole_at(std::uint64_t offset, Way way);
-  /// Flips the lowest bit of the byte at `offset` (from 0) of each connection that has not come so
-  /// far.
+  /// Flips the lowest bit of the byte at `offset` (from 0) of each connection that has not reached
+  /// it yet.
   void corrupt_at(std::uint64_t offset, Way way);
-  /// Resets each connection that lets that many bytes through: exactly so many arrive, if anything
-  /// does.
+  /// Resets each connection after that many bytes: exactly that many arrive, if any do.
   void cut_at(std::uint64_t offset, Way way);
   /// No more black_hole_at, corrupt_at and cut_at, no delay, slices, stalls and black holes.
   void behave();
-  /// Resets every connection there is.
+  /// Resets every existing connection.
   void cut_all();
   /// New connections are reset at once.
   void refuse(bool refusing);
 
   std::size_t connections() const;
   std::uint64_t accepted() const;
-  /// Bytes passed on, of all connections, ever.
+  /// Bytes passed on so far, over all connections.
   std::uint64_t passed(Way way) const;
 
  private:

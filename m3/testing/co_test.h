@@ -54,7 +54,7 @@ class TestBody {
 inline void run_test_body(TestBody (*body)(SimRuntime&, Ctx&)) {
   SimRuntime sim;
   INFO("replay with M3_TEST_SEED=" << sim.seed());
-  // The frame outlives run(): a REQUIRE that failed is thrown from here, outside of any coroutine.
+  // The frame outlives run(): a REQUIRE that failed is thrown from here, outside any coroutine.
   std::optional<TestBody> frame;
   struct Waiting {
     static Task<> go(std::optional<TestBody>& frame, TestBody (*body)(SimRuntime&, Ctx&),

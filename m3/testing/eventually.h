@@ -6,9 +6,9 @@
 
 namespace m3::testing {
 
-/// Polls what only another process or thread can bring about, every few milliseconds. False: it has
-/// not come true within `limit`. For a thread that is no core; on virtual time there is nothing to
-/// poll for.
+/// Polls a condition that another process or thread brings about, every few milliseconds. False: it
+/// has not become true within `limit`. For a thread that is not a core; on virtual time there is
+/// nothing to poll for.
 template <class Done>
 bool eventually(Done done, std::chrono::nanoseconds limit = std::chrono::seconds(30)) {
   const auto until = std::chrono::steady_clock::now() + limit;

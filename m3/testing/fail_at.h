@@ -8,13 +8,13 @@
 
 namespace m3::testing {
 
-/// Counts the steps of a run; the `step`-th (from 1) is to fail, and by default only that one.
+/// Counts the steps of a run; the `step`-th (from 1) fails, and by default only that one.
 class FailAt {
  public:
   explicit FailAt(std::size_t step) : step_(step) {}
   /// True: this step fails.
   bool now() { return ++count_ == step_; }
-  /// The failing step has come.
+  /// The failing step was reached.
   bool reached() const { return count_ >= step_; }
   std::size_t step() const { return step_; }
   std::size_t count() const { return count_; }
@@ -24,9 +24,9 @@ class FailAt {
   std::size_t count_ = 0;
 };
 
-/// Runs `body(FailAt&)` with step 1 failing, then step 2, and so on, until a run gets to its end
-/// without meeting its failing step. Gives the number of steps, so that the test can say how many
-/// it expects; `most` stops a run that has no end.
+/// Runs `body(FailAt&)` with step 1 failing, then step 2, and so on, until a run ends without
+/// reaching its failing step. Returns the number of steps, so that the test can check it; `most`
+/// stops a run that never succeeds.
 template <class Body>
 std::size_t fail_at_each_step(Body body, std::size_t most = 10000) {
   for (std::size_t step = 1; step <= most; ++step) {

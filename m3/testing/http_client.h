@@ -7,8 +7,8 @@
 
 namespace m3::testing {
 
-/// One connection to an HTTP server on 127.0.0.1, with calls that block: for a thread that is no
-/// core. Sends what it is told, right or wrong. Waiting ends after 20 s, with a text that says so.
+/// One connection to an HTTP server on 127.0.0.1, with blocking calls: for a thread that is not a
+/// core. Sends any bytes, valid or not. Waiting ends after 20 s, with a text about it.
 class HttpClient {
  public:
   explicit HttpClient(std::uint16_t port);
@@ -18,7 +18,7 @@ class HttpClient {
 
   bool connected() const { return connected_; }
   void send(std::string_view bytes);
-  /// The next whole answer; what came when the other side has ended instead.
+  /// The next whole answer, or the bytes received until the other side closed.
   std::string answer(bool to_head = false);
   std::string ask(std::string_view request) { return send(request), answer(); }
   /// Everything until the other side ends.
@@ -43,7 +43,7 @@ struct HttpReply {
   std::string head;
   std::string body;
 };
-/// One request on a connection of its own.
+/// One request on its own connection.
 HttpReply http_get(std::uint16_t port, const std::string& path, const std::string& token = "",
                    const std::string& method = "GET");
 

@@ -18,9 +18,9 @@
 
 namespace m3::testing {
 
-/// One plugin, as an app would have it, on a core of its own and without the app: to test it
-/// against the real thing. It is made and started by the constructor, stopped by the destructor. Of
-/// a thread that is no core.
+/// One plugin, as an app would have it, on its own core and without the app: to test it against the
+/// real service. The constructor creates and starts it, the destructor stops it. For a thread that
+/// is not a core.
 ///
 ///     PluginHost<m3::Broker> host("[broker.redis]\naddress = \"127.0.0.1:6379\"\n");
 ///     REQUIRE(host.started.is_ok());
@@ -34,8 +34,8 @@ class PluginHost {
     std::shared_ptr<SharedParts> shared = std::make_shared<SharedParts>();
   };
 
-  /// `config` has the section that chooses it among the built-in ones, and those of `registry`.
-  /// std::invalid_argument: it is wrong, or chooses none of this kind.
+  /// `config` has the section that chooses it among the built-in ones and those of `registry`.
+  /// std::invalid_argument: `config` is wrong, or chooses none of this kind.
   explicit PluginHost(const std::string& config, Options options = {}, Registry registry = {})
       : id_(*AppId::parse(options.id)),
         runtime_(one_core()),
@@ -74,7 +74,7 @@ class PluginHost {
   Status run(Body body) {
     return ask(std::move(body)).status();
   }
-  /// The same, of a function that waits for nothing and gives a Status, or nothing.
+  /// The same, for a function that does not wait and returns a Status, or nothing.
   template <class Body>
   Status on_core(Body body) {
     return run([&body](Ctx&) -> Task<> {

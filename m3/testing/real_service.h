@@ -13,9 +13,10 @@
 
 namespace m3::testing {
 
-/// A real redis-server, nats-server or consul on free ports of 127.0.0.1, with its data in a folder
-/// of its own below $TMPDIR or /tmp. Every function blocks: none is for a core's thread. Not
-/// thread-safe. The program dies with the thread that started it, so start it from main's.
+/// A real redis-server, nats-server or consul on free ports of 127.0.0.1, with its data in its own
+/// folder below $TMPDIR or /tmp. Every function blocks, so none may be called on a core's thread.
+/// Not thread-safe. The program is killed when the thread that started it ends, so start it from
+/// the main thread.
 ///
 /// The destructor kills the program and removes the folder.
 class RealService {
@@ -23,21 +24,22 @@ class RealService {
   enum class Kind : std::uint8_t { redis, nats, consul };
   struct Options {
     std::vector<std::string> args;  ///< more of the program's arguments, after ours
-    /// Restarts find what was stored: redis appends each write to a file, nats has JetStream,
-    /// consul is a server with a data folder (and keeps the agent's services too). Else all is in
+    /// Data survives restarts: redis appends each write to a file, nats has JetStream, consul is a
+    /// server with a data folder (and keeps the agent's services, too). Otherwise everything is in
     /// memory.
     bool keeps_data = false;
   };
 
-  /// Whether the program is there: on PATH; consul also as $M3_CONSUL or ~/.cache/m3/consul.
+  /// Whether the program is installed: on PATH; consul also as $M3_CONSUL or ~/.cache/m3/consul.
   static bool installed(Kind kind);
   /// For M3_SKIP: "redis-server is not installed: apt-get install redis-server".
   static std::string how_to_install(Kind kind);
 
-  /// Started, and answering. unavailable, with the end of its output, when it does not for 20 s.
+  /// Returns it started and answering. unavailable, with the end of its output, when it does not
+  /// answer for 20 s.
   static Result<std::unique_ptr<RealService>> start(Kind kind, Options options);
   static Result<std::unique_ptr<RealService>> start(Kind kind) { return start(kind, {}); }
-  /// Has its address, but does not run before start_again().
+  /// It has its address, but does not run before start_again().
   static Result<std::unique_ptr<RealService>> prepare(Kind kind, Options options);
   static Result<std::unique_ptr<RealService>> prepare(Kind kind) { return prepare(kind, {}); }
   RealService(const RealService&) = delete;
@@ -49,10 +51,10 @@ class RealService {
   const std::string& folder() const noexcept { return folder_; }
   pid_t pid() const noexcept { return pid_; }  ///< -1: not running
   bool running() const { return pid_ > 0; }
-  /// All that it wrote so far.
+  /// Its output so far.
   std::string output() const;
 
-  /// SIGTERM, and waits for the end; after 10 s SIGKILL. Frozen ones are thawed first.
+  /// SIGTERM, and waits for the end; after 10 s SIGKILL. A frozen one is thawed first.
   void stop();
   void kill9();
   void freeze();

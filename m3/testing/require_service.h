@@ -9,8 +9,8 @@
 
 namespace m3::testing {
 
-/// A RealService that answers. Where it is not installed or does not start the test case fails, and
-/// names what to install.
+/// A RealService that answers. If it is not installed or does not start, the test case fails and
+/// names the package to install.
 inline std::unique_ptr<RealService> require_service(RealService::Kind kind,
                                                     RealService::Options options = {}) {
   INFO(RealService::how_to_install(kind));

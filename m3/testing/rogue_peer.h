@@ -12,22 +12,22 @@
 
 namespace m3::testing {
 
-/// An instance that accepts connections and completes the handshake, and then misbehaves as it is
-/// told. It answers pings. Core-local: its streams belong to the core it was made for.
+/// An instance that accepts connections and completes the handshake, and then misbehaves as
+/// configured. It answers pings. Core-local: its streams belong to the core it was created for.
 class RoguePeer {
  public:
   enum class Manner {
     answers,        ///< each request at once, with an empty message
     closes,         ///< the connection, at each request or notify
     says_goaway,    ///< at each request or notify, and closes
-    drains,         ///< says that it is leaving at each request or notify, and closes
+    drains,         ///< reports that it is leaving at each request or notify, and closes
     never_answers,  ///< only pings
     hangs_up,       ///< closes the connection right behind the handshake
-    never_greets,   ///< accepts, and says nothing
+    never_greets,   ///< accepts, and sends nothing
     rejects,        ///< refuses the handshake with unauthenticated
   };
 
-  /// `hello.methods`: what it claims to serve.
+  /// `hello.methods`: the methods it claims to serve.
   RoguePeer(Core& core, HelloConfig hello);
   RoguePeer(const RoguePeer&) = delete;
   RoguePeer& operator=(const RoguePeer&) = delete;
@@ -38,9 +38,9 @@ class RoguePeer {
   void close();
 
   Manner manner = Manner::answers;
-  std::function<void()> on_request;  ///< optional; before the manner shows
+  std::function<void()> on_request;  ///< optional; before the misbehaviour
   int requests = 0;                  ///< and notifies
-  std::vector<TimePoint> connected;  ///< when each connection came
+  std::vector<TimePoint> connected;  ///< when each connection arrived
 
  private:
   class Connection;

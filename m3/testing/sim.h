@@ -12,7 +12,7 @@
 
 namespace m3::testing {
 
-/// Time that moves when the test says so. Starts one day after the epoch of steady_clock.
+/// Time that is moved by the test. Starts one day after the epoch of steady_clock.
 class SimClock final : public Clock {
  public:
   TimePoint now() const override { return TimePoint(Nanos(ns_.load(std::memory_order_relaxed))); }
@@ -32,7 +32,7 @@ class SimRuntime {
   SimRuntime& operator=(const SimRuntime&) = delete;
   ~SimRuntime();
 
-  /// A run that needs more virtual time than this has lost its way.
+  /// A run that needs more virtual time than this is stuck.
   static constexpr Nanos kLimit = std::chrono::hours(24 * 30);
 
   Runtime& runtime() noexcept { return runtime_; }
@@ -43,7 +43,7 @@ class SimRuntime {
 
   /// Runs what is ready now; time stands still.
   void settle();
-  /// Runs everything up to that much later.
+  /// Runs everything due within that time.
   void run_for(Nanos duration);
   /// Runs until `done()`; false when nothing is left that could make it true, or `limit` has
   /// passed.

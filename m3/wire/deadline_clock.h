@@ -14,21 +14,21 @@ using WireMs = std::uint32_t;
 /// comparison is ever near the half of 2^32.
 inline constexpr WireMs kFarthestDeadlineMs = 1u << 30;
 
-/// From `now` to `then`; negative when `then` has passed. Right while they are less than 24 days
+/// From `now` to `then`; negative when `then` has passed. Correct while they are less than 24 days
 /// apart.
 constexpr std::int32_t wire_ms_until(WireMs then, WireMs now) {
   return static_cast<std::int32_t>(then - now);
 }
 
-/// The acceptor's knowledge of its dialer's clock: what a deadline in a frame means here.
+/// The acceptor's estimate of its dialer's clock: converts a deadline in a frame to local time.
 ///
-/// The dialer's clock is 0 when it sends its hello. Every ping says when it was sent; the least
-/// (received − sent) over the last 64 or so is the offset between the clocks plus the shortest way.
-/// A frame that lay in the socket while this process was frozen is therefore known to be late,
-/// which no clock that starts at reception would see. A window, because clocks drift and machines
-/// sleep; counted in pings, so that a freeze does not empty it.
+/// The dialer's clock is 0 when it sends its hello. Every ping has its send time; the least
+/// (received − sent) over the last 64 or so is the offset between the clocks plus the shortest
+/// delay. A frame that lay in the socket while this process was frozen is therefore known to be
+/// late, which no clock that starts at reception would see. A window, because clocks drift and
+/// machines sleep; counted in pings, so that a freeze does not empty it.
 ///
-/// `now` is this side's monotonic clock in milliseconds, cut to 32 bits; any origin will do.
+/// `now` is this side's monotonic clock in milliseconds, cut to 32 bits; with any origin.
 class DeadlineClock {
  public:
   /// Pings are forgotten eight at a time: the least is that of the last 57 to 64.
@@ -41,7 +41,7 @@ class DeadlineClock {
   /// A ping of the dialer, with its deadline field.
   void on_ping(WireMs sent, WireMs now);
 
-  /// True from the very moment of the deadline on: the handler must not start.
+  /// True from the moment of the deadline on: the handler must not start.
   bool is_late(WireMs deadline, WireMs now) const { return remaining(deadline, now) <= 0; }
   /// Milliseconds left; 0 or negative when late.
   std::int32_t remaining(WireMs deadline, WireMs now) const {

@@ -25,20 +25,20 @@ enum class FrameKind : std::uint8_t {
   goaway = 8,
 };
 
-/// "request"; "kind 42" for a number that is none.
+/// "request"; "kind 42" for an unknown number.
 std::string frame_kind_name(FrameKind kind);
 
 /// Bits of FrameHeader::flags; those not listed are ignored.
 inline constexpr std::uint8_t kFlagNotExecuted = 0x01;  // response: the call did not run
 inline constexpr std::uint8_t kFlagFailover = 0x02;     // request: the owner refused or reset
 inline constexpr std::uint8_t kFlagSick = 0x04;         // pong: the acceptor's health check fails
-/// The upper four bits of a request's or notify's flags: how many calls have led to this one.
+/// The upper four bits of a request's or notify's flags: how many calls led to this one.
 inline constexpr int kHopsShift = 4;
 inline constexpr std::uint8_t kMostHops = 15;
 
 /// The 24 bytes before every frame's metadata and body, in memory as on the wire.
 struct FrameHeader {
-  std::uint32_t length = 0;  // of what follows this field: 20 + metadata + body
+  std::uint32_t length = 0;  // of everything after this field: 20 + metadata + body
   FrameKind kind = FrameKind::request;
   std::uint8_t flags = 0;
   std::uint16_t metadata_length = 0;
@@ -51,7 +51,7 @@ struct FrameHeader {
 
 inline constexpr std::size_t kFrameHeaderSize = 24;
 inline constexpr std::size_t kLengthFieldSize = 4;
-inline constexpr std::uint32_t kLeastLength = 20;  // the length field of a frame that says nothing
+inline constexpr std::uint32_t kLeastLength = 20;  // the length field of an empty frame
 
 static_assert(std::endian::native == std::endian::little, "the wire is little-endian");
 static_assert(sizeof(FrameHeader) == kFrameHeaderSize);
@@ -81,7 +81,7 @@ inline FrameHeader read_header(const char* from) {
   return header;
 }
 
-/// One frame as it lies in somebody else's buffer.
+/// One frame as a view of another owner's buffer.
 struct Frame {
   FrameHeader header;
   std::string_view metadata;
@@ -98,21 +98,21 @@ struct FrameLimits {
       : max_frame_bytes(limits.max_frame_bytes), max_metadata_bytes(limits.max_metadata_bytes) {}
 };
 
-/// Cuts bytes into frames: views, no copy, no allocation. Lives for one pass over what was read:
+/// Cuts bytes into frames: views, no copy, no allocation. Used for one pass over the read bytes:
 ///
 ///     FrameReader reader(bytes, limits);
 ///     for (Frame frame; reader.next(frame);) handle(frame);
 ///     if (reader.failed()) return reader.status();  // send it in a goaway, close
 ///     bytes.remove_prefix(reader.consumed());  // reader.needed() more complete the next frame
 ///
-/// A header is checked against the limits before anything is said about how many bytes are needed,
-/// so a buffer of frame_size() of it is never more than the limits allow.
+/// A header is checked against the limits before its size is used, so a buffer of its frame_size()
+/// never exceeds the limits.
 class FrameReader {
  public:
   FrameReader(std::string_view bytes, const FrameLimits& limits)
       : begin_(bytes.data()), at_(begin_), end_(begin_ + bytes.size()), limits_(limits) {}
 
-  /// Between two frames, when the handshake has settled the limits.
+  /// Between two frames, when the handshake has agreed on the limits.
   void set_limits(const FrameLimits& limits) { limits_ = limits; }
 
   /// The next whole frame; false when there is none: not yet, or failed().
@@ -135,10 +135,10 @@ class FrameReader {
     return true;
   }
 
-  /// Bytes of the whole frames handed out.
+  /// Bytes of the whole frames returned.
   std::size_t consumed() const { return static_cast<std::size_t>(at_ - begin_); }
-  /// After next() gave false: the least number of bytes that must come before it can give true, or
-  /// before more can be said. 0 when failed().
+  /// After next() returned false: the least number of bytes that must arrive before it can return
+  /// true, or before more is known. 0 when failed().
   std::size_t needed() const { return needed_; }
   bool failed() const { return !status_; }
   /// invalid_argument: what was wrong with the frame at consumed(). Nothing after it can be read.

@@ -32,7 +32,7 @@ struct MethodName {
   friend bool operator==(const MethodName&, const MethodName&) = default;
 };
 
-/// What the handshake found out.
+/// The result of the handshake.
 struct PeerInfo {
   std::string app_id;  // empty: a tool that dials (an acceptor has one)
   std::uint64_t generation = 0;
@@ -41,20 +41,22 @@ struct PeerInfo {
   WireLimits limits;                // effective_limits() of both sides
   std::vector<MethodName> methods;  // the acceptor's, as its dialer sees them; else empty
   bool is_operator = false;         // the dialer: HelloConfig::operator_token
-  bool leaving = false;             // the acceptor: it still answers, but others are better
+  bool leaving = false;             // the acceptor: it still answers, but prefers calls to use
+                                    // other instances
   bool sick = false;                // the acceptor: its own health check fails
 };
 
-/// What one side says of itself, and how it judges the other.
+/// What one side reports about itself, and how it checks the other.
 struct HelloConfig {
   std::string app_id;
   std::uint64_t generation = 0;
   std::uint64_t run_id = 0;
   std::uint64_t features = 0;
   WireLimits limits;
-  std::string token;         // empty: none is asked for
+  std::string token;         // empty: none is required
   std::string second_token;  // accepted, too; empty: none
-  /// Acceptor: accepted, too; who proves it is an operator. Empty: everyone who is let in is one.
+  /// Acceptor: accepted, too; a dialer that proves it is an operator. Empty: every accepted dialer
+  /// is one.
   std::string operator_token;
   /// Acceptor: encode_methods(), the same bytes for every dialer; null: it serves none.
   std::shared_ptr<const std::string> methods;
@@ -70,13 +72,13 @@ struct HelloConfig {
   std::function<Status(const PeerInfo&)> admit;
 };
 
-/// The methods as a hello carries them.
+/// The methods, encoded as in a hello.
 std::shared_ptr<const std::string> encode_methods(const std::vector<MethodName>& methods);
 
 /// The four hellos that open a connection (docs/reference/wire.md), for either side, without a
-/// socket: it is fed frames and says what to send. The owner cuts frames under frame_limits(),
-/// gives up after kHandshakeTime, and is finished at the first step whose state is done or failed;
-/// frames behind that step belong to the connection.
+/// socket: it is fed frames and returns the bytes to send. The owner cuts frames under
+/// frame_limits(), gives up after kHandshakeTime, and is finished at the first step whose state is
+/// done or failed; frames behind that step belong to the connection.
 class Handshake {
  public:
   enum class State { open, done, failed };
@@ -93,11 +95,11 @@ class Handshake {
   Step start();
   /// The next frame of the peer. Not after a step that was done or failed.
   Step on_frame(const Frame& frame);
-  /// For the next frame: little as long as the peer is a stranger.
+  /// For the next frame: small until the peer has proven itself.
   FrameLimits frame_limits() const;
 
   State state() const { return state_; }
-  /// What is known of the peer so far; all of it once done.
+  /// What is known about the peer so far; complete once done.
   const PeerInfo& peer() const { return peer_; }
   PeerInfo take_peer() && { return std::move(peer_); }
 
@@ -124,7 +126,7 @@ class Handshake {
   Role role_;
   HelloConfig config_;
   State state_ = State::open;
-  bool met_ = false;  // the peer's first hello is in
+  bool met_ = false;  // the peer's first hello was received
   std::size_t bytes_left_;
   Introduction intro_;
   std::string HelloConfig::* token_ = &HelloConfig::token;  // the one that the dialer proves

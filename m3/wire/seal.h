@@ -11,9 +11,9 @@ struct evp_mac_ctx_st;
 
 namespace m3 {
 
-/// What who knows a token writes on messages that others carry: HMAC-SHA256 with a key of its own,
-/// HMAC-SHA256(token, purpose), so that nothing that one purpose signs is good for another.
-/// Not for several threads at once.
+/// Signs messages that others transport, for holders of a token: HMAC-SHA256 with a derived key,
+/// HMAC-SHA256(token, purpose), so a signature for one purpose is not valid for another. Not for
+/// several threads at once.
 class Seal {
  public:
   Seal(std::string_view token, std::string_view purpose);
@@ -21,7 +21,7 @@ class Seal {
   Seal& operator=(Seal&&) noexcept;
   ~Seal();
 
-  /// Over the parts, one behind the other: where one ends has to be in what they say.
+  /// Over the concatenated parts: their lengths must be part of their content.
   Proof over(std::initializer_list<std::string_view> parts);
 
  private:

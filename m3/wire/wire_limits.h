@@ -9,7 +9,7 @@
 
 namespace m3 {
 
-/// What one connection carries at most. Each side says its own in its hello; both then keep to
+/// The limits of one connection. Each side sends its own in its hello; both then use
 /// effective_limits() of the two.
 struct WireLimits {
   /// The greatest value of a frame's length field: 20 + metadata + body.
@@ -27,7 +27,7 @@ inline constexpr std::uint32_t kLeastMaxMetadataBytes = 512;
 inline constexpr std::uint32_t kMostMaxMetadataBytes =
     0xffff;  // its field in the header has 16 bits
 
-/// The hellos up to the dialer's proof together, both directions, headers included.
+/// The total size of the hellos up to the dialer's proof, both directions, headers included.
 inline constexpr std::uint32_t kStrangerBytes = 4u << 10;
 /// All four of them.
 inline constexpr std::uint32_t kHandshakeBytes = 256u << 10;
@@ -35,8 +35,8 @@ inline constexpr std::uint32_t kHandshakeBytes = 256u << 10;
 /// socket keeps this time.
 inline constexpr std::chrono::milliseconds kHandshakeTime{2000};
 
-/// The lesser of each pair; 0 in one side's = it has no wish, the other's value counts; 0 in both =
-/// the default above.
+/// The lesser of each pair; 0 on one side = no wish, the other's value counts; 0 on both = the
+/// default above.
 WireLimits effective_limits(const WireLimits& mine, const WireLimits& theirs);
 
 /// OK, or invalid_argument naming the field that is out of its range. 0 = no wish, is in range.
