@@ -18,7 +18,7 @@ HttpResponse line(int status, std::string_view text) {
   return HttpResponse(status, std::string(text) + "\n");
 }
 
-/// For a registry's list of checks: one line, not long.
+/// For a registry's list of checks: one short line.
 std::string short_reason(const Status& why) {
   std::string out = why.text().empty() ? errc_name(why.code()) : why.text();
   for (char& c : out)
@@ -65,16 +65,16 @@ std::string host_of(std::string_view authority) {
   return std::string(authority);
 }
 
-/// A page of somebody else's, open in a browser that reaches this port, may not ask for anything:
-/// neither across origins nor under a name of its own that leads here (DNS rebinding). Behind a
-/// token there is no need to know the host: no such page has the token.
+/// A foreign page in a browser that can reach this port must not make requests: neither across
+/// origins nor under its own name that resolves to this address (DNS rebinding). With a token the
+/// host need not be checked: no such page has the token.
 std::string_view foreign(const HttpRequest& request, bool has_token) {
   const std::string_view host = request.headers.get("Host");
   const std::string_view origin = request.headers.get("Origin");
   if (!origin.empty() && origin != "http://" + std::string(host) &&
       origin != "https://" + std::string(host))
     return "requests from pages of another origin are refused";
-  // Without the header it is a request of HTTP/1.0, as probes send it, and no browser does.
+  // Without the header it is an HTTP/1.0 request, as sent by probes but not by browsers.
   if (!has_token && request.headers.has("Host") && !is_loopback(host_of(host)))
     return "without a token under [admin] this port answers only to localhost and 127.0.0.1";
   return "";
@@ -133,7 +133,7 @@ Task<HttpResponse> AdminPages::ready(Ctx& ctx) {
   co_return line(503, short_reason(ready));
 }
 
-/// On a helper thread: a large app has thousands of series, and their core has calls to answer.
+/// On a helper thread: a large app has thousands of series, and the core has calls to answer.
 Task<HttpResponse> AdminPages::metrics(Ctx& ctx) {
   const std::shared_ptr<MetricRegistry> registry = view_.metrics;
   std::string text = co_await run_blocking(

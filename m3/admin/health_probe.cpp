@@ -7,7 +7,7 @@
 
 namespace m3 {
 
-/// One asking of the hooks. Whoever waits for it keeps it.
+/// One run of the hooks. Kept alive by the callers that wait for it.
 struct HealthProbe::Round {
   explicit Round(TimePoint end) : until(end) {}
   const TimePoint until;
@@ -27,7 +27,7 @@ Task<> HealthProbe::check(Ctx& ctx) {
     round->running.add();
     scope_.spawn("health", [this, round](Ctx& own) { return run(own, round); });
   }
-  // A hook that ignores its cancellation is not waited for, and not asked again meanwhile.
+  // A hook that ignores its cancellation is not waited for, and not run again meanwhile.
   Ctx patient(ctx, Deadline(round->until + std::chrono::milliseconds(50)));
   const Status waited = (co_await as_result(round->running.zero(patient))).status();
   if (waited) co_return round->outcome;

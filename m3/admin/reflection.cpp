@@ -36,7 +36,7 @@ class Reflection final : public admin::ReflectionService {
   const DescribeRsp all_;
 };
 
-/// Descriptors of files, each once, behind those it imports.
+/// Descriptors of files, each once, after those it imports.
 class FileCollector {
  public:
   explicit FileCollector(google::protobuf::FileDescriptorSet& out) : out_(out) {}

@@ -24,7 +24,7 @@ App::~App() {
     if (Status status = stop(); !status) log::error("stop: {}", status.to_string());
   }
   assert(!impl_->life.started() && "an App was destroyed before its stop(Ctx&) had returned");
-  end_life();  // on somebody else's cores it has not ended yet
+  end_life();  // on cores of another owner it has not ended yet
 }
 
 App& App::add_factory(std::function<ServiceSlot(App&)> make) {
@@ -128,12 +128,12 @@ Status App::stop() {
     co_return ok;
   };
   Status stopped = impl_->runtime->block_on(impl_->core(), end).status();
-  if (impl_->phase != Impl::Phase::stopped) return stopped;  // it could not be asked
+  if (impl_->phase != Impl::Phase::stopped) return stopped;  // the stop could not be requested
   end_life();
   return stopped;
 }
 
-/// What was left behind refers to all the parts: then they stay as long as the process.
+/// Tasks that were left behind refer to all the parts, so these are kept until the process ends.
 void App::end_life() {
   if (!impl_->left_behind()) return impl_->let_go();
   if (impl_->own_runtime) impl_->own_runtime->stop();
@@ -170,7 +170,7 @@ Task<> App::check_health(Ctx& ctx) { return impl_->check_health(ctx); }
 
 namespace {
 
-/// What is made when the app starts, `what()` of it.
+/// Objects that are created when the app starts; `what()` is the function that returns one.
 template <class Made>
 auto& made(const Made& part, const char* what) {
   if (!part) [[unlikely]]

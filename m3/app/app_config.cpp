@@ -35,7 +35,7 @@ Status good_header_word(const std::string& text) {
   return good ? Status() : Status(Errc::invalid_argument, "use only visible ASCII, without spaces");
 }
 
-/// Whoever reaches the port can read all but the health pages.
+/// Anyone who reaches the port could read every page.
 Status good_admin(const AppConfig::Admin& admin) {
   if (admin.listen.empty() || !admin.token.empty()) return ok;
   auto address = HostPort::parse(admin.listen);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// How an app is made of its parts, comes up and goes down.
+// How an app is assembled, started and stopped.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -15,15 +15,15 @@
 namespace m3 {
 namespace {
 
-/// So fine that no two starts of one id share it.
+/// Fine enough that no two starts of one id share it.
 std::uint64_t nanoseconds_since_1970() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
-/// 128 random bits in base64. Whoever records a handshake, or stands in for an acceptor, can try
-/// shorter ones until the proof fits.
+/// 128 random bits in base64. An attacker who records a handshake, or impersonates an acceptor,
+/// could try shorter ones until the proof fits.
 constexpr std::size_t kGoodToken = 22;
 
 }  // namespace
@@ -222,7 +222,7 @@ void App::Impl::make_announcement() {
   announcement = std::make_unique<app_detail::Announcement>(std::move(about), std::move(self));
 }
 
-/// Of one stage, the later ones stand on the earlier ones.
+/// Within one stage, later steps depend on earlier ones.
 void App::Impl::add_steps() {
   const auto take = [this](Part& part, std::string owner, int stage) {
     Steps steps(*runtime, std::move(owner), stage);
@@ -248,7 +248,7 @@ void App::Impl::add_steps() {
 }
 
 void App::Impl::own_steps(Steps& steps) {
-  // What these wait for ends at once: also a second signal lets them.
+  // These waits end at once, so even a second signal does not cut them short.
   const auto patiently = [this](std::function<Task<>(Ctx&)> stop) -> Steps::Body {
     return [this, stop = std::move(stop)](Ctx&) -> Task<> {
       Ctx patient(core(), Deadline::never(), &app);
@@ -297,7 +297,7 @@ Task<> App::Impl::take_down(Ctx& ctx) {
   const Duration step = config.stop_timeout + config.drain_wait;
   const Lifecycle::StopLimits limits{step, 2 * step};
   Status stopped = (co_await as_result(life.stop(ctx, limits))).status();
-  // Calls may have been made before the start came to them.
+  // Calls may have been made before the start reached this step.
   Ctx patient(core(), Deadline::never(), &app);
   (void)co_await as_result(mesh->stop(patient));
   (void)co_await as_result(calls->stop());

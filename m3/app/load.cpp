@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What an app reads from its configuration, at the start and again while it runs.
+// Reads an app's configuration, at the start and on a reload.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace m3 {
 
 namespace {
 
-/// Who brings a listener of its own knows what its addresses are.
+/// The caller that provides its own listener knows its addresses.
 void check_listen(const Document& document, const AppConfig& config, ErrorList& errors) {
   auto address = HostPort::parse(config.listen);
   if (!address.is_ok()) return;
@@ -58,7 +58,7 @@ AppId App::Impl::choose_id(const AppId& given, const LoadedConfig& loaded,
   AppId chosen = given.empty() ? loaded.app.id.value_or(AppId()) : given;
   const std::string file = given.empty() ? embedding.config_file : "--id";
   if (chosen.empty()) {
-    if (!errors.empty()) return {};  // what is wrong with the file may have hidden its id
+    if (!errors.empty()) return {};  // an error in the file may have hidden its id
     errors.add(
         {"", 0, "id",
          "this app has no id: give --id env.world." + func + ".ins, or write id in the file"});
@@ -100,7 +100,7 @@ void App::Impl::take(const LoadedConfig& loaded) {
 
 namespace {
 
-/// Says what changed and what must wait for a restart; true when all of it may be taken over.
+/// Logs the changes and those that need a restart; true when all of them can be applied.
 bool tell(const std::vector<ConfigChange>& changes) {
   bool all = true;
   for (const ConfigChange& change : changes) {
@@ -130,14 +130,14 @@ Task<> App::Impl::reload(Ctx& caller) {
   config = config.reloaded(fresh.app);
   if (section_type) {
     const ConfigType::Value before = app.section_value(*section_type);
-    // A section is taken whole: its owner never sees a mixture.
+    // A section is applied as a whole: its owner never sees a mixture.
     if (!tell(section_type->diff("app", before, fresh.section))) {
       log::warn("reload: [app] stays as it was until the restart");
       fresh.section = before;
     }
   }
   take(fresh);
-  // One that cannot take its share keeps no other from it.
+  // One that cannot apply its part does not stop the others.
   app_detail::ReloadErrors failed;
   co_await reload_plugins(ctx, fresh.plugins, failed);
   failed.note((co_await as_result(announcement->refresh(ctx))).status());

@@ -22,20 +22,20 @@ namespace asio = boost::asio;
 using async_detail::EdgeWatch;
 
 namespace {
-/// A turn hands control back to the sockets after so many passes over the ready queue, also while
-/// a virtual clock stands still.
+/// A turn returns control to the sockets after this many passes over the ready queue, even while a
+/// virtual clock stands still.
 constexpr int kMaxPasses = 64;
-/// Pieces of work between two looks at the clock, at most: the price of one is spread over them.
+/// Most pieces of work between two clock reads: the cost of a read is spread over them.
 constexpr unsigned kMostBetweenLooks = 4;
 /// A piece of work that takes longer on average is expensive: the clock is read after each...
 constexpr Nanos kExpensive = Core::kSlice / kMostBetweenLooks;
-/// ...and after each of so many more, since expensive ones rarely come alone.
+/// ...and after each of this many more, since expensive ones rarely come alone.
 constexpr unsigned kWary = 64;
 /// Events in one turn, so that the first of them does not wait long for its answer to be sent.
 constexpr int kMostEvents = 64;
 /// Bytes read in one turn, likewise: with large frames a second read costs more than a send saves.
 constexpr std::size_t kMostBytes = 64u << 10;
-/// Passes of the loop with one event each before it looks for a second.
+/// Passes of the loop with one event each before it polls for a second.
 constexpr unsigned kLookAfter = 16;
 }  // namespace
 
@@ -61,8 +61,8 @@ struct Core::Io {
   }
   void wake() const { eventfd_write(wake_fd, 1); }
 
-  /// A mark that runs behind the events that are known now, and right before those that the next
-  /// look at all sockets finds. Set in turns only, so that a core without work can sleep.
+  /// A mark that runs after the events known now, and right before those that the next poll of all
+  /// sockets finds. Set in turns only, so that a core without work can sleep.
   void mark_round(Core& core) {
     if (std::exchange(marked, true)) return;
     asio::post(context, asio::bind_allocator(async_detail::PoolAllocator<void>(), [this, &core] {
@@ -71,9 +71,9 @@ struct Core::Io {
                }));
   }
 
-  /// Events that have come at the same time are one turn, so that what they want to send to one
-  /// peer leaves in one piece. Looking for more costs a system call: it is done while there were
-  /// some the last time, and now and then.
+  /// Events that arrived at the same time are handled in one turn, so that their data for one peer
+  /// is sent in one piece. Polling for more costs a system call: it is done if the last poll found
+  /// some, and now and then.
   void gather(Core& core, bool surely) {
     if (!surely && !crowded && ++calm_passes % kLookAfter != 0) return;
     Turn turn(core);
@@ -92,7 +92,7 @@ struct Core::Io {
   int wake_fd;
   std::unique_ptr<EdgeWatch> watch;
   bool crowded = false;
-  bool marked = false;         // the mark of a round is under way
+  bool marked = false;         // the mark of a round is queued
   std::size_t read_bytes = 0;  // in gather()
   unsigned calm_passes = 0;
 };
@@ -112,7 +112,7 @@ Core::Core(Options options, const Clock& clock)
       io_(std::make_unique<Io>()) {}
 
 Core::~Core() {
-  // Work that was posted after the last turn never ran; it belongs to its senders.
+  // Work that was posted after the last turn never runs; it belongs to its senders.
   assert(depth_ == 0);
 }
 
@@ -153,7 +153,7 @@ void Core::flush_outboxes() {
   }
 }
 
-/// What other threads posted goes behind what is ready, in the order in which each of them sent it.
+/// Work posted by other threads is queued after the ready work, in the order of each sender.
 bool Core::drain_inbox() {
   Runnable* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
   if (!newest) return false;
@@ -184,7 +184,7 @@ void Core::wake_up(TimePoint now) noexcept {
   load_.slept += now - std::exchange(load_.asleep, TimePoint());
 }
 
-/// Two limits, so that a moment without work does not hide that there is too much of it.
+/// Two limits, so that a moment without work does not hide an overload.
 void Core::end_window() noexcept {
   const Nanos passed = now_ - load_.begin;
   const int most = load_.saturated ? Load::kIdlePercent : Load::kBusyPercent;
@@ -200,7 +200,7 @@ void Core::begin_slice() noexcept {
   until_look_ = between_looks_;
 }
 
-/// Reads the clock, and decides by what the last pieces of work cost when to read it again.
+/// Reads the clock, and decides by the cost of the last pieces of work when to read it again.
 bool Core::look() noexcept {
   const TimePoint now = clock_.now();
   const bool expensive = now - std::exchange(now_, now) > kExpensive * between_looks_;
@@ -220,7 +220,7 @@ void Core::end_turn() {
   task_name_.store("", std::memory_order_relaxed);
 }
 
-/// The ready queue has a slice of its own: it gets on, however much the sockets bring.
+/// The ready queue has its own slice: it makes progress, however much the sockets deliver.
 void Core::run_ready() {
   if (slice_over()) now_ = clock_.now();
   begin_slice();
@@ -236,12 +236,12 @@ void Core::run_ready() {
   if (!turn_end_.empty()) run_turn_end();
 }
 
-/// What is ready now, not what that makes ready. False: the slice was over first.
+/// Runs what is ready now, not what becomes ready meanwhile. False: the slice was over first.
 bool Core::run_pass() {
   resuming_ = true;
   bool in_time = true;
   for (const Runnable* last = ready_.last; in_time;) {
-    Runnable& work = ready_.pop();  // before it runs: it may be gone, or queued again
+    Runnable& work = ready_.pop();  // before it runs: it may be destroyed, or queued again
     const bool done = &work == last;
     work.run(work);
     in_time = !spent();
@@ -278,9 +278,9 @@ void Core::run() {
       sleep();
       if (load_.asleep != TimePoint()) wake_up(clock_.now());
     }
-    io_->gather(*this, more);  // sockets first, then on with what a turn has left
+    io_->gather(*this, more);  // sockets first, then the rest of a turn's work
   }
-  // What was sent before the end still comes: a message may be all that owns its record.
+  // Messages sent before the end are still run: a message may be the only owner of its record.
   for (int turns = 0; turns < kMostLastTurns && last_turn(); ++turns) {
   }
   current_ = previous;

@@ -30,7 +30,7 @@ Ctx::Ctx(Core& core, Deadline deadline, const Facts& facts) noexcept
 Ctx::Ctx(Ctx& parent, Deadline deadline) noexcept
     : Ctx(*parent.core_, parent.deadline_.sooner(deadline), parent.facts_) {
   parent_ = &parent;
-  // On a core that is not the parent's the operations of both are refused: nothing is linked.
+  // On a core other than the parent's the operations of both are refused: nothing is linked.
   if (!async_detail::may_use(*core_)) return;
   if (parent.cancelled())
     reason_ = parent.reason_;

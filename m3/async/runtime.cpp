@@ -68,7 +68,7 @@ struct Runtime::Helpers {
     changed.notify_one();
     return ok;
   }
-  /// What waits is still run; no more is taken.
+  /// Waiting jobs are still run; no more are accepted.
   void stop() {
     std::vector<std::thread> all;
     {
@@ -92,7 +92,7 @@ struct Runtime::Helpers {
       jobs.pop_front();
       lock.unlock();
       job();
-      job = nullptr;  // what it holds goes outside the lock
+      job = nullptr;  // its captures are destroyed outside the lock
       lock.lock();
     }
   }
@@ -107,7 +107,7 @@ struct Runtime::Helpers {
   bool stopping = false;
 };
 
-/// Looks at the cores from outside and names what keeps one of them from turning.
+/// Watches the cores from another thread and names the task that blocks one of them.
 struct Runtime::Watchdog {
   Watchdog(const std::vector<std::unique_ptr<Core>>& watched, Nanos limit)
       : cores(watched), warn_after(limit), reported(watched.size(), 0), thread([this] { run(); }) {}
@@ -197,7 +197,7 @@ void Runtime::stop() {
   blocked_->give_up();
 }
 
-/// A message may be all that owns its record, and each may lead to another.
+/// A message may be the only owner of its record, and each may cause another.
 void Runtime::run_last_turns() {
   bool more = true;
   for (int turns = 0; more && turns < Core::kMostLastTurns; ++turns) {
@@ -218,7 +218,7 @@ Status Runtime::run_blocked(Core& core, const std::shared_ptr<async_detail::Bloc
     return Status(Errc::failed_precondition,
                   "block_on was called on a core, which would wait for itself: in a coroutine use "
                   "co_await m3::run_on(ctx, core, body)");
-  const auto calls = blocked_;  // *this may be gone when it returns
+  const auto calls = blocked_;  // *this may be destroyed when it returns
   return calls->run(core, call);
 }
 

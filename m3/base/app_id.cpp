@@ -24,7 +24,7 @@ constexpr Shape kService{
 constexpr Shape kApp{
     4, "an app id", {"env", "world", "func", "ins"}, "env.world.func.ins", "dev.world1.hello.1"};
 
-/// Printable and short, however hostile the text was.
+/// Printable and short, however hostile the text is.
 std::string shown(std::string_view text) {
   std::string out = "\"";
   for (char c : text.substr(0, 80)) {

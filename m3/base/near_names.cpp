@@ -7,7 +7,7 @@
 namespace m3 {
 namespace {
 
-constexpr std::size_t kLongest = 128;  // beyond it nobody mistyped: keeps the cost bounded
+constexpr std::size_t kLongest = 128;  // longer words are not typing errors: keeps the cost bounded
 
 std::string folded(std::string_view name) {
   std::string out;

@@ -17,12 +17,10 @@ using config_detail::Value;
 
 constexpr const char* kNoComment = "a comment begins with #, not with //";
 
-/// Kind::none stands for a file that could not be parsed: what is "missing" from it is not reported
-/// as well.
+/// Kind::none means a file that could not be parsed: missing keys are then not reported as well.
 bool is_broken(const Value& root) { return root.kind == Value::Kind::none; }
 
-/// A copy in which nothing follows a "//" that is no part of a string, so that the rest can be
-/// judged as well.
+/// A copy without the text after a "//" outside a string, so that the rest can be checked as well.
 std::string without_slash_comments(std::string_view text, const std::vector<std::size_t>& places,
                                    Decoder& decoder) {
   std::string out(text);

@@ -13,7 +13,7 @@
 
 namespace m3 {
 
-/// What a TOML file says, as a tree that knows its lines.
+/// The contents of a TOML file, as a tree with line numbers.
 using ConfigValue = config_detail::Value;
 
 /// Returned by add(): describes the key just declared. Valid for that statement.

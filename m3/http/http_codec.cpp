@@ -57,7 +57,7 @@ struct HttpRequestReader::Impl {
     state = State::failed;
     error = std::move(why);
   }
-  /// Looks at one more piece; false when it takes nothing of `bytes` now.
+  /// Parses one more piece; false when it takes none of `bytes` now.
   bool put(std::string_view bytes, std::size_t& taken);
   void on_header();
   bool good_host();
@@ -77,7 +77,7 @@ struct HttpRequestReader::Impl {
 bool HttpRequestReader::Impl::put(std::string_view bytes, std::size_t& taken) {
   // Beast asserts that a last chunk comes with five bytes; a chunked message never ends in fewer.
   if (header_done && parser.chunked() && bytes.size() - taken < 5) return false;
-  // Never more at once, so that a line is too long however it was cut.
+  // Never more at once, so that the limit on a line does not depend on how it was cut.
   const std::size_t window = line_limit() - (header_done ? 0 : header_bytes);
   if (window == 0) return fail(refusal(431, "the header is too long")), false;
   const std::string_view look = bytes.substr(taken, window);
@@ -121,7 +121,7 @@ bool HttpRequestReader::Impl::good_host() {
   return false;
 }
 
-/// Beast ignores what it does not know, and then reads the body as the next request.
+/// Beast ignores unknown codings, and then reads the body as the next request.
 bool HttpRequestReader::Impl::good_coding() {
   if (parser.get().count(http::field::transfer_encoding) == 0) return true;
   const bool old = parser.get().version() == 10;

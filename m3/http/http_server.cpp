@@ -27,10 +27,10 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t kReadBytes = 8u << 10;
-/// A handler that is over its time gets so much more to say so itself.
+/// A handler that missed its deadline gets this much more time to return its own error.
 constexpr Nanos kGrace = 250ms;
 constexpr Nanos kLastAnswers = 1s;
-/// After a refusal the rest of the request is read, or its sender never sees the answer.
+/// After a refusal the rest of the request is read, otherwise its sender never sees the answer.
 constexpr Nanos kLinger = 1s;
 constexpr std::size_t kLingerBytes = 4u << 20;
 
@@ -123,7 +123,7 @@ struct HttpServer::Impl::Connection {
   }
 
   Task<> talk();
-  /// False: the peer is gone, or silent.
+  /// False: the peer has closed, or is silent.
   Task<bool> read_request(HttpRequestReader& reader, Nanos patience);
   Task<> read_more(Ctx& until);
   Task<HttpResponse> answer(HttpRequest request);
@@ -142,8 +142,8 @@ struct HttpServer::Impl::Connection {
   TimePoint since{};
 };
 
-/// By the connection that waits longest for a request, of the address that has the most of those:
-/// who only holds connections keeps nobody else out.
+/// Closes the connection that has waited longest for a request, of the address that has the most of
+/// those: a client that only holds connections does not keep others out.
 bool HttpServer::Impl::make_room() {
   std::map<std::string_view, std::size_t> by_source;
   for (const Connection* one : open)
@@ -180,7 +180,7 @@ void HttpServer::Impl::accept(int fd, const std::string& peer) {
               });
 }
 
-/// What goes wrong with a peer is no failure of ours.
+/// An error of a peer is not a failure of this server.
 Task<> HttpServer::Impl::serve(tcp::socket socket, std::string source) {
   Connection connection(*this, std::move(socket), std::move(source));
   (void)co_await as_result(connection.talk());
@@ -297,8 +297,9 @@ Task<> HttpServer::Impl::Connection::refuse(HttpResponse why) {
   co_return ok;
 }
 
-/// Says that nothing more comes and reads what the peer still sends: closing over unread bytes
-/// would reset the connection, and the reset may overtake the answer. The first to make room.
+/// Closes the sending side and reads what the peer still sends: closing with unread bytes would
+/// reset the connection, and the reset may overtake the answer. These are closed first to make
+/// room.
 Task<> HttpServer::Impl::Connection::linger() {
   idle = asking = true;
   since = TimePoint::min();

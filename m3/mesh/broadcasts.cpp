@@ -62,7 +62,7 @@ Task<> Broadcasts::start(Ctx& ctx, RpcNode& node) {
   joined_.insert(broadcast_topic(self_.service_id()));
   const auto topics = joined_;
   for (const std::string& topic : topics) {
-    if (!joined_.contains(topic)) continue;  // it was left meanwhile
+    if (!joined_.contains(topic)) continue;  // the topic was left meanwhile
     co_await broker_->subscribe(ctx, topic, *this);
   }
   co_return ok;
@@ -75,7 +75,7 @@ Task<> Broadcasts::stop(Ctx& ctx) {
     co_await publisher_->stop(ctx);
   }
   joined_.clear();
-  // Deliveries under way are gone when these have come back.
+  // When these have returned, no delivery is in progress any more.
   for (unsigned i = 0; i < runtime_.size(); ++i)
     co_await run_on(ctx, runtime_.core(i), [](Ctx&) -> Task<> { co_return ok; });
   co_return ok;
@@ -134,7 +134,7 @@ Task<> Broadcasts::publish(Ctx&, std::string topic, std::string notify) {
 Task<> Broadcasts::subscribe(Ctx& ctx, std::string topic, std::string) {
   joined_.insert(topic);
   if (!node_) co_return ok;
-  // Also when it was joined before: the broker knows whether the messages come by now.
+  // Even if it was joined before: the broker knows whether messages arrive by now.
   co_await broker_->subscribe(ctx, std::move(topic), *this);
   co_return ok;
 }

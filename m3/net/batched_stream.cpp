@@ -9,7 +9,7 @@
 
 namespace m3 {
 
-/// Kept alive by the queue of the turn's end while it is in there.
+/// Kept alive by the turn-end queue while it is queued.
 struct BatchedStream::Impl final : StreamHandler,
                                    async_detail::Runnable,
                                    std::enable_shared_from_this<BatchedStream::Impl> {
@@ -51,14 +51,14 @@ struct BatchedStream::Impl final : StreamHandler,
     std::uint64_t end;  // of the message, among all bytes that were ever appended
     std::uint32_t weight;
   };
-  static constexpr std::size_t kMost = 256u << 10;  // that much memory is kept
+  static constexpr std::size_t kMost = 256u << 10;  // how much memory is kept
   Core& core;
   const std::unique_ptr<Stream> stream;
   StreamHandler* handler;  // null: closed
   std::string out;
   std::size_t sent = 0;
   std::uint64_t all_sent = 0;  // ever
-  std::deque<Mark> marks;      // of messages that have not left whole
+  std::deque<Mark> marks;      // of messages that are not completely sent
   std::uint64_t unsent = 0;    // their weight
   std::size_t shown = 0;       // of what comes next, again
   std::uint64_t received = 0;

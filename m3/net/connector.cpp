@@ -29,7 +29,7 @@ using tcp = boost::asio::ip::tcp;
 
 namespace {
 
-/// Waits for a connect that is under way.
+/// Waits for a connect in progress.
 class ConnectOp final : public async_detail::CtxOp {
  public:
   using value_type = void;
@@ -66,7 +66,7 @@ int error_of(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
-/// A dial to a free port of this machine may pick that very port as its own and meet itself.
+/// A dial to a free port of this machine may get that very port as its own and connect to itself.
 bool met_itself(int fd) {
   tcp::endpoint here;
   tcp::endpoint there;
@@ -154,11 +154,12 @@ class Race {
   Scope scope_;
 };
 
-/// Begins the attempts and waits until one has won or all have failed; never fails itself.
+/// Starts the attempts and waits until one has won or all have failed; never fails itself.
 Task<> run(Ctx& ctx, Race& race, const std::vector<tcp::endpoint>& endpoints, Nanos stagger) {
   for (const tcp::endpoint& endpoint : endpoints) {
     race.begin(endpoint);
-    // The next one when this one has been silent for a while, at once when one has failed.
+    // The next one starts when this one has been silent for a while, or at once when one has
+    // failed.
     if (!race.won())
       (void)co_await as_result(within(ctx, stagger, [&](Ctx& soon) { return race.news(soon); }));
     if (race.won() || ctx.cancelled() || ctx.remaining() <= Nanos(0)) break;
@@ -171,7 +172,7 @@ Task<> run(Ctx& ctx, Race& race, const std::vector<tcp::endpoint>& endpoints, Na
 
 Task<ConnectedSocket> connect_to_any(Ctx& ctx, std::vector<tcp::endpoint> endpoints,
                                      Nanos stagger) {
-  // With little time left each still has its turn.
+  // With little time left, each still gets its turn.
   if (ctx.remaining() != Nanos::max())
     stagger = std::min(stagger, ctx.remaining() / static_cast<std::int64_t>(endpoints.size()));
   Race race(ctx.core());

@@ -10,7 +10,7 @@
 
 namespace m3 {
 
-/// One end of a pipe: what is on its way to it, and the handler that gets it.
+/// One end of a pipe: the bytes in flight to it, and the handler that gets them.
 struct LoopbackNet::Side {
   Side(LoopbackNet& owner, Pipe& both, Core& home, Side& other)
       : net(owner), pipe(both), core(home), peer(other), wake(*this) {}
@@ -92,7 +92,7 @@ void LoopbackNet::Side::wake_up() {
 }
 
 std::size_t LoopbackNet::Side::send(std::string_view bytes) {
-  if (!open || was_cut || bytes.empty()) return bytes.size();  // nobody is there to get them
+  if (!open || was_cut || bytes.empty()) return bytes.size();  // there is no handler for them
   if (!peer.open) {
     to_nobody = true;
     wake_up();
@@ -244,7 +244,9 @@ Result<std::unique_ptr<Stream>> LoopbackNet::connect(Core& from, const HostPort&
                                                    "loopback:" + std::to_string(++connections_));
   there.post(async_detail::once([this, name, stream = std::move(acceptor)]() mutable {
     const auto found = listeners_.find(name);
-    if (found == listeners_.end()) return;               // gone meanwhile: the dialer sees a close
+    if (found == listeners_.end())
+      return;                                            // closed meanwhile: the dialer sees a
+                                                         // close
     const OnAccept on_accept = found->second.on_accept;  // a copy: it may unlisten
     on_accept(std::move(stream));
   }));

@@ -106,7 +106,7 @@ char* OutQueue::reserve_slowly(FrameKind kind, std::size_t size) {
   return reserve_waiting(rank, size);
 }
 
-/// It may pass those of a lower class that wait, none of its own or a higher one.
+/// It may overtake queued frames of a lower class, but none of its own or a higher one.
 bool OutQueue::may_go_in_line(OutClass kind, std::size_t size) const {
   if (pending_in_line() + size > limits_.buffer) return false;
   for (std::size_t i = 0; i <= static_cast<std::size_t>(kind); ++i) {
@@ -176,7 +176,7 @@ void OutQueue::commit_waiting() {
 
 // ---- OutQueue: taking out
 
-/// The line is empty: frames that waited move into it, in the order of their classes.
+/// The first buffer is empty: queued frames move into it, in the order of their classes.
 void OutQueue::refill() {
   if (overflow_->bytes > 0) {
     for (Waiting& from : overflow_->classes) {
@@ -191,7 +191,7 @@ void OutQueue::refill() {
   update_over_limit();
 }
 
-/// A frame that is larger than the whole line becomes the line, in its own block if it can.
+/// A frame that is larger than the whole first buffer replaces it, in its own block if possible.
 bool OutQueue::adopt_large(Waiting& from) {
   Block& block = from.blocks.front();
   const std::size_t size = frame_size_at(block.buffer.data.get() + block.head);
@@ -210,7 +210,7 @@ bool OutQueue::adopt_large(Waiting& from) {
   return true;
 }
 
-/// As many whole frames as there is room for.
+/// As many whole frames as fit.
 void OutQueue::pull(Waiting& from) {
   const std::size_t most = std::min(limits_.buffer, tail_ + overflow_->bytes);
   if (data_.size < most) {
@@ -292,7 +292,7 @@ void OutQueue::update_over_limit() {
 
 // ---- OutQueue: what was never sent
 
-/// The first frame in the line of which nothing is consumed, or tail_.
+/// The first frame in the first buffer of which nothing is consumed, or tail_.
 std::size_t OutQueue::first_whole_frame() const {
   std::size_t at = cut_;
   while (at < head_) at += frame_size_at(data_.data.get() + at);

@@ -80,7 +80,7 @@ class TcpStream final : public Stream {
   const std::string& peer_name() const override { return peer_name_; }
 
  private:
-  /// Reading that goes on after the other sockets had their turn. May outlive the stream.
+  /// Reading that continues after the other sockets have had their turn. May outlive the stream.
   struct Again {
     explicit Again(TcpStream& owner) : stream(&owner) {}
     TcpStream* stream;
@@ -88,8 +88,8 @@ class TcpStream final : public Stream {
   };
   /// When bytes and the peer's close come together they raise one edge, and the short read that
   /// took the bytes did not see the close. Where more is expected (the rest of a frame, a hello)
-  /// the stream looks again at once. Any other one is read once more when it went quiet: a second
-  /// read for each message would cost throughput.
+  /// the stream looks again at once. Any other one is read once more when it becomes quiet: a
+  /// second read for each message would cost throughput.
   static constexpr Nanos kQuiet = std::chrono::milliseconds(250);
   static constexpr std::size_t kLeastTail = 32u << 10;
 
@@ -179,7 +179,7 @@ class TcpStream final : public Stream {
 };
 
 std::size_t TcpStream::send(std::string_view bytes) {
-  if (fd_ < 0 || send_error_) return bytes.size();  // nobody is there to get them
+  if (fd_ < 0 || send_error_) return bytes.size();  // there is no handler for them
   std::size_t sent = 0;
   while (sent < bytes.size()) {
     const ssize_t n =
@@ -192,7 +192,7 @@ std::size_t TcpStream::send(std::string_view bytes) {
       return sent;
     } else if (errno != EINTR) {
       send_error_ = errno;
-      read_soon();  // what the peer said last comes before the end
+      read_soon();  // the peer's last bytes come before the end
       return bytes.size();
     }
   }
@@ -216,7 +216,8 @@ void TcpStream::read() {
   show(to, tail_size_ + static_cast<std::size_t>(got));
   if (fd_ < 0) return;
   last_read_ = core_.now();
-  // Reading goes on when what is there has been handled, and then finds out how much more there is.
+  // Reading continues when the present bytes have been handled, and then finds out how much more
+  // there is.
   if (show_again_ && !send_error_) return;
   const bool look = tail_size_ > 0 || expects_more_;
   if (static_cast<std::size_t>(got) == room || send_error_ || look) {
@@ -255,8 +256,8 @@ void TcpStream::keep_tail(std::string_view rest, const StreamHandler::Taken& tak
     tail_begin_ = static_cast<std::size_t>(rest.data() - tail_.data.get());
     return;
   }
-  // There is always room for more, but no more than has come already: what a frame's header says is
-  // believed as its bytes arrive.
+  // There is always room for more, but only as much as has arrived already: the size in a frame's
+  // header is trusted only as its bytes arrive.
   const std::size_t as_much = std::max<std::size_t>(rest.size(), kLeastTail);
   const std::size_t more = show_again_    ? 0
                            : taken.needed ? std::min(taken.needed, as_much)
@@ -273,7 +274,7 @@ void TcpStream::keep_tail(std::string_view rest, const StreamHandler::Taken& tak
   tail_size_ = rest.size();
 }
 
-/// Bytes nobody read would turn the close into a reset, which may overtake what was sent.
+/// Unread bytes would turn the close into a reset, which may overtake sent data.
 void TcpStream::discard_unread() {
   char sink[16 << 10];
   for (int i = 0; i < 64 && ::recv(fd_, sink, sizeof sink, MSG_DONTWAIT) > 0; ++i) {

@@ -30,7 +30,7 @@ void hold_sink();
 void let_go_of_sink();
 
 /// A child process has no such thread, and its copy of the mutex may be held by a thread it lacks.
-/// The writer of its parent is never touched again; it stays reachable, so it is not a leak.
+/// Its parent's writer is never used again; it stays reachable, so it is not a leak.
 void begin_anew_in_child() {
   static obs_detail::LogWriter* of_parent = nullptr;
   of_parent = the_stderr.exchange(new obs_detail::LogWriter(STDERR_FILENO));
@@ -61,7 +61,7 @@ class StderrSink final : public LogSink {
   void flush() override { (void)stderr_writer().flush(kFlushTime); }
 };
 
-/// What belongs to the process: the sink and what fatal() does.
+/// The state of the process: the sink and the action of fatal().
 struct Process {
   std::mutex mutex;
   std::shared_ptr<LogSink> sink = std::make_shared<StderrSink>();
@@ -74,7 +74,7 @@ Process& process() {
   return *instance;
 }
 
-/// No thread is changing the sink, or has it half, when the process is copied.
+/// No thread is changing the sink when the process is forked.
 void hold_sink() { process().mutex.lock(); }
 void let_go_of_sink() { process().mutex.unlock(); }
 
@@ -85,8 +85,8 @@ std::shared_ptr<LogSink> current_sink() {
   return process().sink;
 }
 
-/// What programs have printed. Whoever reads stdout may have stopped, or another thread may hold
-/// it.
+/// Flushes the program's own output. The reader of stdout may have stopped, or another thread may
+/// hold it.
 void flush_printed() try {
   std::promise<void> done;
   std::future<void> flushed = done.get_future();
@@ -95,7 +95,7 @@ void flush_printed() try {
     done.set_value();
   }).detach();
   (void)flushed.wait_for(kFlushTime);
-} catch (const std::exception&) {  // no thread is to be had: it is not worth a hang
+} catch (const std::exception&) {  // no thread is available: not worth a hang
   return;
 }
 
@@ -149,7 +149,7 @@ namespace {
 
 using Text = fmt::memory_buffer;
 
-/// However long its arguments are, no more than this much is kept of them.
+/// At most this much of the arguments is kept, however long they are.
 void format_limited(Text& text, const LogHead& head, fmt::string_view format,
                     fmt::format_args args) {
   std::array<char, log::kMaxLimitedText + 1> start;

@@ -50,7 +50,7 @@ std::size_t character_length(std::string_view text) {
   return length;
 }
 
-/// Whether a terminal or a viewer would obey this character instead of showing it: control
+/// Whether a terminal or a viewer would interpret this character instead of showing it: control
 /// characters, also those of two bytes (U+0080 to U+009F), line separators, changes of direction.
 bool is_control(std::string_view character) {
   const auto byte = [character](std::size_t i) { return static_cast<unsigned char>(character[i]); };
@@ -61,8 +61,8 @@ bool is_control(std::string_view character) {
          (byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9);    // U+2066 to U+2069
 }
 
-/// Control characters and bytes that are not UTF-8 become \n, \t, \x1b. Of a text that overfills
-/// the line, enough to show that.
+/// Control characters and bytes that are not UTF-8 become \n, \t, \x1b. If the text does not fit
+/// the line, enough is kept to show that.
 void append_escaped(std::string& out, std::string_view text, bool quoted) {
   const std::size_t room = kFullLine - std::min(out.size(), kFullLine) + 8;
   for (std::string_view rest = text_start(text, room); !rest.empty();) {

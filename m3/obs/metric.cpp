@@ -55,7 +55,7 @@ bool is_name(std::string_view name, bool colon_allowed) {
   return std::all_of(name.begin(), name.end(), [&](char c) { return good(c, false); });
 }
 
-/// Empty, or what is wrong with the labels.
+/// Empty, or the error in the labels.
 std::string wrong_label(const MetricLabels& labels, const MetricLabels& constant, Storage storage) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const std::string& name = labels[i].first;
@@ -114,8 +114,8 @@ struct MetricRegistry::Impl {
     const Series* series = nullptr;
   };
 
-  /// The one there is or a new one; nothing, and `problem` says why, when it is refused. `problem`
-  /// alone is a warning.
+  /// The existing one or a new one; empty, with the reason in `problem`, when it is refused.
+  /// `problem` alone is a warning.
   Found get(const Wanted& wanted, std::string& problem);
   Family* family_of(const Wanted& wanted, std::string& problem);
   std::optional<Found> logged_get(const Wanted& wanted);
@@ -126,7 +126,7 @@ struct MetricRegistry::Impl {
   MetricOptions options;
   std::shared_ptr<CellStore> store = std::make_shared<CellStore>();
   std::mutex mutex;
-  std::map<std::string, Family, std::less<>> families;  // nodes stay where they are
+  std::map<std::string, Family, std::less<>> families;  // nodes keep their addresses
 };
 
 Family* MetricRegistry::Impl::family_of(const Wanted& wanted, std::string& problem) {

@@ -17,7 +17,7 @@
 namespace m3 {
 namespace {
 
-/// How long what was cancelled may take to end, before it is left behind.
+/// How long a cancelled step may take to end, before it is left behind.
 constexpr Nanos kCancelledMayTake = std::chrono::seconds(2);
 
 std::string title_of(const char* verb, const Steps::Step& step) {
@@ -29,7 +29,7 @@ Status not_done(Duration limit, const std::string& why) {
                 "not finished within " + format_duration(limit) + (why.empty() ? "" : ": " + why));
 }
 
-/// What the step says beyond that its time is over.
+/// The step's error, unless it only says that the deadline has passed.
 std::string reason_in(const Status& status) {
   return status.text().starts_with("the deadline has passed") ? std::string() : status.text();
 }
@@ -40,7 +40,7 @@ double milliseconds(Duration took) {
 
 }  // namespace
 
-/// One body that runs, in a Scope of its own, so that it can be left behind.
+/// One running body, in its own Scope, so that it can be left behind.
 struct Lifecycle::Run {
   Run(Core& core, Host* host) : scope(core, host) {}
 
@@ -59,7 +59,7 @@ struct Lifecycle::Run {
     run.outcome = std::move(ended);
     co_return ok;
   }
-  /// Never destroyed, and always found: what is left behind still uses it.
+  /// Never destroyed, but always reachable: a body that is left behind still uses it.
   static void keep(std::shared_ptr<Run> run) {
     static std::mutex mutex;
     static auto* kept = new std::vector<std::shared_ptr<Run>>;
@@ -84,7 +84,7 @@ void Lifecycle::add(std::vector<Steps::Step> steps) {
   for (Steps::Step& step : steps) add(std::move(step));
 }
 
-/// `until`: then, or when `ctx` is cancelled, so is the body.
+/// The body is cancelled at `until`, or when `ctx` is.
 Task<> Lifecycle::run(Ctx& ctx, const Steps::Body& body, const std::string& title,
                       TimePoint until) {
   if (!body) co_return ok;
@@ -138,7 +138,7 @@ Task<> Lifecycle::begin(Ctx& ctx, const Steps::Step& step, Duration limit) {
 Task<> Lifecycle::start(Ctx& ctx, Duration step_limit) {
   while (next_ < steps_.size()) {
     if (ctx.cancelled()) co_return ctx.status();
-    const Steps::Step& step = steps_[next_++];  // begun, whatever becomes of it
+    const Steps::Step& step = steps_[next_++];  // begun, whatever its outcome
     co_await begin(ctx, step, step_limit);
   }
   co_return ok;

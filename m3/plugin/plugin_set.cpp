@@ -15,7 +15,7 @@ Status PluginSet::make(Env& env, std::vector<PluginChoice> choices) {
   Status outcome;
   try {
     for (const PluginChoice& choice : choices_)
-      if (!made(*choice.type)) make_one(choice);  // else asked for by one before
+      if (!made(*choice.type)) make_one(choice);  // else created on demand by a previous one
   } catch (const PluginError& e) {
     outcome = Status(Errc::failed_precondition, failed_ + " " + e.what());
   } catch (const std::exception& e) {
@@ -38,7 +38,8 @@ Plugin& PluginSet::make_one(const PluginChoice& choice) {
   try {
     plugin = choice.type->make(*env_, choice.config);
   } catch (...) {
-    // Whose it is: the innermost's, until whoever asked for that one throws something else.
+    // The plugin whose constructor failed: the innermost, until the one that asked for it throws a
+    // different error.
     if (std::current_exception() != failure_) {
       failure_ = std::current_exception();
       failed_ = choice.type->title();
@@ -51,7 +52,7 @@ Plugin& PluginSet::make_one(const PluginChoice& choice) {
   return *slots_.back().plugin;
 }
 
-/// Null: it is not made, and no constructor runs that could ask for it.
+/// Null: it is not created, and no constructor is running that could ask for it.
 Plugin* PluginSet::on_demand(const PluginChoice& choice) {
   if (Plugin* plugin = made(*choice.type)) return plugin;
   if (making_.empty()) return nullptr;

@@ -11,7 +11,7 @@
 namespace m3 {
 namespace {
 
-/// A connection that held that long was a good one: the next pause is a short one again.
+/// A connection that lasted this long was a good one: the next pause is short again.
 constexpr Nanos kHeld = std::chrono::seconds(1);
 
 }  // namespace
@@ -61,7 +61,7 @@ Task<> Reconciler::join(Ctx& ctx) {
   co_return ok;
 }
 
-/// Nothing is left of the connection, nor of an attempt to make one.
+/// Undoes the connection, or an attempt to make one.
 Task<> Reconciler::leave(Status why) {
   status_ = why;
   if (wishes_.is_connected()) wishes_.lost();
@@ -123,7 +123,7 @@ bool Reconciler::silent() {
   return core_.read_clock() - progress_ >= options_.answer_limit;
 }
 
-/// Until something is new, a pause is over, or answers are overdue.
+/// Waits until there is news, a pause is over, or answers are overdue.
 Task<> Reconciler::wait_for_news(Ctx& ctx) {
   TimePoint until = wishes_.next_retry();
   if (wishes_.under_way() > 0 && options_.answer_limit != Nanos::max())
@@ -202,7 +202,7 @@ void Reconciler::answered(std::uint64_t number, const Status& status) {
   }
 }
 
-/// The waiters go on from the ready queue.
+/// The waiters continue from the ready queue.
 void Reconciler::settle(const std::string& key, const Status& outcome) {
   const auto found = waiting_.find(key);
   if (found == waiting_.end()) return;

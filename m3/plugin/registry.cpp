@@ -9,7 +9,7 @@
 namespace m3 {
 namespace {
 
-/// Puts what is needed before what needs it, otherwise in order of stages.
+/// Sorts dependencies first, otherwise by stage.
 class Sorter {
  public:
   Sorter(std::vector<PluginChoice> choices, const std::vector<Section>& sections, ErrorList& errors)

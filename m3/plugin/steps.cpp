@@ -10,10 +10,10 @@
 namespace m3 {
 namespace {
 
-/// What has become of a step on one core.
+/// The state of a step on one core.
 enum class There : std::uint8_t { not_begun, begun, done };
 
-/// One body on all cores where it has not ended well before (this is a repetition then).
+/// Runs one body on all cores where it has not succeeded yet (in a retry).
 Task<> begin_on_each(Ctx& ctx, Runtime& runtime, const Steps::Body& begin,
                      std::vector<There>& state) {
   for (unsigned i = 0; i < runtime.size(); ++i) {

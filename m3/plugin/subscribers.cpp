@@ -40,7 +40,7 @@ bool Subscribers::remove(std::string_view topic, Subscriber& subscriber) {
   return true;
 }
 
-/// Over a copy: whoever is told may change the table, and a Subscriber that left is not told.
+/// Over a copy: a callback may change the table, and a removed Subscriber is not called.
 template <class Tell>
 void Subscribers::each(std::string_view topic, Tell tell) {
   const auto at = topics_.find(topic);

@@ -13,7 +13,7 @@ bool is_refusal(Errc code) {
 
 }  // namespace
 
-/// A withdrawal under way takes it away.
+/// A withdrawal in flight removes it.
 bool Wishes::met(const Wish& wish) {
   const bool leaving = wish.asked != 0 && !wish.asked_establish;
   return wish.wanted && wish.there == There::yes && wish.held == wish.version && !leaving;
@@ -94,8 +94,8 @@ void Wishes::lost() {
   }
 }
 
-/// After each change of a wish: counts it, queues it when an order is due, forgets it when nothing
-/// is left of it.
+/// After each change of a wish: counts it, queues it when an order is due, deletes it when it is no
+/// longer needed.
 void Wishes::look(Map::iterator at) {
   Wish& wish = at->second;
   const bool open = wish.wanted && !wish.refused && !met(wish);
@@ -150,7 +150,7 @@ Wishes::Answer Wishes::answered(std::uint64_t number, const Status& status, Time
   const auto found = wishes_.find(asked->second);
   out.key = std::move(asked->second);
   asked_.erase(asked);
-  Wish& wish = found->second;  // it stays while an order is under way
+  Wish& wish = found->second;  // kept while an order is in flight
   wish.asked = 0;
   const bool current = wish.wanted && wish.asked_establish && wish.asked_version == wish.version;
   if (status) {
@@ -164,7 +164,7 @@ Wishes::Answer Wishes::answered(std::uint64_t number, const Status& status, Time
     wish.there = There::maybe;
     pause(found, status, false, now);
   } else {
-    if (!wish.asked_establish) wish.there = There::no;  // what it does not let us withdraw
+    if (!wish.asked_establish) wish.there = There::no;  // the server refuses the withdrawal
     out.refused = current;
     if (current) pause(found, status, true, now);
   }
@@ -174,7 +174,7 @@ Wishes::Answer Wishes::answered(std::uint64_t number, const Status& status, Time
 
 void Wishes::pause(Map::iterator at, const Status& status, bool refused, TimePoint now) {
   Wish& wish = at->second;
-  // A wish that has changed meanwhile does not wait for what was tried before.
+  // A wish that has changed meanwhile does not wait for the earlier attempt.
   if (wish.wanted != wish.asked_establish || (wish.wanted && wish.asked_version != wish.version))
     return;
   if (refused != wish.refused) wish.backoff = Backoff(refused ? options_.refused : options_.failed);

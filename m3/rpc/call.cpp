@@ -7,7 +7,7 @@
 
 namespace m3 {
 
-/// The interceptors around one call. Told of a cancellation by what they wait for.
+/// The interceptors around one call. They notice a cancellation by the operations they wait for.
 class Call::Around final : public async_detail::CtxOp, Interceptor::Next {
  public:
   explicit Around(const CallOp& call)

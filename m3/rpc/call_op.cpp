@@ -20,9 +20,9 @@ using rpc_detail::request_metadata_of;
 using rpc_detail::Serves;
 
 namespace {
-/// A budget that is saved up for longer would let a storm through.
+/// A larger budget would allow a retry storm.
 constexpr double kMostRetries = 100;
-/// So many instances that cannot be reached cost a call none of its attempts.
+/// This many unreachable instances cost a call none of its attempts.
 constexpr std::uint8_t kMostUnreached = 8;
 /// Calls inside a process begin on the stack of the call that makes them.
 constexpr std::uint8_t kMostNested = 64;
@@ -82,8 +82,7 @@ bool CallOp::start(async_detail::Waiter& waiter) {
   }
   const Nanos timeout = method_.timeout_ms ? std::chrono::milliseconds(method_.timeout_ms)
                                            : caller_.core_.config().default_timeout;
-  // A context with a deadline has said how long it will wait; a method's own timeout is tighter
-  // still.
+  // A context's deadline limits the call; a method's own timeout may be shorter.
   deadline_ = ctx().deadline();
   if (method_.timeout_ms)
     deadline_ = deadline_.sooner(Deadline(ctx().core().read_clock() + timeout));
@@ -96,7 +95,7 @@ bool CallOp::start(async_detail::Waiter& waiter) {
     tally(error());
     return true;
   }
-  if (ctx().cancelled()) {  // by a handler of this process that ran within the attempt
+  if (ctx().cancelled()) {  // by a handler of this process that ran during the attempt
     forget();
     error() = cancel_status();
     tally(error());
@@ -230,12 +229,12 @@ void CallOp::on_route_change() {
   settle_later(ok);
 }
 
-/// What goes beside the request; most calls carry nothing.
+/// The metadata of the request; most calls have none.
 std::optional<Metadata> CallOp::request_metadata() const {
   return request_metadata_of(ctx(), method_, route_);
 }
 
-/// Does the instance serve the method? `waiting`: it does.
+/// Whether the instance serves the method. `waiting`: it does.
 CallOp::Sent CallOp::look_up() {
   switch (connection_->serves(method_)) {
     case Serves::yes:
@@ -255,7 +254,7 @@ Status CallOp::lacking() const {
       .not_executed();
 }
 
-/// Writes the frame. A notify has ended then.
+/// Writes the frame. A notify is then finished.
 CallOp::Sent CallOp::send() {
   ClientConnection& connection = *connection_;
   phase_ = Phase::idle;
@@ -333,7 +332,7 @@ CallOp::Sent CallOp::start_local(const Instance& instance) {
   sent_ = true;
   auto* sink = new LocalCall(method_.notify ? nullptr : this);
   rpc_detail::Ref<LocalCall> keep(sink);
-  phase_ = Phase::idle;  // an answer that comes now is taken without a detour
+  phase_ = Phase::idle;  // an answer that arrives now is taken directly
   local_ = sink;
   if (!method_.notify) count_in(instance);
   const std::optional<Metadata> metadata = request_metadata();
@@ -367,8 +366,8 @@ void CallOp::on_local_answer(const google::protobuf::MessageLite* answer, const 
   finish(std::move(outcome));
 }
 
-/// What was not sent may go anywhere else, and so may what an instance refused; what may have run
-/// only when it was lost on the way and does no harm twice.
+/// A call that was not sent, or that an instance refused, may be sent to any other; one that may
+/// have run only if its connection was lost and it is idempotent.
 bool CallOp::may_retry(const Status& outcome) const {
   if (attempts_ >= caller_.core_.config().max_attempts || mode() == RouteMode::p2p) return false;
   if (sent_) {
@@ -406,21 +405,21 @@ void CallOp::on_link_failed(const Status& why) {
   settle_later(why);
 }
 
-/// An attempt is a request that was sent. Whoever gets instances into a list at which nobody
-/// answers takes none from the calls to the others.
+/// An attempt is a request that was sent. Listed instances that do not answer take no attempts from
+/// calls to the others.
 void CallOp::not_asked() noexcept {
   if (unreached_ >= kMostUnreached) return;
   ++unreached_;
   --attempts_;
 }
 
-/// Another instance is better than a connection that does not come, or to one that is leaving;
-/// without another one this has to do.
+/// Another instance is better than a connection that takes long, or one to an instance that is
+/// leaving; if there is no other, keep waiting for this one.
 bool CallOp::goes_elsewhere() {
   if (!may_choose() || attempts_ >= caller_.core_.config().max_attempts) return false;
   const Pick other = pick();
   const bool usable = other.instance && caller_.peers_.usable(*other.instance);
-  (void)caller_.peers_.take_to_dial();  // pick() has seen to it
+  (void)caller_.peers_.take_to_dial();  // ensured by pick()
   if (!usable || other.instance->slot == slot_) return false;
   caller_.core_.metrics().retries.inc();
   not_asked();
@@ -449,8 +448,8 @@ void CallOp::on_settle() {
   if (attempt()) end(std::move(error()));
 }
 
-/// An attempt failed while the caller waits: on to another instance, or tell the caller. What was
-/// never sent may go elsewhere freely; what was sent is sent again within the budget.
+/// An attempt failed while the caller waits: try another instance, or fail the call. A request that
+/// was never sent can be moved freely; one that was sent is retried within the budget.
 void CallOp::settle(Status outcome) {
   if (may_retry(outcome) && (!sent_ || caller_.take_retry())) {
     const bool was_sent = std::exchange(sent_, false);
@@ -486,7 +485,7 @@ void CallOp::on_response(const Metadata* metadata, std::string_view body, bool n
 void CallOp::end(Status outcome) {
   timer_.cancel();
   count_out();
-  // An earlier attempt may have run, whatever became of the last one.
+  // An earlier attempt may have run, whatever the outcome of the last one.
   if (may_have_run_ && !outcome.maybe_executed())
     outcome = Status(outcome.code(), outcome.text())
                   .with_app_code(outcome.app_code())

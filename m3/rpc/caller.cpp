@@ -70,7 +70,7 @@ void Caller::forget(const Instance& instance) {
   peers_.not_to_dial(instance);
   if (const auto link = std::exchange(peers_[instance.slot].link, nullptr)) link->let_go();
   Peers::State state;
-  state.in_flight = peers_.in_flight(instance);  // they still count themselves out
+  state.in_flight = peers_.in_flight(instance);  // they still leave the counts
   peers_[instance.slot] = std::move(state);
 }
 
@@ -95,7 +95,7 @@ std::string name_of(const Instance& instance) {
   return instance.id.empty() ? instance.address.to_string() : instance.id.to_string();
 }
 
-/// One line for each change, not for each call: whoever was left out before has had its line.
+/// One line per change, not per call: an instance that was left out before has been logged.
 void tell_left_out(const Instance& instance, Peers::Standing before, const std::string& why,
                    Nanos pause) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(pause).count();
@@ -125,8 +125,8 @@ void Caller::judge(const Instance& instance, const Status& outcome, bool trial, 
                 "it answers with errors or refusals, the last one " + brief(outcome), pause);
 }
 
-/// Who refuses does no work that others would have to take over; who fails may, so that half of
-/// the service stays. A complaint may be the application's own, and the same everywhere.
+/// An instance that refuses does no work that others would have to take over; one that fails may,
+/// so half of the service stays. A complaint may be the application's own, and the same everywhere.
 bool Caller::may_eject(const Instance& instance, Peers::Answer why) {
   if (why == Peers::Answer::refusal) return true;
   const auto all = core_.shared().resolver.eligible(core_.core(), instance.id.service_id());
@@ -154,7 +154,7 @@ void Caller::drained(const Instance& instance) {
 void Caller::unreachable(const Instance& instance, const Status& why, Nanos pause) {
   Peers::State& state = peers_[instance.slot];
   if (closed_ || !state.link) return;
-  // Without a call somebody only asked whether it is there.
+  // Without a call it was only a probe.
   const bool was_needed = state.in_flight > 0 || state.wanted;
   const Peers::Standing before = was_needed ? state.standing : Peers::Standing::out;
   peers_.unreachable(state, pause);
@@ -210,7 +210,7 @@ class ReachOp final : public async_detail::CtxOp, rpc_detail::LinkWaiter {
   SelfReport report_;
 };
 
-/// Waits as long as a call would for a first instance. Never fails but by its context.
+/// Waits as long as a call would for a first instance. Fails only by its context.
 class RouteOp final : public async_detail::CtxOp, RouteWaiter, async_detail::TimerNode {
  public:
   using value_type = void;
@@ -310,7 +310,7 @@ struct Caller::Missed {
     executed |= why.maybe_executed();
     if (count++ == 0) first = std::move(why);
   }
-  /// A broadcast that reached somebody must not look like one that reached nobody.
+  /// A broadcast that reached some instances must not look like one that reached none.
   Status status(const ServiceId& service, std::size_t of) const {
     if (count == 0) return {};
     Status all(first.code(), std::to_string(count) + " of " + std::to_string(of) +

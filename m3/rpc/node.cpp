@@ -39,7 +39,7 @@ RpcNode::RpcNode(Runtime& runtime, Options options, Resolver& resolver, MetricRe
 }
 
 RpcNode::~RpcNode() {
-  // Handlers that were left behind may ask who called: this app, when it called itself.
+  // Handlers that were left behind may ask for their caller: this app, when it called itself.
   if (rpc_detail::calls_left_behind > 0) (void)shared_.release();
 }
 
@@ -152,7 +152,7 @@ Task<> RpcNode::stop(Ctx& ctx) {
       co_return ok;
     });
   }
-  // A context that is over already: what runs is cancelled, and gets a moment to end.
+  // A context that has already ended: running handlers are cancelled, and get a moment to finish.
   Ctx moment(ctx.core(), Deadline(ctx.core().read_clock() + kMoment), ctx.host());
   const bool over = ctx.cancelled() || ctx.deadline().passed(ctx.core().read_clock());
   stopped_ = true;

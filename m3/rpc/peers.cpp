@@ -12,13 +12,13 @@ namespace {
 using Standing = Peers::Standing;
 using std::chrono::milliseconds;
 
-/// So many good answers end a trial.
+/// This many good answers end a trial.
 constexpr std::uint8_t kTrustAfter = 10;
 /// A trial call that takes longer does not keep the next one waiting.
 constexpr Nanos kTrialPatience = std::chrono::seconds(2);
 constexpr Nanos kFirstEjection = std::chrono::seconds(1);
 constexpr Nanos kFirstRedial = milliseconds(200);
-/// One that is leaving still answers; it is dialled again in case it came back.
+/// An instance that is leaving still answers; it is dialled again in case it stays after all.
 constexpr Nanos kFirstLookAgain = std::chrono::seconds(1);
 constexpr Nanos kLastLookAgain = std::chrono::seconds(2);
 
@@ -47,7 +47,8 @@ Peers::Answer Peers::answer_of(const Status& outcome, By by) noexcept {
     case Errc::unavailable:
       return outcome.maybe_executed() ? Answer::error : Answer::refusal;
     case Errc::moved:
-      // Whoever was named may rightly say so of an entity; whoever was chosen can be replaced.
+      // A named instance may rightly return such an error for an entity; a chosen one can be
+      // replaced.
       if (by == By::name) return Answer::good;
       [[fallthrough]];
     case Errc::resource_exhausted:
@@ -133,7 +134,7 @@ void Peers::trust(State& state) noexcept {
 }
 
 bool Peers::answered(State& state, Answer answer, bool trial, const RpcConfig& config) noexcept {
-  // Calls from before tell nothing new.
+  // Calls from before the change tell nothing new.
   if (state.standing == Standing::out || state.standing == Standing::ejected) return false;
   const auto limit = static_cast<std::uint8_t>(std::clamp(config.eject_after, 1u, 100u) * 2);
   const bool bad = answer == Answer::error || answer == Answer::refusal;

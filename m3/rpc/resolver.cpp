@@ -116,7 +116,7 @@ std::span<const Instance* const> StaticResolver::eligible(Core&, const ServiceId
                : std::span<const Instance* const>();
 }
 
-/// The less busy of two that may be called; when neither may, the least bad of all.
+/// The less busy of two callable ones; if neither is, the least bad of all.
 const Instance& StaticResolver::pick_random(const Group& group, const Choice& choice) {
   const auto& all = group.eligible;
   if (all.size() == 1) return *all.front();

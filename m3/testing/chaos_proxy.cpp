@@ -28,7 +28,7 @@ constexpr std::size_t kMostHeld = 256u << 10;  // bytes on their way in the prox
 
 TimePoint now() { return std::chrono::steady_clock::now(); }
 
-/// What is done to one direction.
+/// The faults of one direction.
 struct Rules {
   Nanos delay{0};
   std::size_t slice = 0;

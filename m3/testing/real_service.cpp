@@ -31,7 +31,7 @@ using Kind = RealService::Kind;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr int kStartAttempts = 5;  // each on other ports
+constexpr int kStartAttempts = 5;  // each with different ports
 constexpr seconds kStartTime(20);
 constexpr seconds kStopTime(10);
 
@@ -166,7 +166,7 @@ Result<std::unique_ptr<RealService>> RealService::start(Kind kind, Options optio
     if (!service.is_ok()) return service;
     last = (*service)->start_again();
     if (last) return service;
-    // Ended at once: most likely somebody took a port meanwhile.
+    // Exited at once: most likely a port was taken meanwhile.
     if ((*service)->running()) break;
   }
   return last;
@@ -265,7 +265,7 @@ Status RealService::start_again() {
   if (running()) stop();
   if (Status status = launch(); !status) return status;
   const bool answered = eventually([this] { return ended() || answers(); }, kStartTime);
-  // Somebody else may have answered on our port.
+  // Another program may have answered on this port.
   if (answered && !ended()) return ok;
   const std::string name(name_of(kind_));
   const std::string what = running() ? " does not answer on " : " exited instead of listening on ";

@@ -109,7 +109,7 @@ Handshake::Step Handshake::on_hello(const wire::Hello& hello) {
   return first ? on_acceptor_intro(hello) : on_acceptor_proof(hello);
 }
 
-/// The acceptor says nothing of itself yet: the dialer proves first.
+/// The acceptor reveals nothing about itself yet: the dialer proves first.
 Handshake::Step Handshake::on_dialer_intro(const wire::Hello& hello) {
   if (Status status = meet(hello, intro_.dialer); !status) return fail(std::move(status));
   if (!is_id_or_empty(hello.app_id()) || !is_id_or_empty(hello.dialled())) {
@@ -192,7 +192,7 @@ Status Handshake::meet(const wire::Hello& hello, Nonce& nonce) {
   return {};
 }
 
-/// What the peer says with its proof.
+/// The peer's hello with its proof.
 Status Handshake::learn(const wire::Hello& hello) {
   WireLimits theirs;
   theirs.max_frame_bytes = hello.limits().max_frame();
@@ -219,8 +219,8 @@ Status Handshake::learn_methods(const wire::Hello& hello) {
   return {};
 }
 
-/// An acceptor takes each of its tokens, and answers with the one that the dialer has. Who does not
-/// prove itself does not learn who refuses it.
+/// An acceptor takes each of its tokens, and answers with the one that the dialer has. A peer that
+/// does not prove itself does not learn who refuses it.
 Status Handshake::check_proof(std::string_view proof) {
   const bool accepts = role_ == Role::acceptor;
   const std::string peer = who(peer_.app_id);
@@ -260,7 +260,7 @@ std::string Handshake::proof_of(Prover who) const {
   return std::string(proof.begin(), proof.end());
 }
 
-/// What both sides say of themselves, to whom they prove.
+/// What each side reports about itself, together with its proof.
 void Handshake::say(wire::Hello& hello) const {
   hello.set_features(config_.features);
   hello.set_generation(config_.generation);

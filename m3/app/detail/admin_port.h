@@ -11,10 +11,11 @@
 
 namespace m3::app_detail {
 
-/// The admin port: made before anything starts, listening as long as anything lives. Core 0.
+/// The admin port: opened before anything starts, and listening until everything has stopped. Core
+/// 0.
 class AdminPort final : public Part {
  public:
-  /// `config` outlives it. What `view` refers to, too.
+  /// `config` and everything that `view` refers to must outlive it.
   AdminPort(Core& core, const AppConfig::Admin& config, AdminView view, MetricRegistry& metrics,
             Host* host);
 

@@ -15,7 +15,7 @@
 namespace m3::app_detail {
 namespace {
 
-/// One failure may be a hiccup; so many in a row are not.
+/// One failure may be a hiccup; this many in a row are not.
 constexpr int kFailuresOfSick = 2;
 
 }  // namespace
@@ -31,13 +31,13 @@ Task<> Announcement::announce(Ctx& ctx) {
   co_await wait_for_health(ctx);
   if (app_.config.listen.empty()) co_return ok;
   co_await refuse_second(ctx);
-  announced_ = true;  // a router goes on trying, even if this start fails now
+  announced_ = true;  // a router keeps trying, even if this start fails now
   co_await refresh(ctx);
   scope_.spawn("health", [this](Ctx& own) { return watch_health(own); });
   co_return ok;
 }
 
-/// Callers hear it from the app itself: not every router has a check of its own.
+/// Callers learn it from the app itself: not every router has its own check.
 Task<> Announcement::watch_health(Ctx& ctx) {
   for (int failures = 0;;) {
     co_await sleep(ctx, app_.config.admin.health_interval);
@@ -144,7 +144,7 @@ Task<MemberState> Announcement::change_state(Ctx& ctx, MemberState wanted) {
 Task<> Announcement::withdraw(Ctx& ctx) {
   const bool was_announced = std::exchange(announced_, false);
   Ctx patient(ctx.core(), Deadline::never(), ctx.host());
-  co_await scope_.close(patient);  // a word under way must not be the last
+  co_await scope_.close(patient);  // a change in progress must not be the last one
   if (!was_announced) co_return ok;
   const Serial::Hold turn = co_await turn_.enter(patient);
   const Status withdrawn = (co_await as_result(app_.router.withdraw(ctx))).status();

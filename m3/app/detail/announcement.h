@@ -16,11 +16,11 @@
 
 namespace m3::app_detail {
 
-/// What others are told of this app: begins when it is healthy, changes with an operator's word and
-/// with the configuration, ends before it leaves. Core 0.
+/// Publishes this app to others: from when it is healthy, with changes by operators and the
+/// configuration, until just before it leaves. Core 0.
 class Announcement final : public Part {
  public:
-  /// What outlives it, and what is known once the app listens.
+  /// Objects that outlive it, and facts known once the app listens.
   struct App {
     Core& core;
     const AppConfig& config;
@@ -29,7 +29,8 @@ class Announcement final : public Part {
     RpcNode& node;
     HealthProbe& probe;
     std::function<HostPort()> address;
-    std::function<std::uint16_t(const HostPort& address)> admin_port;  ///< 0: none that they reach
+    std::function<std::uint16_t(const HostPort& address)> admin_port;  ///< 0: none that they can
+                                                                       ///< reach
   };
   /// `self`: all but the address, the ports and the weight.
   Announcement(App app, Member self);
@@ -39,11 +40,11 @@ class Announcement final : public Part {
   /// Before it is announced.
   void set_generation(std::uint64_t generation) noexcept { self_.generation = generation; }
   MemberState state() const noexcept { return self_.state; }
-  /// An operator's word; returns the state before. It is carried out also when who asked for it no
-  /// longer waits. failed_precondition: not announced yet, or leaving.
+  /// Sets the state for an operator; returns the previous state. It is carried out even if the
+  /// caller no longer waits. failed_precondition: not announced yet, or leaving.
   Task<MemberState> set_state(Ctx& ctx, MemberState wanted);
-  /// Again, if something is to be told that was not told yet (the configuration has changed);
-  /// nothing when it is not announced.
+  /// Announces again if something has changed (the configuration); does nothing when the app is not
+  /// announced.
   Task<> refresh(Ctx& ctx);
 
  private:
@@ -58,9 +59,9 @@ class Announcement final : public Part {
 
   const App app_;
   Member self_;
-  Member told_;  // what the router was told last
+  Member told_;  // what was announced last
   bool announced_ = false;
-  Serial turn_;  // one word to the router after the other
+  Serial turn_;  // one announcement at a time
   Scope scope_;  // last
 };
 

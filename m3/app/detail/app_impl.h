@@ -34,8 +34,8 @@ struct LoadedConfig {
   std::vector<PluginChoice> plugins;
 };
 
-/// An app: what main() declared, the configuration, and the parts that live. The program around it
-/// (signals, exit code) is detail/program.h.
+/// An app: the declarations of main(), the configuration, and the running parts. The program around
+/// it (signals, exit code) is detail/program.h.
 struct App::Impl {
   enum class Phase { idle, starting, ready, stopping, stopped };
 
@@ -55,7 +55,7 @@ struct App::Impl {
 
   // ---- life: life.cpp
   Status prepare();  ///< loads, then make_parts()
-  /// Makes runtime, parts and services; nothing runs yet.
+  /// Creates runtime, parts and services; nothing runs yet.
   Status make_parts();
   Status make_runtime();
   Status make_admin();
@@ -67,16 +67,16 @@ struct App::Impl {
   void make_announcement();
   void add_steps();
   void own_steps(Steps& steps);
-  /// An error: it has undone everything, under `undo`.
+  /// After an error everything has been undone, under `undo`.
   Task<> bring_up(Ctx& ctx, Ctx& undo);
   Task<> take_down(Ctx& ctx);
   void let_go();  ///< after take_down, from a thread that is no core (or with foreign cores)
-  /// Whether something still runs that did not end when it was cancelled: handlers or steps.
+  /// Whether cancelled handlers or steps are still running.
   bool left_behind() const;
 
   Task<> name_cores(Ctx& ctx);
   Task<> check_health(Ctx& ctx);
-  /// Whether this app should get calls, as a registry asks it.
+  /// Whether this app should get calls, as checked by a registry.
   Task<> check_ready(Ctx& ctx);
   std::string state_name() const;
   Core& core() { return runtime->core(0); }

@@ -10,7 +10,7 @@
 namespace m3::app_detail {
 namespace {
 
-/// How long a handler that was cancelled may go on, before a stop leaves it behind.
+/// How long a cancelled handler may continue before a stop leaves it behind.
 constexpr Nanos kCancelledMayTake = std::chrono::seconds(2);
 
 }  // namespace
@@ -43,7 +43,7 @@ Task<> Calls::listen(Ctx& ctx) {
   co_return ok;
 }
 
-/// on_stop may rely on it that no handler runs.
+/// on_stop may rely on no handler running.
 Task<> Calls::finish(Ctx& ctx) {
   Ctx soon(ctx, Deadline(ctx.core().read_clock() + config_.stop_timeout));
   const Status drained = (co_await as_result(node_.drain(soon))).status();
@@ -53,7 +53,7 @@ Task<> Calls::finish(Ctx& ctx) {
   co_return ok;
 }
 
-/// Cancelled handlers end at once, unless they wait for something of their own: those are left.
+/// Cancelled handlers end at once, unless they ignore the cancellation: those are left behind.
 Task<> Calls::stop() {
   Ctx soon(core_, Deadline(core_.read_clock() + kCancelledMayTake), host_);
   co_await node_.stop(soon);

@@ -9,19 +9,19 @@
 
 namespace m3::app_detail {
 
-/// The calls of an app: its port, and the end of what runs. Core 0.
+/// The calls of an app: its port, and stopping running handlers. Core 0.
 class Calls final : public Part {
  public:
   using Listen = std::function<Status(RpcNode&, HostPort)>;
 
-  /// `config` and `node` outlive it. `listen`: another way than TCP to be reached; may be empty.
+  /// `config` and `node` must outlive it. `listen`: replaces TCP for being reached; may be empty.
   Calls(Core& core, const AppConfig& config, RpcNode& node, Listen listen, Host* host);
 
   /// Before steps(). invalid_argument: the configuration's address is wrong.
   Status open();
   void steps(Steps& steps) override;
 
-  /// Ends connections and calls, made or answered; nothing when it was called before.
+  /// Ends connections and calls, in both directions; a second call does nothing.
   Task<> stop();
 
   /// Port 0 until it listens; always, when it does not.

@@ -30,7 +30,7 @@ void tell(std::FILE* where, const std::string& text) {
   std::fflush(where);
 }
 
-/// What was asked for goes to stdout; the exit code says whether it arrived there.
+/// The requested output is written to stdout; the exit code tells whether that succeeded.
 int answer(const std::string& text) {
   tell(stdout, text);
   if (std::ferror(stdout) == 0) return kOk;
@@ -43,7 +43,7 @@ std::string version_line(const std::string& func, const std::string& version) {
   return func + (version.empty() ? "" : " " + version) + " (m3 " + std::string(m3_version()) + ")";
 }
 
-/// Last resort, when something does not let itself be stopped.
+/// Last resort, when a task cannot be stopped.
 void leave_at_once(const char* why) {
   log::error("{}: leaving at once", why);
   log::flush();

@@ -22,7 +22,7 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// The exit code. `words`: the command line behind the program's name.
+  /// Returns the exit code. `words`: the command line after the program's name.
   int run(const std::vector<std::string>& words, const std::string& name);
   /// As SIGTERM; once. Any thread, at any time.
   void shutdown();

@@ -10,8 +10,8 @@
 
 namespace m3::app_detail {
 
-/// The outcome of a reload of which each piece gets its turn: every error is logged, the first one
-/// is kept.
+/// The outcome of a reload in which every part is called: every error is logged, the first one is
+/// kept.
 class ReloadErrors {
  public:
   /// `whose`: the plugin or service that could not take the change; may be empty.

@@ -21,7 +21,7 @@ namespace m3::app_detail {
 namespace {
 
 constexpr std::array<int, 4> kSignals{SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-constexpr unsigned kMostAtOnce = 3;  // a third SIGTERM leaves at once; more say nothing new
+constexpr unsigned kMostAtOnce = 3;  // a third SIGTERM exits at once; more have no meaning
 
 // What the handler touches, on whichever thread it runs.
 constinit std::array<std::atomic<unsigned>, kSignals.size()> caught{};
@@ -32,7 +32,7 @@ void on_caught(int number) {
   const int before = errno;
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     if (kSignals[i] != number) continue;
-    // The counts are zero while somebody takes them: a third one means that nobody does.
+    // The counts are zero while they are being taken: a third signal means that they are not.
     const bool unheard = caught[i].fetch_add(1) + 1 >= kMostAtOnce;
     if (unheard && (number == SIGTERM || number == SIGINT)) ::_exit(1);
   }

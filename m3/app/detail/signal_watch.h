@@ -14,8 +14,8 @@ namespace m3::app_detail {
 /// Nothing is undone: at the end of run() a late signal changes nothing any more.
 void catch_signals() noexcept;
 
-/// Hands the signals that were caught to a function on a core, also those from before it was made.
-/// They belong to the process: one watch at a time. Made and destroyed on that core.
+/// Passes caught signals to a function on a core, including those from before its construction.
+/// Signals belong to the process: one watch at a time. Created and destroyed on that core.
 class SignalWatch {
  public:
   /// Throws std::system_error when there are too few descriptors.

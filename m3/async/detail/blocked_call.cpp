@@ -18,7 +18,7 @@ bool BlockedCall::finish(Status status) {
   if (over_) return false;
   over_ = true;
   status_ = std::move(status);
-  changed_.notify_one();  // under the lock: *this may go as soon as the waiter has it
+  changed_.notify_one();  // under the lock: *this may be destroyed as soon as the waiter has it
   return true;
 }
 

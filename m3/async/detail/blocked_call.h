@@ -46,8 +46,9 @@ class BlockedCalls {
   bool is_open() const;
   /// Has the call run on `core` and waits for it. failed_precondition: not open.
   Status run(Core& core, const std::shared_ptr<BlockedCall>& call);
-  /// After close(), when the cores have ended. What still waits never ends: its threads get
-  /// cancelled, and it stays, suspended, as long as the process, as the cores still refer to it.
+  /// After close(), when the cores have ended. Calls that still wait never end: their threads get
+  /// cancelled, and they stay suspended until the process ends, because the cores still refer to
+  /// them.
   void give_up();
 
  private:

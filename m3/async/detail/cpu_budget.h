@@ -7,7 +7,7 @@
 
 namespace m3::async_detail {
 
-/// How many cores a runtime has when nobody says it, and what decided that.
+/// How many cores a runtime has by default, and what decided that.
 struct CpuBudget {
   unsigned cores = 1;
   std::string source;  ///< "2 CPUs", "quota of 1.5 CPUs"
@@ -17,7 +17,7 @@ struct CpuBudget {
 using ReadText = std::function<std::optional<std::string>(const std::string& path)>;
 
 /// How much CPU time per time the cgroups (version 2 or 1) allow this process, the least of its own
-/// and all around it. nullopt: as much as it likes.
+/// and all around it. nullopt: no limit.
 std::optional<double> cpu_quota(const ReadText& read);
 
 /// `usable`: the CPUs of the affinity mask, which bound the quota rounded up.

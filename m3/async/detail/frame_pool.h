@@ -66,7 +66,7 @@ class FramePool {
     ::operator delete(memory);
   }
 
-  /// Gives this thread's blocks back to the heap; each core's thread does so when it ends.
+  /// Returns this thread's blocks to the heap; each core's thread does so when it ends.
   static void drain() noexcept {
     for (List& list : lists_) {
       while (Block* block = list.head) {
@@ -89,7 +89,7 @@ struct Pooled {
   }
 };
 
-/// For Asio's handlers: their memory comes from the pool too.
+/// For Asio's handlers: their memory is from the pool, too.
 template <class T>
 struct PoolAllocator {
   using value_type = T;

@@ -8,8 +8,8 @@
 #include "m3/base/status.h"
 
 // How frames are chained. A frame that fails does not resume the frame that awaits it: that one
-// fails too, and so on upwards, until somebody looks (as_result) or the chain ends in a root
-// (a dispatcher, a Scope). The looker destroys the abandoned frames and goes on.
+// fails too, and so on upwards, until one is awaited with as_result or the chain ends in a root (a
+// dispatcher, a Scope). The as_result destroys the abandoned frames and continues.
 //
 // A child is started inside its parent's await_suspend ("inline"). While that call is on the
 // native stack, the child only notes how it ended; the parent reads it when resume() returns.
@@ -20,7 +20,7 @@ namespace m3::async_detail {
 
 /// Inside a catch: the exception as Errc::internal.
 Status status_of_exception() noexcept;
-/// What awaiting a Task without a frame ends with.
+/// The error of awaiting a Task without a frame.
 Status empty_task_status();
 
 struct PromiseBase : Pooled {
@@ -56,7 +56,8 @@ inline std::coroutine_handle<> climb(PromiseBase* frame) noexcept {
 }
 
 /// The frame that is suspended in a leaf or a child await fails with `status`, from inside its own
-/// await_suspend: the starter looks if there is one on the stack, else the chain is climbed now.
+/// await_suspend: the starter handles it if there is one on the stack, else the chain is unwound
+/// now.
 inline void fail_suspended(PromiseBase& frame, Status status) noexcept {
   frame.fail(std::move(status));
   if (!frame.running_inline) climb(&frame).resume();
@@ -80,8 +81,8 @@ struct FinalAwaiter {
   static void fell_off(PromiseBase& promise) noexcept;
 };
 
-/// Runs a frame that nobody awaits up to its first suspension. True when it ended; if not,
-/// `on_done` is called later, when it has.
+/// Runs a frame without an awaiting coroutine up to its first suspension. True when it ended; if
+/// not, `on_done` is called later, when it has.
 inline bool start_root(std::coroutine_handle<> frame, PromiseBase& promise,
                        std::coroutine_handle<> (*on_done)(void*), void* arg) {
   promise.on_done = on_done;

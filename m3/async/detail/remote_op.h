@@ -11,8 +11,8 @@
 
 namespace m3::async_detail {
 
-/// A task that runs on another core for someone who waits. Both messages and the cancel message
-/// live in it, so it stays until the last of them came back.
+/// A task that runs on another core for a waiting coroutine. It holds both messages and the cancel
+/// message, so it exists until the last of them has returned.
 template <class Body>
 class [[nodiscard("co_await it: it does nothing before it is awaited")]] RemoteOp final
     : public CtxOp {
@@ -51,7 +51,8 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] RemoteO
 
   // On the target core.
   void begin() {
-    // The context at home waits for this side to end, so what the facts refer to stays.
+    // The context on the home core waits for this side to end, so everything that the facts refer
+    // to stays valid.
     remote_.emplace(target_, ctx().deadline(), facts_);
     target_.set_task_name(remote_->name());
     root_.start(*this, task_of([this] { return body_(*remote_); }));
@@ -82,7 +83,7 @@ class [[nodiscard("co_await it: it does nothing before it is awaited")]] RemoteO
     else
       finish(std::move(*result_).status());
   }
-  /// The other side is told and waited for.
+  /// The other side is cancelled and waited for.
   bool ends_itself_when_cancelled() noexcept override {
     reason_ = ctx().reason();
     cancel_pending_ = true;

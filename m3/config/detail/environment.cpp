@@ -23,7 +23,7 @@ bool is_variable(std::string_view name) {
   return true;
 }
 
-/// Appends what `inside` (of ${inside}) stands for; says why not.
+/// Appends the value of `inside` (of ${inside}); returns the error, if any.
 std::string append_variable(std::string_view inside, const Environment& environment,
                             std::string& out) {
   auto colon = inside.find(":-");
@@ -31,7 +31,7 @@ std::string append_variable(std::string_view inside, const Environment& environm
   if (!is_variable(name))
     return "\"${" + std::string(name.substr(0, 40)) +
            "}\" names no variable; write ${NAME}, ${NAME:-default}, or $${ for a plain ${";
-  // A "}" would end the variable inside of its default, and the rest would be a part of the value.
+  // A "}" would end the variable inside its default, and the rest would become part of the value.
   if (colon != std::string_view::npos && inside.find('{') != std::string_view::npos)
     return "the default of ${" + std::string(name) +
            "} has a brace in it: a default is plain text, without braces and other variables";

@@ -97,7 +97,7 @@ constexpr auto kOldKeys = std::to_array<OldKey>({
     {"app.preparetime", "gone: an app is announced when it is ready, and nothing sleeps"},
 });
 
-/// Sections that only m3game had: whatever stands in one is answered.
+/// Sections that only m3game had: everything in them gets an answer.
 constexpr std::array<std::string_view, 4> kOldRoots{"transport", "options", "plugin", "server"};
 
 std::string lowered(std::string_view text) {
@@ -133,7 +133,7 @@ std::string filled(std::string_view answer, const Value& value) {
   return out;
 }
 
-/// Answers the keys under `path`; returns how many. `all`: also those nobody knows.
+/// Answers the keys under `path`; returns how many. `all`: including unknown ones.
 int answer_tree(const std::string& path, const Value& value, bool all, Decoder& decoder) {
   int answered = 0;
   if (value.kind == Value::Kind::array && !value.items.empty() &&

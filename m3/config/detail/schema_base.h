@@ -44,7 +44,7 @@ class SchemaBase {
   void add_check(std::function<Status(const void*)> check) { checks_.push_back(std::move(check)); }
 
  private:
-  std::deque<FieldInfo> fields_;  // a field stays where it is while more are added
+  std::deque<FieldInfo> fields_;  // a field keeps its address while more are added
   std::vector<std::function<Status(const void*)>> checks_;
 };
 
@@ -52,7 +52,7 @@ void add_choices(FieldInfo& info, std::vector<std::string> names);
 /// A value for people: strings without quotes.
 std::string plain_text(const Value& value);
 
-/// Decodes a table into a struct. `also_known`: members that someone else decodes.
+/// Decodes a table into a struct. `also_known`: members that other code decodes.
 bool decode_table(const Value& table, const SchemaBase& schema, void* out, Decoder& decoder,
                   std::span<const std::string_view> also_known);
 

@@ -9,14 +9,14 @@
 
 namespace m3::config_detail {
 
-/// More than any real file has; a parser of trees must not meet a deeper one.
+/// More than any real file has; recursive code must not get a deeper one.
 inline constexpr int kMaxDepth = 32;
 inline constexpr std::size_t kMaxFileSize = 4 << 20;
 
-/// What a look at the characters alone finds, before the TOML parser sees them.
+/// The result of scanning the characters, before the TOML parser sees them.
 struct TextFacts {
   int too_deep_line = 0;  ///< the first line with a key or a nesting of more than kMaxDepth
-  std::vector<std::size_t> slash_comments;  ///< where a "//" stands outside of strings and comments
+  std::vector<std::size_t> slash_comments;  ///< the position of a "//" outside strings and comments
 };
 TextFacts look_at(std::string_view text);
 

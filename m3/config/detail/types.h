@@ -31,7 +31,7 @@ namespace m3::config_detail {
 
 class SchemaBase;
 
-/// Where decoding is, and what it found wrong.
+/// The position of decoding, and its errors.
 struct Decoder {
   const std::string& file;
   ErrorList& errors;

@@ -9,7 +9,7 @@
 
 namespace m3::config_detail {
 
-/// What a TOML file says, as a tree that knows its lines.
+/// The contents of a TOML file, as a tree with line numbers.
 struct Value {
   enum class Kind : std::uint8_t { none, boolean, integer, floating, string, array, table, date };
 

@@ -17,7 +17,7 @@ constexpr std::size_t kNameAt = kNumbersAt + 16;
 constexpr std::size_t kMostName = 255;
 constexpr std::size_t kMostTopic = 128;
 
-/// How many whole frames lie there, one after the other; 0: not only whole ones.
+/// The number of consecutive whole frames; 0: not only whole ones.
 std::uint64_t count_frames(std::string_view frames) {
   std::uint64_t count = 0;
   while (frames.size() >= kFrameHeaderSize) {

@@ -23,31 +23,33 @@ struct BroadcastMessage {
   std::uint64_t count = 0;  ///< number of frames; set by reading
 };
 
-/// The numbers of a publisher and a topic come in rows of 2^32: within a row none is left out, the
-/// next row begins anywhere later. A publisher that has forgotten its last number begins a new row.
+/// The numbers of a publisher and a topic come in ranges of 2^32: within a range none is skipped,
+/// the next range begins anywhere later. A publisher that has forgotten its last number begins a
+/// new range.
 constexpr bool same_broadcast_row(std::uint64_t a, std::uint64_t b) noexcept {
   return a >> 32 == b >> 32;
 }
-/// The number before the first one of the row behind that of `last`.
+/// The number before the first one of the range after that of `last`.
 constexpr std::uint64_t next_broadcast_row(std::uint64_t last) noexcept {
   return ((last >> 32) + 1) << 32;
 }
 
 /// Of a message with that many bytes of frames.
 std::size_t broadcast_size(std::string_view publisher, std::size_t frames);
-/// Appends all but the frames. `proof`: or as many bytes, for it to be filled in.
+/// Appends everything except the frames. `proof`: the proof, or as many bytes to be filled in
+/// later.
 void begin_broadcast(std::string& out, std::string_view publisher, std::uint64_t run_id,
                      std::uint64_t sequence, std::string_view proof);
-/// Cuts the first off `frames`, which read_broadcast() gave and which are not empty.
+/// Cuts the first frame off `frames`, which are from read_broadcast() and not empty.
 std::string_view take_frame(std::string_view& frames) noexcept;
 
-/// The views point into `bytes`. invalid_argument: not one of ours. Whether the publisher's name is
-/// an app id is not looked at: who hears many of one publisher looks once.
+/// The views point into `bytes`. invalid_argument: not a message of m3. Does not check whether the
+/// publisher's name is an app id: a receiver of many messages checks that once.
 Result<BroadcastMessage> read_broadcast(std::string_view bytes);
 
-/// The broker's name of what every instance of a service hears.
+/// The broker's topic that every instance of a service receives.
 std::string broadcast_topic(const ServiceId& service);
-/// ... and of a game's own topic in a world. invalid_argument: the name is none.
+/// ... and of a game's own topic in a world. invalid_argument: the name is not valid.
 Result<std::string> multicast_topic(const WorldId& world, std::string_view name);
 
 }  // namespace m3::mesh_detail

@@ -10,17 +10,17 @@
 
 namespace m3::mesh_detail {
 
-/// Who can write to the broker is not yet one of ours: with a token configured each message carries
-/// a proof that its publisher knows it, over the topic, the publisher, its run, the number and the
-/// notifies. Core 0.
+/// Access to the broker does not make a publisher trusted: with a token configured each message
+/// carries a proof that its publisher knows it, over the topic, the publisher, its run, the number
+/// and the notifies. Core 0.
 class BroadcastProofs {
  public:
-  /// `second` is accepted, too, while the token is changed. Both empty: nobody proves anything.
+  /// `second` is accepted, too, while the token is changed. Both empty: no proofs.
   BroadcastProofs(std::string_view token, std::string_view second);
 
-  /// What begin_broadcast() leaves room for.
+  /// The placeholder for begin_broadcast().
   std::string_view room() const noexcept;
-  /// A whole message that was begun with room().
+  /// Fills in the proof of a whole message that was begun with room().
   void sign(std::string& message, std::string_view topic);
   /// unauthenticated: its publisher does not know the token.
   Status check(const BroadcastMessage& message, std::string_view topic);

@@ -32,7 +32,7 @@ CoreView::View& CoreView::look_up(const ServiceId& service) {
   return *made;
 }
 
-/// Among those known on this core; null: not, or its service was never called.
+/// The instance of that id, if known on this core; null: unknown, or its service was never called.
 const Instance* CoreView::named(std::string_view id) {
   const auto found = by_service_.find(id.substr(0, std::min(id.rfind('.'), id.size())));
   if (found == by_service_.end() || !found->second->snapshot) return nullptr;
@@ -153,7 +153,7 @@ std::span<const Instance* const> CoreView::eligible(const ServiceId& service) co
   return found->second->snapshot->eligible();
 }
 
-/// News only where the snapshot does not say so.
+/// Only if the snapshot does not already have it as sick.
 void CoreView::on_sick(const Instance& instance) const {
   const auto found = by_service_.find(instance.id.service_id().to_string());
   if (found == by_service_.end() || !found->second->snapshot) return;

@@ -22,16 +22,17 @@ namespace m3::mesh_detail {
 class Watches;
 
 /// The mesh as one core sees it: the snapshots that core 0 has sent here, and the calls that wait
-/// for one. Core-local; owned by the Mesh. It asks `watches`, which outlives it, for what it lacks.
+/// for one. Core-local; owned by the Mesh. It requests missing ones from `watches`, which outlives
+/// it.
 class CoreView {
  public:
-  /// A service that was not called for that long is no longer watched: as long as an idle
+  /// A service that was not called for this long is no longer watched: as long as an idle
   /// connection to one of its instances is kept.
   static constexpr Nanos kKeep = std::chrono::minutes(10);
-  /// ... and one without instances, which may be a typing error or a made-up id. So long it is
-  /// remembered that there is nobody.
+  /// ... and one without instances, which may be a typing error or a made-up id. For this long it
+  /// is remembered that there are none.
   static constexpr Nanos kKeepEmpty = std::chrono::seconds(10);
-  /// Of those without instances; the ones that were not called for longest go first.
+  /// Services without instances that are kept; the least recently called are dropped first.
   static constexpr std::size_t kMostEmpty = 1000;
 
   CoreView(Core& core, const MeshConfig& config, Watches& watches)
@@ -47,10 +48,10 @@ class CoreView {
   void on_sick(const Instance& instance) const;
   std::shared_ptr<const Snapshot> snapshot(const ServiceId& service);
 
-  /// From core 0. Returns what nobody needs any more: the snapshot that stood there before, or this
-  /// one, when the service is no longer called here.
+  /// From core 0. Returns the snapshot that is no longer needed: the previous one, or this one when
+  /// the service is no longer called here.
   std::shared_ptr<const Snapshot> install(std::shared_ptr<const Snapshot> snapshot);
-  /// Lets go of the services that were not called for a while, and tells core 0.
+  /// Drops the services that were not called for a while, and tells core 0.
   void sweep();
 
  private:

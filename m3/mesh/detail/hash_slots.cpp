@@ -80,7 +80,7 @@ std::vector<HashSlots::Position> HashSlots::set(const std::vector<Id>& ids) {
     if (!std::exchange(entries_[known->second].wanted, true)) ++staying;
   }
   if (owners_.empty() || staying * 2 < by_id_.size()) {
-    // When nearly all go, it is cheaper to begin again.
+    // When nearly all are removed, it is cheaper to start again.
     clear();
     positions.assign(ids.size(), kNobody);
   } else if (staying < by_id_.size()) {

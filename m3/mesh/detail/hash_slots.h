@@ -12,8 +12,8 @@
 
 namespace m3::mesh_detail {
 
-/// Who owns each slot, kept while ids come and go: one that comes costs 65,536 scores, one that
-/// goes as many for its share of the slots. Not thread-safe.
+/// The owner of each slot, updated as ids are added and removed: a new id costs 65,536 scores, a
+/// removed one as many for its share of the slots. Not thread-safe.
 class HashSlots {
  public:
   using Position = std::uint16_t;
@@ -25,8 +25,8 @@ class HashSlots {
     std::uint64_t hash = 0;  ///< hash_of_id()
     static Id of(const AppId& id) noexcept { return {&id, hash_of_id(id.to_string())}; }
   };
-  /// Brings it to these ids, by the least work. Gives the position of each. More than kMostIds: the
-  /// rest is left out, and has kNobody.
+  /// Changes it to these ids with the least work. Returns the position of each. More than kMostIds:
+  /// the rest is left out, and has kNobody.
   std::vector<Position> set(const std::vector<Id>& ids);
   /// Positions, by slot.
   const std::vector<Position>& owners() const noexcept { return owners_; }

@@ -63,7 +63,7 @@ void Membership::set_instance(MeshEntry& entry, const Member& member) {
 void Membership::set_listed(MeshEntry& entry, bool listed) {
   if (std::exchange(entry.listed, listed) == listed) return;
   listed ? --unlisted_ : ++unlisted_;
-  if (!listed) set_rival(entry, std::nullopt);  // no list names it any more
+  if (!listed) set_rival(entry, std::nullopt);  // it is on no list any more
   entry.ask_at = {};
 }
 
@@ -84,7 +84,7 @@ void Membership::set_member(MeshEntry& entry, Member member) {
   entry.member = std::move(member);
 }
 
-/// What it says of itself. True when that changes what is believed of it.
+/// Sets its own report. True when that changes its health.
 bool Membership::set_word(MeshEntry& entry, bool sick) {
   entry.says_sick = sick;
   Member member = entry.member;
@@ -95,7 +95,7 @@ bool Membership::set_word(MeshEntry& entry, bool sick) {
   return true;
 }
 
-/// Null: it is no longer there, or another one has its id.
+/// Null: it is gone, or another instance has its id.
 MeshEntry* Membership::entry_of(const Instance& instance) {
   const auto at = by_id_.find(instance.id.to_string());
   if (at == by_id_.end()) return nullptr;
@@ -110,15 +110,15 @@ Membership::ById::iterator Membership::erase(ById::iterator at) {
   if (!entry->second.member.healthy) --sick_;
   note_gone(entry->second.member);
   gone_.push_back(std::move(entry->second.instance));
-  at = by_id_.erase(at);  // before its name goes
+  at = by_id_.erase(at);  // before its name is destroyed
   entries_.erase(entry);
   return at;
 }
 
-/// Those that the list does not name are doubted, or go. True when one went.
+/// Instances missing from the list become doubtful, or are removed. True when one was removed.
 bool Membership::drop_missing(TimePoint now) {
-  Share listed;  // by the list before
-  Share recent;  // ... and by those of a moment ago
+  Share listed;  // by the previous list
+  Share recent;  // ... and by recent ones
   for (const auto& [id, one] : by_id_) {
     const MeshEntry& entry = one.at->second;
     if (!entry.listed && entry.until == TimePoint::max()) continue;  // of an earlier loss
@@ -148,7 +148,7 @@ bool Membership::drop_missing(TimePoint now) {
   return changed;
 }
 
-/// Of an id that is not known, or that the same list named before.
+/// For an id that is not known, or that the same list has named already.
 Membership::Known& Membership::insert(const AppId& id) {
   const auto [entry, fresh] = entries_.try_emplace(id);
   if (!fresh) return by_id_.find(id.to_string())->second;
@@ -156,7 +156,7 @@ Membership::Known& Membership::insert(const AppId& id) {
   return by_id_.try_emplace(entry->first.to_string(), Known{entry}).first->second;
 }
 
-/// One that the list names; true when it is news.
+/// For an instance on the list; true when it changes something.
 bool Membership::take(Member member, Known* known) {
   if (!known) known = &insert(member.id);
   MeshEntry& entry = known->at->second;
@@ -184,7 +184,8 @@ bool Membership::take(Member member, Known* known) {
     note(same_start(entry.member, member) ? MemberEvent::Kind::changed
                                           : MemberEvent::Kind::superseded,
          member, &entry.member);
-  // What callers keep for an instance, its connection too, survives any other change.
+  // The state that callers keep for an instance, including its connection, survives any other
+  // change.
   if (fresh || !same_start(entry.member, member) || entry.member.address != member.address)
     set_instance(entry, member);
   set_member(entry, std::move(member));
@@ -211,7 +212,7 @@ bool Membership::on_sick(const Instance& instance) {
   return entry && set_word(*entry, true);
 }
 
-/// Its word ends with its last answer: whether one that is silent can be reached, callers see.
+/// Its report ends with its last answer: callers find out whether a silent one can be reached.
 bool Membership::on_probe(const Instance& instance, Answer answer, TimePoint now) {
   MeshEntry* const found = entry_of(instance);
   if (!found) return false;

@@ -20,7 +20,7 @@
 
 namespace m3::mesh_detail {
 
-/// Small numbers, given back when their instance is gone from every core. Thread-safe.
+/// Small numbers, released when their instance is gone from every core. Thread-safe.
 class SlotPool {
  public:
   std::uint32_t take();
@@ -100,11 +100,11 @@ class Membership {
 
   /// From now on, changes of entries() are recorded.
   void observe() noexcept { observed_ = true; }
-  /// What it has noted since this was asked last, in order.
+  /// The changes recorded since the last call, in order.
   std::vector<MemberEvent> take_events() { return std::exchange(events_, {}); }
 
  private:
-  /// Where an id stands in entries_, and by their numbers the lists that named it last.
+  /// The position of an id in entries_, and the number of the list that named it last.
   struct Known {
     Entries::iterator at;
     std::uint64_t named = 0;

@@ -35,7 +35,7 @@ void Observers::run() {
       if (*to->alive) to->tell(event);
   armed_.done();
   if (waiting_.empty()) return;
-  armed_.add();  // what observers did was news
+  armed_.add();  // observers caused new events
   core_.ready(turn_);
 }
 

@@ -17,13 +17,13 @@ namespace m3::mesh_detail {
 struct Observer {
   MemberObserver tell;
   std::uint64_t number = 0;  ///< grows; what the roster is asked for on its behalf carries it
-  bool greeted = false;      ///< it knows who was there when it came
+  bool greeted = false;      ///< it was told which instances were there when it was added
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
 using MemberEvents = std::vector<MemberEvent>;
 
-/// Delivers events to observers, in order, from the ready queue of core 0: never inside what the
-/// mesh is doing. Owned by Watches.
+/// Delivers events to observers, in order, from the ready queue of core 0: never inside other work
+/// of the mesh. Owned by Watches.
 class Observers {
  public:
   explicit Observers(Core& core) : core_(core) {}
@@ -31,7 +31,7 @@ class Observers {
   Observers& operator=(const Observers&) = delete;
 
   void deliver(std::shared_ptr<Observer> to, std::shared_ptr<const MemberEvents> events);
-  /// Ends when nothing is delivered any more.
+  /// Returns when nothing is delivered any more.
   Task<> stop(Ctx& ctx);
 
  private:

@@ -7,7 +7,7 @@
 namespace m3::mesh_detail {
 namespace {
 
-/// How long a probed instance has to say that it is leaving.
+/// How long a probed instance has to report that it is leaving.
 constexpr Nanos kSayGoodbye = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -20,14 +20,14 @@ Task<Membership::Answer> Probe::ask(Ctx& ctx, std::shared_ptr<const Instance> in
   if (!report.is_ok() || report->leaving) co_return Membership::Answer::silent;
   if (instance->generation && report->generation != instance->generation)
     co_return Membership::Answer::silent;
-  // A connection that was there already proves nothing, nor what it said of itself before.
+  // An existing connection proves nothing, nor do earlier reports.
   do {
     caller.ping(*instance);
     auto slept = co_await as_result(sleep(soon, kSayGoodbye));
     if (caller.peers().is_out(*instance)) co_return Membership::Answer::silent;
     if (slept.is_ok()) continue;
     if (!caller.heard_since(*instance, asked)) co_return Membership::Answer::silent;
-    break;  // its pong is behind much else: what it said last stands
+    break;  // its pong is delayed behind other data: its last report stays valid
   } while (!caller.answered_since(*instance, asked));
   co_return caller.says_sick(*instance) ? Membership::Answer::sick : Membership::Answer::well;
 }

@@ -16,17 +16,17 @@ class RpcNode;
 
 namespace m3::mesh_detail {
 
-/// Asks instances themselves, at their addresses, whether they are there. Core 0; owned by Watches.
+/// Probes instances at their addresses. Core 0; owned by Watches.
 class Probe {
  public:
-  /// `timeout`: of one question.
+  /// `timeout`: of one probe.
   Probe(Nanos timeout, std::shared_ptr<SlotPool> slots)
       : timeout_(timeout), slots_(std::move(slots)) {}
 
-  /// It asks over the node's connections; the node outlives all questions.
+  /// Probes use the node's connections; the node must outlive all probes.
   void start(RpcNode& node) { node_ = &node; }
 
-  /// Silent: nobody answers, or another start of the id, or it is leaving.
+  /// Silent: there is no answer, or one from another start of the id, or it is leaving.
   Task<Membership::Answer> ask(Ctx& ctx, std::shared_ptr<const Instance> instance);
   /// As Mesh's.
   Task<SelfReport> report_from(Ctx& ctx, Member member);

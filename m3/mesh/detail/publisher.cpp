@@ -13,7 +13,7 @@ namespace {
 /// More messages than that, and larger ones, are not kept for their memory.
 constexpr std::size_t kMessagesKept = 64;
 constexpr std::size_t kBytesKept = 2 * Publisher::kGathered;
-/// What a broker's protocol adds to a message, at most.
+/// The most bytes that a broker's protocol adds to a message.
 constexpr std::size_t kProtocol = 64;
 constexpr std::string_view kUnsentHelp =
     "Notifies lost: unsent when the broker's connection broke, or refused by the broker";
@@ -93,7 +93,7 @@ Publisher::Topics::Entry& Publisher::topic_of(const std::string& name) {
   return made;
 }
 
-/// The topic's own of this turn, empty at first.
+/// The topic's message of this turn, empty at first.
 Publisher::Message& Publisher::message_of(Topics::Entry& topic) {
   if (topic.value.message == kNone) {
     if (used_ == waiting_.size()) waiting_.emplace_back();
@@ -103,7 +103,7 @@ Publisher::Message& Publisher::message_of(Topics::Entry& topic) {
   return waiting_[topic.value.message];
 }
 
-/// Its notifies have their numbers: when it does not leave, receivers miss them.
+/// Its notifies already have their numbers: if it is not sent, receivers count them as lost.
 Status Publisher::send(Message& message) {
   const std::string& topic = message.topic->name;
   proofs_.sign(message.bytes, topic);

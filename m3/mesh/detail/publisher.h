@@ -25,7 +25,7 @@ namespace m3::mesh_detail {
 /// Broker::publish(). Owned by Broadcasts; core 0.
 class Publisher {
  public:
-  /// A notify that is larger goes alone.
+  /// A larger notify is sent alone.
   static constexpr std::size_t kGathered = 16u << 10;
   /// Topics whose numbers it knows. A forgotten topic continues with new numbers above all its
   /// earlier ones, so receivers accept them; losses in between are not detected.
@@ -51,7 +51,7 @@ class Publisher {
   static constexpr std::uint32_t kNone = 0xffffffff;
   struct Topic {
     std::uint64_t last = 0;         // the number of its last notify
-    std::uint64_t sent = 0;         // notifies of the last message that the broker took
+    std::uint64_t sent = 0;         // notifies of the last message that the broker accepted
     std::uint32_t message = kNone;  // in waiting_
   };
   using Topics = RecentMap<Topic>;

@@ -9,8 +9,8 @@
 
 namespace m3::mesh_detail {
 
-/// So many values by their names, no more: whoever was not asked for longest goes first. Entries
-/// stay where they are until they are dropped.
+/// A bounded map by name: the least recently used entry is dropped first. Entries keep their
+/// addresses until they are dropped.
 template <class T>
 class RecentMap {
  public:
@@ -30,7 +30,8 @@ class RecentMap {
     order_.splice(order_.begin(), order_, found->second);
     return &*found->second;
   }
-  /// Where find() gave null. `leaving(entry)` is told of the one that makes room.
+  /// Only after find() returned null. `leaving(entry)` is called for the entry that is dropped to
+  /// make room.
   template <class Leaving>
   Entry& insert(std::string_view name, Leaving leaving) {
     if (order_.size() >= most_) {
@@ -42,7 +43,7 @@ class RecentMap {
     by_name_.emplace(made.name, order_.begin());
     return made;
   }
-  /// The one that would; null: there is room.
+  /// The entry that would be dropped; null: there is room.
   const Entry* leaving() const noexcept {
     return order_.size() >= most_ ? &order_.back() : nullptr;
   }
@@ -50,7 +51,7 @@ class RecentMap {
 
  private:
   const std::size_t most_;
-  std::list<Entry> order_;  // the one that was asked for last comes first
+  std::list<Entry> order_;  // the most recently used one is first
   std::unordered_map<std::string_view, typename std::list<Entry>::iterator> by_name_;
 };
 

@@ -6,7 +6,7 @@
 namespace m3::mesh_detail {
 namespace {
 
-/// More scores than this are not computed beside other work: about 5 ms.
+/// More scores than this are not computed along with other work: about 5 ms.
 constexpr std::size_t kScoresAtOnce = 64 * kHashSlots;
 
 }  // namespace

@@ -13,24 +13,25 @@
 
 namespace m3::mesh_detail {
 
-/// Who belongs to one service, and the snapshots made of that: all the work that grows with the
-/// number of instances. Pure; used by one thread at a time: core 0 while the service is small, a
-/// helper thread when it is not.
+/// The instances of one service, and the snapshots of them: all the work that grows with the number
+/// of instances. Pure; used by one thread at a time: core 0 while the service is small, a helper
+/// thread when it is not.
 class Roster {
  public:
-  /// What has been heard since the last edition.
+  /// The news since the last edition.
   struct News {
-    std::optional<std::vector<Member>> list;  ///< the newest that the router gave
+    std::optional<std::vector<Member>> list;  ///< the newest list from the router
     std::vector<std::pair<std::shared_ptr<const Instance>, Membership::Answer>> probes;
-    std::vector<std::shared_ptr<const Instance>> sick;  ///< they say so themselves
-    TimePoint at{};                                     ///< when it is judged
+    std::vector<std::shared_ptr<const Instance>> sick;  ///< reported by themselves
+    TimePoint at{};                                     ///< the time of judging
     bool hash = false;  ///< from now on, snapshots have a hash table
-    /// The number of the newest observer, when one has come; it wants to know who is there.
+    /// The number of the newest observer, if one was added; it must be told which instances are
+    /// there.
     std::uint64_t observer = 0;
     bool empty() const noexcept {
       return !list && probes.empty() && sick.empty() && !hash && observer == 0;
     }
-    /// These are older.
+    /// Merges older news.
     void put_before(News older);
   };
   struct Edition {
@@ -38,8 +39,8 @@ class Roster {
     std::vector<std::shared_ptr<const Instance>> gone;  ///< in an earlier snapshot, not in this
     std::vector<Membership::Doubt> doubtful;
     std::size_t size = 0;  ///< entries
-    MemberEvents events;   ///< for those who observe it already
-    /// For the observers up to that number: all who are there, as events. 0: nobody has come.
+    MemberEvents events;   ///< for existing observers
+    /// For the observers up to that number: all present instances, as events. 0: no new observer.
     std::uint64_t observer = 0;
     MemberEvents present;
   };

@@ -89,13 +89,13 @@ const Instance* Snapshot::random(const Choice& choice) const {
   const auto [a, b] = two(draw);
   if (const Instance* found = choice.better_of(*a, *b))
     return peers.connected(*found) ? found : connected_rather_than(*found, choice);
-  // Neither: whoever takes it, from a random place on; when nobody does, the least bad.
+  // Neither: the first that can take it, from a random position on; if none can, the least bad.
   const std::vector<const Instance*>& all = weighty_.empty() ? eligible_ : weighty_;
   return choice.calmest_of(all, scaled(static_cast<std::uint32_t>(draw), all.size()));
 }
 
-/// Somebody has to make the first call. But where others have connections, one that is new and
-/// deaf costs no call its patience.
+/// Some call has to be the first. But if others have connections, a new instance that does not
+/// respond delays no call.
 const Instance* Snapshot::connected_rather_than(const Instance& fresh, const Choice& choice) const {
   constexpr int kMoreDraws = 4;
   for (int i = 0; i < kMoreDraws; ++i) {

@@ -13,7 +13,7 @@
 
 namespace m3::mesh_detail {
 
-/// Whom the hash slots belong to, with the instances of one snapshot.
+/// The owners of the hash slots, with the instances of one snapshot.
 struct HashOwners {
   std::vector<HashSlots::Position> owners;  ///< by slot
   std::vector<const Instance*> by_position;
@@ -30,19 +30,18 @@ class Snapshot {
     bool healthy = true;
   };
 
-  /// Those that are not healthy get no calls by choice. Those of them that answer do, when they are
-  /// more than `max_sick_percent` of all that serve and answer: then it is rather the check that is
-  /// sick.
+  /// Unhealthy instances get no routed calls, unless those of them that answer are more than
+  /// `max_sick_percent` of all that serve and answer: then the check itself is probably wrong.
   Snapshot(ServiceId service, const Membership::Entries& entries, unsigned max_sick_percent = 50);
 
   const ServiceId& service() const noexcept { return service_; }
   const std::vector<Entry>& entries() const noexcept { return entries_; }
   bool empty() const noexcept { return entries_.empty(); }
 
-  /// Of those that serve and answer, how many are not healthy; and whether that is ignored.
+  /// How many of the serving and answering instances are unhealthy; and whether that is ignored.
   std::size_t sick() const noexcept { return sick_; }
   bool ignores_sick() const noexcept { return ignores_sick_; }
-  /// Those that take calls which do not name them.
+  /// The instances that accept calls which do not name them.
   const std::vector<const Instance*>& eligible() const noexcept { return eligible_; }
   const std::vector<std::uint64_t>& id_hashes() const noexcept { return id_hashes_; }
   /// Without one, hash routing looks at every instance, with the same result.
@@ -50,14 +49,14 @@ class Snapshot {
   bool has_hash() const noexcept { return hash_ != nullptr; }
 
   /// The less busy of two (power of two choices: Mitzenmacher, 2001), by weight, among those that
-  /// take the call. One that hangs keeps its calls, so that it soon gets no more. One without a
-  /// connection is dialled while others with one get the calls.
+  /// can take the call. A hanging instance keeps its calls in flight, so it soon gets no more. One
+  /// without a connection is dialled while others with one get the calls.
   const Instance* random(const Choice& choice) const;
-  /// The owner of the key's slot; when it does not take the call, the next in rank.
+  /// The owner of the key's slot; if it cannot take the call, the next in rank.
   const Instance* hash(std::string_view key, const Choice& choice) const;
   /// The owner by membership alone, so that all callers agree.
   const Instance* owner(std::string_view key) const;
-  /// The lowest; when it does not take the call, the next.
+  /// The lowest; if it cannot take the call, the next.
   const Instance* single(const Choice& choice) const;
   const Instance* named(std::string_view id) const {
     const Entry* found = entry(id);

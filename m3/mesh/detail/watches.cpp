@@ -15,9 +15,9 @@ namespace {
 
 /// Larger services are handled on a helper thread; up to here the work takes about 0.3 ms.
 constexpr std::size_t kInstancesInline = 512;
-/// Until helper threads that had too much to do are asked again.
+/// The pause before overloaded helper threads are asked again.
 constexpr Nanos kHelperPause = std::chrono::milliseconds(100);
-/// How often cores look which services they no longer call.
+/// How often cores check which services they no longer call.
 constexpr Nanos kSweepEvery = std::chrono::seconds(5);
 constexpr std::size_t kProbesAtOnce = 256;  // of one service
 
@@ -95,7 +95,7 @@ void Watches::watch(unsigned core, const ServiceId& service, bool hash) {
   if (newly && watched->shown) send_to(*views_[core], watched->shown, nullptr);
 }
 
-/// With a new one the router is still to be told, unless it is not started yet.
+/// A new service still has to be watched at the router, unless that is not started yet.
 std::pair<Watches::Shared, bool> Watches::watch(const ServiceId& service) {
   Shared& watched = watched_[service];
   const bool fresh = !watched;
@@ -129,7 +129,7 @@ bool Watches::Watched::is_needed() {
   return !observers.empty() || std::find(wanted.begin(), wanted.end(), true) != wanted.end();
 }
 
-/// Nobody calls it any more. Callers end what they have for its instances.
+/// It is no longer called. Callers drop their state for its instances.
 void Watches::give_up(const Shared& unused) {
   // `unused` may be the one that is erased.
   // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
@@ -138,7 +138,8 @@ void Watches::give_up(const Shared& unused) {
   if (node_) router_.unwatch(watched->service);
   watched->given_up = true;
   Instances gone;
-  // Those in doubt, too: one of an edition that is not shown yet may have been dialled by a probe.
+  // Including doubtful ones: one of an edition that is not shown yet may have been dialled by a
+  // probe.
   for (const Membership::Doubt& doubt : std::exchange(watched->doubtful, {}))
     gone.push_back(doubt.instance);
   (void)watched->doubts.try_send(0).is_ok();
@@ -182,7 +183,7 @@ void Watches::on_unreachable(const ServiceId&, const Status& why) {
   router_status_ = why;
 }
 
-/// The news become what every core sees.
+/// Publishes the news to every core.
 void Watches::advance(const Shared& watched) {
   watched->news.at = runtime_.core(0).now();
   if (watched->busy || watched->given_up || stopped_) return;
@@ -190,7 +191,7 @@ void Watches::advance(const Shared& watched) {
   if (watched->size <= kInstancesInline) {
     Roster::Edition edition = watched->roster->take(std::exchange(watched->news, {}));
     const bool table_due = watched->roster->table_due();
-    watched->busy = table_due;  // before anybody hears of it
+    watched->busy = table_due;  // before it is published
     if (table_due) scope_.spawn("hash slots", work);
     return show(watched, std::move(edition));
   }
@@ -202,7 +203,7 @@ void Watches::advance(const Shared& watched) {
 Task<> Watches::advance_elsewhere(Ctx& ctx, Shared of) {
   Watched& watched = *of;
   while (!watched.news.empty() || watched.roster->table_due()) {
-    // A cancelled wait leaves the work behind: what it uses is its own.
+    // A cancelled wait leaves the work behind, so the work owns everything it uses.
     auto news = std::make_shared<Roster::News>(std::exchange(watched.news, {}));
     auto work = [roster = watched.roster, news] {
       return news->empty() ? roster->build_table() : roster->take(std::move(*news));
@@ -213,7 +214,7 @@ Task<> Watches::advance_elsewhere(Ctx& ctx, Shared of) {
       show(of, *std::move(edition));
       continue;
     }
-    // The helpers have too much to do: it is theirs later. Newer news wait meanwhile.
+    // The helpers are overloaded: they do it later. Newer news wait meanwhile.
     if (ctx.cancelled()) co_return std::move(edition).status();
     log::warn_limited("{}: its list waits for a helper thread: {}", watched.service.to_string(),
                       edition.status().text());
@@ -280,7 +281,7 @@ void Watches::tell_observers(Watched& watched, Roster::Edition& edition) {
 
 // ---- what the cores are sent
 
-/// Those that are gone concern every core: it may still have connections to them.
+/// Every core must learn of gone instances: it may still have connections to them.
 void Watches::send(const Watched& watched, Instances gone) {
   const auto shared = gone.empty() ? nullptr : std::make_shared<const Instances>(std::move(gone));
   for (CoreView* view : views_) {

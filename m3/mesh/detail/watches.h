@@ -27,7 +27,7 @@ class RpcNode;
 namespace m3::mesh_detail {
 
 /// The mesh on core 0: watches the router for each service that a core wants, has its lists judged,
-/// probes the instances in doubt, and sends each core what became of it. Owned by the Mesh.
+/// probes doubtful instances, and sends each core the result. Owned by the Mesh.
 class Watches final : Router::Watcher {
  public:
   Watches(Runtime& runtime, Router& router, const MeshConfig& config, MetricRegistry& metrics);
@@ -39,11 +39,11 @@ class Watches final : Router::Watcher {
   void start(RpcNode& node, std::vector<CoreView*> views);
   Task<> stop(Ctx& ctx);
 
-  /// That core calls this service; with `hash`, by a key. Called there.
+  /// That core uses this service; with `hash`, by a key. Called there.
   void want(Core& core, const ServiceId& service, bool hash);
-  /// It no longer does. `last`: what it knew, taken apart elsewhere.
+  /// That core no longer uses it. `last`: its snapshot, destroyed elsewhere.
   void leave(Core& core, const ServiceId& service, std::shared_ptr<const Snapshot> last);
-  /// The instance says that its own health check fails. Called on any core.
+  /// The instance reports that its own health check fails. Called on any core.
   void on_sick(std::shared_ptr<const Instance> instance);
 
   /// As Mesh's.

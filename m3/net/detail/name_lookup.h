@@ -14,10 +14,10 @@
 
 namespace m3::net_detail {
 
-/// The look-ups of one Connector. Core-local, but for what the threads hand over.
+/// The look-ups of one Connector. Core-local, except for the results of the threads.
 class NameLookups {
  public:
-  /// A name server that is dead blocks a thread for each name, and no more than these.
+  /// A dead name server blocks one thread per name, and no more than these.
   static constexpr std::size_t kMost = 32;
   class Op;
 
@@ -32,7 +32,7 @@ class NameLookups {
   /// Shared with the threads, which may outlive everything else.
   struct Shared {
     std::mutex mutex;
-    Core* core;  // null: nobody is there any more
+    Core* core;  // null: no one is waiting any more
   };
   struct Pending;
   Result<std::shared_ptr<Pending>> ask(const std::string& host);
@@ -43,7 +43,7 @@ class NameLookups {
   std::map<std::string, std::shared_ptr<Pending>> pending_;
 };
 
-/// One name, for all who wait for it.
+/// One name, for all its waiters.
 struct NameLookups::Pending final : async_detail::Runnable {
   Pending(NameLookups& lookups, std::string name)
       : Runnable(async_detail::run_member<Runnable, &Pending::back>),
@@ -53,7 +53,7 @@ struct NameLookups::Pending final : async_detail::Runnable {
     const std::shared_ptr<Pending> self = std::move(keep);
     if (owner) owner->came(*this);
   }
-  NameLookups* owner;  // on the core; null: it is gone
+  NameLookups* owner;  // on the core; null: destroyed
   const std::string host;
   Result<std::vector<std::string>> found{std::vector<std::string>()};
   async_detail::OpQueue<Op> waiting;

@@ -14,12 +14,12 @@
 #include "m3/async/asio.h"
 #include "m3/base/host_port.h"
 
-// What m3/net's .cpp files say of sockets.
+// Socket helpers of m3/net's .cpp files.
 
 namespace m3::net_detail {
 
 inline Status errno_status(int error, std::string_view what) {
-  // The kernel gave up on the peer: that is no deadline of the caller's.
+  // The kernel gave up on the peer: that is not a deadline of the caller.
   if (error == ETIMEDOUT) return Status(Errc::unavailable, std::strerror(error)).add_context(what);
   return to_status(boost::system::error_code(error, boost::system::system_category()))
       .add_context(what);

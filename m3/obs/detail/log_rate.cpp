@@ -8,8 +8,8 @@ namespace {
 
 std::atomic<std::uint64_t> all_held_back{0};
 
-/// Finds the rate of a place without a lock. There are far fewer places in a program than slots;
-/// should they ever run out, the last ones share a rate.
+/// Finds the rate of a place without a lock. There are far fewer places in a program than slots; if
+/// there are more, the last ones share a rate.
 class RateTable {
  public:
   LogRate& of(const std::source_location& where) noexcept {

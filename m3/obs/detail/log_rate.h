@@ -13,8 +13,8 @@
 
 namespace m3::obs_detail {
 
-/// How often one kind of event is logged: kMost times in any second. Constant time, no allocation,
-/// and no lock while it holds events back. Any thread.
+/// Limits how often one kind of event is logged: kMost times in any second. Constant time, no
+/// allocation, and no lock while it holds events back. Any thread.
 class LogRate {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -44,7 +44,7 @@ class LogRate {
 std::optional<std::uint64_t> pass_limit(const std::source_location& where) noexcept;
 /// Events of all kinds that were held back since the process started.
 std::uint64_t held_back() noexcept;
-/// Every kind may log anew: a test does not depend on the one before it.
+/// Resets all limits, so that a test does not depend on the previous one.
 void reset_limits() noexcept;
 
 }  // namespace m3::obs_detail

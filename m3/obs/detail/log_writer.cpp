@@ -16,9 +16,9 @@
 namespace m3::obs_detail {
 namespace {
 
-constexpr std::size_t kUrgentBytes = 64 << 10;  // what urgent lines may have beyond the limit
+constexpr std::size_t kUrgentBytes = 64 << 10;  // extra room for urgent lines beyond the limit
 
-/// Blocks every signal while it lives. A thread inherits the mask of the one that starts it.
+/// Blocks every signal while it exists. A thread inherits the mask of the one that starts it.
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {
@@ -85,7 +85,7 @@ void LogWriter::write(std::string_view line, bool urgent) {
   if (idle_) changed_.notify_one();
 }
 
-/// When there can be no thread now, the next line tries again; until then lines wait.
+/// If no thread can be created now, the next line tries again; until then lines are kept.
 void LogWriter::start() try {
   const AllSignalsBlocked blocked;
   thread_ = std::thread([this] { run(); });
@@ -140,7 +140,7 @@ bool LogWriter::report(std::uint64_t dropped) const {
 }
 
 /// False: the descriptor refused it (the disk is full, the reader is gone). A piece that is written
-/// in part only and then refused counts as lost.
+/// only in part and then refused counts as lost.
 bool LogWriter::write_piece(std::string_view piece) const {
   while (!piece.empty()) {
     const ssize_t written = ::write(descriptor_, piece.data(), piece.size());

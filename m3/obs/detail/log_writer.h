@@ -13,10 +13,10 @@
 
 namespace m3::obs_detail {
 
-/// Writes lines to a descriptor from a thread of its own, so that no caller waits for whoever reads
-/// them. At most `most_bytes` wait; further lines are dropped and counted, and one line says how
-/// many were dropped once the others are written. The thread starts with the first line and blocks
-/// every signal. Every member may be called from any thread.
+/// Writes lines to a descriptor from its own thread, so that no caller waits for the reader. At
+/// most `most_bytes` wait; further lines are dropped and counted, and one line says how many were
+/// dropped once the others are written. The thread starts with the first line and blocks every
+/// signal. Every member may be called from any thread.
 class LogWriter {
  public:
   static constexpr std::size_t kMostBytes = 1 << 20;
@@ -31,9 +31,9 @@ class LogWriter {
   /// process) is taken although the others have filled the queue.
   void write(std::string_view line, bool urgent = false);
   /// Whether everything taken before this call was written, or was lost, within `limit`. After a
-  /// flush in vain it waits again only when something was written since.
+  /// failed flush it waits again only if something was written since.
   bool flush(std::chrono::nanoseconds limit);
-  /// Lines that found no room, or that the descriptor refused.
+  /// Lines for which there was no room, or that the descriptor refused.
   std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
  private:
@@ -53,7 +53,7 @@ class LogWriter {
   std::condition_variable progressed_;  // for flush()
   std::string queue_;
   std::size_t in_hand_ = 0;                       // bytes of the batch that are not written yet
-  std::uint64_t unreported_ = 0;                  // dropped, and no line says so yet
+  std::uint64_t unreported_ = 0;                  // dropped, and not reported by a line yet
   std::uint64_t taken_ = 0;                       // bytes, ever
   std::uint64_t done_ = 0;                        // of them written or lost
   std::uint64_t in_vain_at_ = ~std::uint64_t{0};  // done_ when a flush gave up

@@ -11,7 +11,7 @@ std::atomic<std::uint64_t> next_store_id{1};
 
 constinit thread_local bool thread_is_ending = false;
 
-/// The shards of this thread, given back when it ends.
+/// The shards of this thread, returned when it ends.
 class ThreadShards {
  public:
   ~ThreadShards() {

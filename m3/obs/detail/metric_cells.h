@@ -12,7 +12,7 @@
 
 namespace m3::obs_detail {
 
-/// One number, written by one thread and read by whoever collects.
+/// One number, written by one thread and read by the collector.
 using Cell = std::atomic<std::uint64_t>;
 inline constexpr std::uint32_t kCellsPerChunk = 2048;
 inline constexpr std::uint32_t kMaxChunks = 128;
@@ -46,13 +46,13 @@ class Shard {
   std::array<std::atomic<Chunk*>, kMaxChunks> chunks_{};
 };
 
-/// What a registry shares with the threads that write into it.
+/// The data that a registry shares with its writing threads.
 class CellStore {
  public:
   CellStore();
 
-  /// Differs for every store this process ever had, so that a thread's memory of a dead one never
-  /// matches.
+  /// Unique among all stores of this process, so that a thread's cached number of a destroyed one
+  /// never matches.
   std::uint64_t id() const noexcept { return id_; }
   /// `count` neighbouring cells, the same index in every shard; kNoCells when the store is full.
   static constexpr std::uint32_t kNoCells = 0xffffffff;

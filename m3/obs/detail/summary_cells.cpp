@@ -30,7 +30,7 @@ void SummaryWindow::move_to(Time now, const std::vector<std::uint64_t>& counts) 
   if (now - next_time_ < 2 * kStep)
     base_ = std::move(next_);
   else
-    base_ = counts;  // nobody looked for so long: begin anew
+    base_ = counts;  // not read for so long: start again
   next_ = counts;
   next_time_ = now;
 }

@@ -13,8 +13,8 @@
 
 namespace m3::rpc_detail {
 
-/// When kMostHops calls from process to process, each made by the one before, have led to this one:
-/// they must go in a circle.
+/// When kMostHops calls from process to process, each made by the previous one, have led to this
+/// one: they must form a cycle.
 Status circle_status(const MethodInfo& method);
 
 /// Writes the frame of a request or a notify. `meta` and `body` are the sizes that were computed

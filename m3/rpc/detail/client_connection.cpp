@@ -137,13 +137,13 @@ void ClientConnection::busy_now() {
 }
 
 void ClientConnection::send_ping() {
-  if (ping_sent_ != TimePoint::max()) return;  // the one before is unanswered
+  if (ping_sent_ != TimePoint::max()) return;  // the previous one is unanswered
   ping_sent_ = core_.core().now();
   next_ping_ = ping_sent_ + tick_interval();
   send_control(FrameKind::ping, wire_deadline(Deadline(ping_sent_)), 0);
 }
 
-/// Reported with each pong while it lasts: whoever judges it may have forgotten it meanwhile.
+/// Reported with each pong while it lasts: the mesh may have forgotten it meanwhile.
 void ClientConnection::note_health(bool sick) {
   peer_.sick = sick;
   if (sick && link_) core_.shared().resolver.on_sick(core_.core(), *instance_);
@@ -171,7 +171,7 @@ void ClientConnection::on_tick() {
   }
   if (now >= next_ping_) send_ping();
   if (state_ == State::closed) return;
-  // The pong is missed when its time is over, not when the next ping would be due.
+  // The pong is overdue when its time limit passes, not when the next ping would be due.
   const bool unanswered = ping_sent_ != TimePoint::max();
   next_tick_ =
       unanswered ? std::max(ping_sent_, last_sign()) + core_.config().ping_timeout : next_ping_;
@@ -188,11 +188,11 @@ void ClientConnection::on_lost(const Status& why) {
       if (header.kind == FrameKind::request) unsent.insert(header.call_id);
       if (header.kind == FrameKind::notify) core_.metrics().notifies_unsent.inc();
     });
-  // The link first: a call that is tried again must find a new connection.
+  // The link first: a call that is retried must find a new connection.
   if (Link* link = std::exchange(link_, nullptr))
     link->lost(*this, why);
   else if (!pending_.empty())
-    core_.caller().broke(*instance_, why);  // it had said that it would answer
+    core_.caller().broke(*instance_, why);  // it had announced that it would still answer
   const Status lost(Errc::unavailable, "connection to " + peer_name() + " lost: " + why.text());
   const Walk walk;
   pending_.for_each([&](std::uint64_t id, CallOp* op) {

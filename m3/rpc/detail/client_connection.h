@@ -16,7 +16,7 @@ class CallOp;
 
 namespace m3::rpc_detail {
 
-/// The dialer's end: requests and notifies go out, answers come in.
+/// The dialer's end: sends requests and notifies, receives answers.
 class ClientConnection final : public Connection {
  public:
   ClientConnection(RpcCore& core, std::unique_ptr<Stream> stream, Link& link);
@@ -67,7 +67,7 @@ class ClientConnection final : public Connection {
 
   Link* link_;
   const std::shared_ptr<const Instance>
-      instance_;  // its slot is taken as long as calls are under way
+      instance_;  // its slot is used as long as calls are in flight
   SlotTable<CallOp*> pending_;
   Metadata scratch_;
   std::shared_ptr<PeerMethods> methods_;  // once it is established

@@ -141,7 +141,7 @@ void Connection::apply(Handshake::Step step) {
   }
   if (step.state == Handshake::State::failed) {
     core_.metrics().handshake_failed.inc();
-    // A line of its own, so that nobody hides it behind other refusals.
+    // A separate log line, so that it cannot be hidden behind other refusals.
     if (step.status == Errc::unauthenticated)
       log::warn_limited("handshake with {} failed, wrong credentials: {}", peer_name(),
                         step.status.text());

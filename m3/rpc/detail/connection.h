@@ -17,15 +17,16 @@
 
 namespace m3::rpc_detail {
 
-/// What both ends of a connection have in common: handshake, frames in, frames out (gathered in a
-/// buffer and sent once when the turn ends), pings, and the end. Core-local, counted.
+/// The common part of both ends of a connection: handshake, received frames, sent frames (collected
+/// in a buffer and sent once when the turn ends), pings, and the end. Core-local,
+/// reference-counted.
 class Connection : public CallSink, public StreamHandler {
  public:
   Connection(RpcCore& core, std::unique_ptr<Stream> stream, Handshake handshake);
   ~Connection() override;
 
   void open();
-  /// Ends it: `why` goes to whoever waits; `tell` sends the peer a goaway first.
+  /// Ends it: waiting calls fail with `why`; `tell` sends the peer a goaway first.
   void close(const Status& why, bool tell);
   bool is_open() const noexcept { return state_ != State::closed; }
   bool is_established() const noexcept { return state_ == State::established; }
@@ -37,7 +38,7 @@ class Connection : public CallSink, public StreamHandler {
   void commit();
   Status refusal() const;
 
-  /// Acceptor: asks the dialer to send its new calls elsewhere.
+  /// Acceptor: asks the dialer to send its new calls to other instances.
   virtual void ask_to_drain() {}
 
   Connection* list_prev = nullptr;
@@ -52,7 +53,8 @@ class Connection : public CallSink, public StreamHandler {
   virtual void on_lost(const Status& why) = 0;
   virtual void on_tick() = 0;
   virtual void on_all_sent() {}
-  /// The clock was read behind a frame: it and those since the last look took so long on average.
+  /// The clock was read after a frame: it and the frames since the last read took this long on
+  /// average.
   virtual void on_measured(Nanos) {}
 
   void expire() noexcept override;
@@ -62,10 +64,10 @@ class Connection : public CallSink, public StreamHandler {
   std::uint32_t now_ms() const;
   void bad_frame(Status why);
   void flush();
-  /// When the peer last showed that it is there: bytes came from it, or it took bytes that had been
-  /// waiting for it.
+  /// When the peer last showed a sign of life: bytes were received, or it accepted bytes that had
+  /// been waiting.
   TimePoint last_sign() const noexcept { return std::max(last_heard_, last_taken_); }
-  /// When the oldest of the bytes that are being handled had come.
+  /// When the oldest of the bytes being handled had arrived.
   TimePoint arrived() const noexcept { return arrived_; }
 
   RpcCore& core_;

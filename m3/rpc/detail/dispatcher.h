@@ -11,7 +11,7 @@
 
 namespace m3 {
 
-/// The methods an app answers. Filled before it listens, then only read, by every core.
+/// The methods that an app serves. Filled before it listens, then only read, by every core.
 class Dispatcher {
  public:
   struct Entry {

@@ -11,11 +11,11 @@
 namespace m3::rpc_detail {
 
 namespace {
-/// A call that names its instance has no other one: it may dial that soon, however long the
+/// A call that names its instance has no alternative: it may dial again this soon, however long the
 /// instance is left out.
 constexpr Nanos kLongestRefusal = std::chrono::seconds(2);
 
-/// An instance to which a connection takes longer gets no calls while another one is left.
+/// If a connection takes longer, the instance gets no calls while another one is available.
 constexpr Nanos kSlowDial = std::chrono::milliseconds(500);
 
 BackoffConfig redial() {
@@ -156,7 +156,7 @@ void Link::drained(ClientConnection& connection) {
   core_.caller().drained(*instance_);
 }
 
-/// No dial for so long, and `why` for whoever would want one.
+/// No dial for this long; calls that would need one fail with `why`.
 void Link::remember(const Status& why, Nanos pause) {
   const std::string address = instance_->address.to_string();
   const bool named = why.text().find(address) != std::string::npos;

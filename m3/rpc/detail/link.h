@@ -18,8 +18,8 @@ namespace m3::rpc_detail {
 class ClientConnection;
 class RpcCore;
 
-/// The way from this core to one instance: dials when it is needed, waits before it tries again,
-/// and keeps Peers informed. Owned by the core's Caller, and by the dial that runs.
+/// The link from this core to one instance: dials when needed, waits before it retries, and keeps
+/// Peers informed. Owned by the core's Caller, and by a running dial.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   Link(RpcCore& core, std::shared_ptr<const Instance> instance);
@@ -27,7 +27,7 @@ class Link : public std::enable_shared_from_this<Link> {
 
   /// nullptr while there is no connection.
   ClientConnection* ready() const noexcept;
-  /// The waiter is told when the connection is there, or that it is not. An error: not queued.
+  /// The waiter is called when the connection is ready, or has failed. An error: not queued.
   Status wait(LinkWaiter& waiter);
   void leave(LinkWaiter& waiter) noexcept;
   /// Dials if allowed, although no call is waiting.
@@ -40,12 +40,12 @@ class Link : public std::enable_shared_from_this<Link> {
   void established(bool leaving);
   /// A fault: the instance gets no calls until it is reached again.
   void lost(ClientConnection& connection, const Status& why);
-  /// No new calls on it: it was idle for long.
+  /// No new calls on it: it was idle for too long.
   void retire(ClientConnection& connection);
   /// The same, because the instance is leaving.
   void drained(ClientConnection& connection);
 
-  /// The app ends: everything is closed.
+  /// The app is stopping: closes everything.
   void close(const Status& why);
   /// The instance is no longer listed: waiting calls fail, calls in flight get their answers.
   void let_go();
@@ -67,7 +67,7 @@ class Link : public std::enable_shared_from_this<Link> {
   async_detail::Bound<async_detail::TimerNode, &Link::slow> slow_{*this};  // while it dials
   bool dialling_ = false;
   bool closed_ = false;
-  Backoff backoff_;  // a second or two at most: an instance that is back is to get calls again
+  Backoff backoff_;  // a second or two at most: an instance that is back should get calls again
   TimePoint not_before_{};
   Status last_error_;
 };

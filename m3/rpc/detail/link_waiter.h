@@ -7,15 +7,15 @@ class Status;
 
 namespace m3::rpc_detail {
 
-/// Who waits for a connection. Core-local. Both may send or note what happened; calls, dials and
-/// handlers begin later, from the ready queue.
+/// A waiter for a connection. Core-local. Both functions may send or record the outcome; calls,
+/// dials and handlers start later, from the ready queue.
 class LinkWaiter {
  public:
   virtual void on_link_ready() = 0;
   /// Nothing was sent.
   virtual void on_link_failed(const Status& why) = 0;
-  /// It takes long, or the instance is leaving. True: the waiter has found another way and waits
-  /// no more.
+  /// It takes long, or the instance is leaving. True: the waiter uses another instance and no
+  /// longer waits.
   virtual bool goes_elsewhere() { return false; }
 
  protected:

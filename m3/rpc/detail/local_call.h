@@ -11,7 +11,7 @@ class CallOp;
 
 namespace m3::rpc_detail {
 
-/// A caller in this process, as the handler's side sees it. Outlives a caller that gave up.
+/// A caller in this process, as seen by the handler's side. Outlives a caller that gave up.
 /// Core-local.
 class LocalCall final : public CallSink, public async_detail::Pooled {
  public:

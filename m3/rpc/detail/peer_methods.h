@@ -14,7 +14,7 @@
 
 namespace m3::rpc_detail {
 
-/// Does the peer's hello list a method?
+/// Whether the peer's hello lists a method.
 enum class Serves : std::uint8_t { no, yes, clash };
 
 /// The methods that an acceptor listed in its hello. Instances of one program list the same ones,
@@ -47,7 +47,7 @@ class PeerMethods {
 /// The tables that the connections of one core use.
 class PeerMethodsPool {
  public:
-  /// The table with these names, in this order: one that is in use, or a new one.
+  /// The table with these names, in this order: an existing one, or a new one.
   std::shared_ptr<PeerMethods> intern(std::vector<MethodName> names);
 
  private:

@@ -70,7 +70,7 @@ RpcMetrics::RpcMetrics(MetricRegistry& registry) {
   running = registry.core_gauge("m3_rpc_running_handlers", "Handlers that are running");
 }
 
-/// Under way at once, for each core.
+/// Concurrent handshakes per core.
 constexpr std::size_t kMostHandshakes = 1024;
 
 RpcCore::RpcCore(Core& core, RpcShared& shared, std::unique_ptr<Transport> transport)
@@ -175,7 +175,7 @@ Status RpcCore::admit(const AdmissionRequest& request) {
   return ok;
 }
 
-/// Of one that all had let in.
+/// For a request that all had admitted.
 void RpcCore::tell_admissions(ServerCall& call, const Status& outcome) {
   if (!std::exchange(call.admitted, false)) return;
   const bool handled = call.began != ServerCall::kNotHandled;
@@ -206,13 +206,13 @@ void RpcCore::dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
 }
 
 Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_view peer) {
-  /// Nobody waits for the answer. Keeps the peer's name for the handler.
+  /// The sink of a notify: no answer is expected. Keeps the peer's name for the handler.
   struct Nowhere final : CallSink, async_detail::Pooled {
     Nowhere(std::string_view from, std::size_t& under_way)
         : size(from.copy(name.data(), name.size())), count(under_way) {
       ++count;
     }
-    /// Not in the destructor: a call that was left behind outlives the core.
+    /// Not in the destructor: a call that was left behind may outlive the core.
     void answer(ServerCall&, Status) override { --count; }
     void suspended(ServerCall&) override {}
     bool abandon(ServerCall&) override { return false; }  // the handler may ask who called
@@ -357,7 +357,7 @@ std::coroutine_handle<> ServerCall::ended(void* call) {
   auto* self = static_cast<ServerCall*>(call);
   if (self->home) {
     self->home->finish(*self);
-  } else {  // left behind by a stop: nobody waits for it any more
+  } else {  // left behind by a stop: its answer is no longer expected
     calls_left_behind.fetch_sub(1, std::memory_order_relaxed);
     self->chain = Task<>();
     const Ref<CallSink> sink = std::move(self->sink);
@@ -375,7 +375,8 @@ bool ServerCall::clear() {
         "{{ … }})",
         method->full_name);
     ctx.cancel(CancelReason::ended);
-    // What escaped may use the context again when it goes on: no other call may be found there.
+    // Escaped work may use the context again later, so the record must not be reused for another
+    // call.
     static std::atomic<ServerCall*> kept_for_good{nullptr};
     bucket_next = kept_for_good.load(std::memory_order_relaxed);
     while (!kept_for_good.compare_exchange_weak(bucket_next, this)) {
@@ -394,7 +395,7 @@ void RpcCore::finish(ServerCall& call) {
   if (call.began != ServerCall::kNotHandled) times_.ended(call.began);
   Status outcome = call.chain.valid() ? call.chain.frame().promise().take_result().status()
                                       : call.take_outcome();
-  // An error of a call that the handler made has climbed out of it: this one has run.
+  // An error of a call that the handler made is its outcome: this call has run.
   if (!outcome.is_ok()) outcome = std::move(outcome).of_handler();
   if (call.admitted) [[unlikely]]
     tell_admissions(call, outcome);
@@ -440,7 +441,7 @@ void RpcCore::cancel_waiting(CancelReason reason) {
   for (ServerCall* call = waiting_; call; call = call->waiting_next) call->ctx.cancel(reason);
 }
 
-/// Handlers that do not end although they are cancelled wait for something of their own.
+/// Cancelled handlers that do not finish wait for something that ignores the cancellation.
 Status RpcCore::leave_behind() {
   std::size_t count = 0;
   while (ServerCall* call = waiting_) {

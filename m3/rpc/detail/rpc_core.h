@@ -31,13 +31,13 @@ namespace m3::rpc_detail {
 class Connection;
 class ServerConnection;
 
-/// Who calls, as its connection has proven it.
+/// The caller, as proven by its connection.
 struct ProvenPeer {
   std::string_view app_id;  // outlives the handler
   bool is_operator = false;
 };
 
-/// What every core of one app shares; read-only once the app listens, except `sick`.
+/// Data shared by all cores of one app; read-only once the app listens, except `sick`.
 struct RpcShared {
   AppId id;
   std::atomic<std::uint64_t> generation = 0;  // RpcNode::set_generation()
@@ -51,7 +51,7 @@ struct RpcShared {
   Host* host = nullptr;
   std::atomic<bool> sick = false;  // RpcNode::set_sick()
 
-  /// What this app says of itself, whoever dials.
+  /// What this app reports about itself to every dialer.
   HelloConfig hello() const {
     HelloConfig hello;
     hello.app_id = id.to_string();
@@ -63,13 +63,13 @@ struct RpcShared {
     hello.operator_token = config.operator_token;
     return hello;
   }
-  /// What hellos say is served here: encoded by the first connection, when all is served.
+  /// The methods in hellos: encoded by the first connection, when all services are added.
   const std::shared_ptr<const std::string>& methods() {
     std::call_once(methods_made_, [this] { methods_ = encode_methods(dispatcher.names()); });
     return methods_;
   }
 
-  /// Without a credential of its own everybody who was let in is an operator.
+  /// Without an operator token every accepted peer is an operator.
   bool all_are_operators() const noexcept { return config.operator_token.empty(); }
 
   RpcShared(AppId app, RpcConfig settings, Resolver& peers, MetricRegistry& registry)
@@ -143,25 +143,25 @@ class RpcCore {
   void dispatch(CallSink& sink, const Dispatcher::Entry& entry, const FrameHeader& header,
                 std::string_view metadata, std::string_view body, Deadline deadline,
                 const ProvenPeer& peer);
-  /// A call inside this process, made by the work that `from` is of: the request is copied, nothing
-  /// is encoded.
+  /// A call inside this process, made by the work described by `from`: the request is copied,
+  /// nothing is encoded.
   void dispatch_local(CallSink& sink, const Dispatcher::Entry& entry,
                       const google::protobuf::MessageLite& request, const Metadata* metadata,
                       Deadline deadline, std::uint64_t id, const Ctx::Facts& from);
   /// Before the app listens.
   void add(std::unique_ptr<Admission> admission) { admissions_.push_back(std::move(admission)); }
   bool has_admissions() const noexcept { return !admissions_.empty(); }
-  /// What the first Admission that has something against it says; counted.
+  /// The first error of the Admissions; counted.
   Status admit(const AdmissionRequest& request);
-  /// Answers, gives the record back. For CallSink and ServerCall.
+  /// Sends the answer and returns the record to its pool. For CallSink and ServerCall.
   void finish(ServerCall& call);
 
-  /// A notify that came on another way than a connection: a whole frame, from `peer`. An error: it
-  /// was not handled, and counted.
+  /// A notify that did not arrive over a connection: a whole frame, from `peer`. An error: it was
+  /// not handled, and was counted.
   Status deliver(std::string_view frame, Deadline deadline, std::string_view peer);
 
   bool leaving() const noexcept { return leaving_; }
-  /// Asks dialers to go elsewhere, now and when they come.
+  /// Asks present and future dialers to use other instances.
   void begin_leave();
   void come_back() noexcept { leaving_ = draining_; }
   bool draining() const noexcept { return draining_; }
@@ -170,13 +170,13 @@ class RpcCore {
   /// Waits until no handler runs.
   Task<> drained(Ctx& ctx);
   /// Closes every connection, cancels the handlers that wait, and waits for them as long as `ctx`
-  /// allows. What runs even then is named in the log and left behind: it touches nothing here when
-  /// it ends. The error says how many there are.
+  /// allows. Handlers that are still running then are named in the log and left behind: they use
+  /// nothing here when they end. The error has their number.
   Task<> stop(Ctx& ctx);
 
   std::size_t running() const noexcept { return running_.count(); }
-  /// How long handlers of a method computed of late, before they ended or waited; 0: not known to
-  /// be worth a thought.
+  /// How long handlers of a method have recently computed before they ended or waited; 0:
+  /// negligible or unknown.
   Nanos cost_of(const Dispatcher::Entry& entry) const noexcept {
     return entry.index < costs_.size() ? costs_[entry.index] : Nanos(0);
   }
@@ -184,20 +184,20 @@ class RpcCore {
   /// The same of all methods together.
   Nanos mean_cost() const noexcept { return mean_cost_; }
 
-  /// Whether so many bytes more are too much for this core: what its connections hold, and the
-  /// requests whose handlers wait.
+  /// Whether this many more bytes are too much for this core, with those of its connections and of
+  /// the requests whose handlers wait.
   bool memory_full(std::size_t more) const noexcept {
     return buffers_.pool.lent_bytes() + waiting_bytes_ + more > config().core_memory;
   }
   /// Of all requests, whichever connection they came by.
   StandingQueue& queue() noexcept { return queue_; }
   std::size_t connections() const noexcept { return connection_count_; }
-  /// Connections that peers opened and whose handshake is not over, the oldest first. They have
-  /// places of their own: who does not prove itself takes none away from those who have.
+  /// Connections that peers opened and whose handshake is not over, the oldest first. They have a
+  /// separate limit: unproven peers take no places from proven ones.
   using Handshakes = std::list<ServerConnection*>;
   Handshakes& handshakes() noexcept { return handshakes_; }
   bool is_full() const noexcept { return accepted_ >= config().max_connections; }
-  /// One is through. False: there are too many of them.
+  /// One has finished its handshake. False: there are too many connections.
   bool take_place() noexcept { return ++accepted_ <= config().max_connections; }
   void give_place() noexcept { --accepted_; }
 
@@ -233,11 +233,11 @@ class RpcCore {
   PeerMethodsPool peer_methods_;
   bool leaving_ = false;
   bool draining_ = false;
-  bool stopping_ = false;  // no connection may come
+  bool stopping_ = false;  // no new connections
   Countdown running_;
   ServerCall* waiting_ = nullptr;  // calls whose handlers wait, youngest first
   std::size_t waiting_bytes_ = 0;  // of their requests
-  std::size_t delivered_ = 0;      // notifies under way that came by deliver()
+  std::size_t delivered_ = 0;      // notifies in progress from deliver()
   StandingQueue queue_;
   Connection* connections_ = nullptr;
   std::size_t connection_count_ = 0;

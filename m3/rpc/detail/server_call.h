@@ -23,20 +23,20 @@ namespace m3::rpc_detail {
 class RpcCore;
 class ServerCall;
 
-/// Handlers of this process that did not end when their app stopped, and have not ended since: what
-/// they use must not be destroyed.
+/// Handlers of this process that did not finish when their app stopped, and are still running:
+/// everything they use must be kept.
 inline std::atomic<std::size_t> calls_left_behind{0};
 
-/// Where a call came from and its answer goes: a connection, or a caller in this process.
-/// Core-local, counted: calls keep it alive.
+/// The origin of a call and the receiver of its answer: a connection, or a caller in this process.
+/// Core-local, reference-counted: calls keep it alive.
 class CallSink {
  public:
-  /// Once, when the handler has ended; `call` is given back to its pool afterwards.
+  /// Called once, when the handler has ended; `call` is returned to its pool afterwards.
   virtual void answer(ServerCall& call, Status outcome) = 0;
   /// The handler waits; answer() or abandon() follows later.
   virtual void suspended(ServerCall& call) = 0;
-  /// No answer will come. True: `call` lets go of the sink, which the app takes along; else it has
-  /// it until its handler has ended.
+  /// There will be no answer. True: `call` drops the sink, which is destroyed with the app; else it
+  /// keeps it until its handler has ended.
   virtual bool abandon(ServerCall& call) = 0;
 
   void ref() noexcept { ++refs_; }
@@ -49,7 +49,7 @@ class CallSink {
   CallSink(const CallSink&) = delete;
   CallSink& operator=(const CallSink&) = delete;
   virtual ~CallSink() = default;
-  /// Nobody needs it any more: delete, but not before the running callbacks have returned.
+  /// It is no longer needed: delete it, but not before the running callbacks have returned.
   virtual void expire() noexcept = 0;
   std::uint32_t refs() const noexcept { return refs_; }
 
@@ -92,14 +92,14 @@ class ServerCall {
   ServerCall& operator=(const ServerCall&) = delete;
 
   virtual google::protobuf::MessageLite& request() = 0;
-  /// The answer, once the handler has ended well; nullptr for a notify.
+  /// The answer, once the handler has succeeded; nullptr for a notify.
   virtual const google::protobuf::MessageLite* response() = 0;
   /// Starts the handler; true when it has ended already. Else ended() is called when it has.
   virtual bool start(Service& service) = 0;
   /// The handler as a Task under `under`, for interceptors and services that run their calls; its
   /// outcome is the chain's. It may run on another core while this one waits for it.
   virtual Task<> handler(Service& service, Ctx& under) = 0;
-  /// How the handler ended. Once.
+  /// Reports the handler's outcome. Once.
   virtual Status take_outcome() = 0;
   /// Destroys the handler's frame, and gives the record back to its pool if clear() allows.
   virtual void recycle() = 0;
@@ -115,9 +115,9 @@ class ServerCall {
   TimePoint began = kNotHandled;  // Core::now() when it came to its handler
   std::uint32_t request_bytes = 0;
   std::uint32_t response_bytes = 0;
-  std::uint32_t kept_bytes = 0;  // that the messages are known to hold on to
+  std::uint32_t kept_bytes = 0;  // memory that the messages are known to keep
   bool wants_answer = true;
-  bool admitted = false;               // Admissions are told of its end
+  bool admitted = false;               // Admissions are notified of its end
   bool parked = false;                 // its sink knows that it waits
   ServerCall* bucket_prev = nullptr;   // the sink's table of suspended calls
   ServerCall* bucket_next = nullptr;   // likewise; in a pool: the next record

@@ -25,8 +25,8 @@ HelloConfig acceptor_hello(RpcCore& core) {
 
 /// A dialer pings at least this often; silence for three of them ends the connection.
 constexpr int kSilentPings = 3;
-/// So many others a request may wait for in any case: with a shorter queue a core that is asked for
-/// a little more than it can do would have moments without work.
+/// A request may always wait for this many others: with a shorter queue a slightly overloaded core
+/// would have moments without work.
 constexpr int kMayWaitFor = 2;
 
 }  // namespace
@@ -149,17 +149,18 @@ void ServerConnection::on_call(const Frame& frame) {
                  {*caller_, peer_.is_operator});
 }
 
-/// While calls come faster than they are answered, each is near its deadline when its turn comes.
-/// One that would be answered too late by what such calls take would cost the next one its time.
+/// While calls come faster than they are answered, each is near its deadline when its turn comes. A
+/// call that would be answered too late, judged by the usual cost, would only cost the next one its
+/// time.
 bool ServerConnection::too_late(const Dispatcher::Entry& entry, Nanos left) const {
   return behind_ && left < 2 * core_.cost_of(entry);
 }
 
-/// While a core is saturated its queues never empty, and all that wait in them would be answered
-/// late or not at all. What has waited is refused soon, so that its caller can act; what has just
-/// come is answered in time. A burst on a core with time to spare waits as long as it must (Ben
-/// Maurer, "Fail at Scale", ACM Queue 13-8, 2015: controlled delay). So does one on a core that has
-/// none, unless the queue stays: this connection's own, or that of all.
+/// While a core is saturated its queues never empty, and all requests in them would be answered
+/// late or not at all. A request that has waited is refused soon, so that its caller can act; one
+/// that has just arrived is answered in time. A burst on a core with time to spare waits as long as
+/// it must (Ben Maurer, "Fail at Scale", ACM Queue 13-8, 2015: controlled delay). So does one on a
+/// core that has none, unless the queue stays: this connection's own, or that of all.
 bool ServerConnection::waited_too_long() {
   const Core& core = core_.core();
   const Nanos limit = core_.config().overload_wait;
@@ -259,12 +260,12 @@ void ServerConnection::suspended(ServerCall& call) {
   call.parked = true;
   ++suspended_;
   suspended_bytes_ += call.request_bytes;
-  if (!call.wants_answer) return;  // a notify has no number to be found by
+  if (!call.wants_answer) return;  // a notify has no number by which to find it
   if (suspended_ > table_.size()) grow_table();
   link(call);
 }
 
-/// The handler goes on, and may ask who called: the name stays for good.
+/// The handler continues, and may ask for its caller: the name is kept for good.
 bool ServerConnection::abandon(ServerCall& call) {
   static std::mutex mutex;
   static auto* kept = new std::vector<std::unique_ptr<const std::string>>;
@@ -305,7 +306,7 @@ void ServerConnection::on_cancel(std::uint64_t id) {
     if (call->id == id) return call->ctx.cancel(CancelReason::caller_gone);
 }
 
-/// Nobody waits for what answers any more; a notify was handed over, and its handler goes on.
+/// Answers are no longer expected; a notify was handed over, and its handler continues.
 void ServerConnection::on_lost(const Status&) {
   core_.metrics().server_connections.dec();
   has_place_ ? core_.give_place() : (void)core_.handshakes().erase(handshake_place_);

@@ -13,7 +13,7 @@
 
 namespace m3::rpc_detail {
 
-/// The acceptor's end: requests and notifies come in, answers go out.
+/// The acceptor's end: receives requests and notifies, sends answers.
 class ServerConnection final : public Connection {
  public:
   ServerConnection(RpcCore& core, std::unique_ptr<Stream> stream);

@@ -7,15 +7,15 @@
 
 namespace m3::rpc_detail {
 
-/// Tells a queue that stays from a hiccup: only when each request has waited too long for a while,
-/// those that did are refused, and then for as long as there are such (Nichols and Jacobson,
+/// Distinguishes a standing queue from a hiccup: only when each request has waited too long for a
+/// while, those that did are refused, and then for as long as there are such (Nichols and Jacobson,
 /// "Controlling Queue Delay", ACM Queue 10-5, 2012: good queue, bad queue).
 class StandingQueue {
  public:
   static constexpr Nanos kStanding = std::chrono::milliseconds(20);
   static constexpr Nanos kRefusing = std::chrono::milliseconds(100);
 
-  /// It is a request's turn, and it has `waited` too long, or not. True: it is to be refused.
+  /// It is a request's turn, and it has `waited` too long, or not. True: refuse it.
   bool refuses(bool waited, TimePoint now) noexcept {
     if (now >= refuses_until_) {
       if (!waited) since_ = TimePoint();
