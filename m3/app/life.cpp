@@ -103,6 +103,7 @@ Status App::Impl::make_plugins() {
   index.add(checks);
   index.add(interceptors);
   index.add(admissions);
+  index.add(plugins);
   env.emplace(Env::App{id, *runtime, *metrics,
                        embedding.shared ? embedding.shared : std::make_shared<SharedParts>(),
                        &generation, &app, &index});

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "m3/data/table.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "m3/options.pb.h"
+#include "m3/plugin/rows.h"
+#include "options.pb.h"
+
+namespace m3 {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+Status bad(const Descriptor& type, std::string text) {
+  return Status(Errc::invalid_argument,
+                "message " + std::string(type.full_name()) + " " + std::move(text));
+}
+
+/// "RoleDb" -> "role_db", "HTTPLog2" -> "http_log2".
+std::string snake_case(const std::string& name) {
+  std::string out;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
+    const bool upper = c >= 'A' && c <= 'Z';
+    const bool next_lower = i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
+    const bool before_lower =
+        i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z') ||
+                  (name[i - 1] >= '0' && name[i - 1] <= '9'));
+    if (upper && i > 0 && out.back() != '_' && (before_lower || next_lower)) out += '_';
+    out += upper ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
+
+/// The name of the key field; empty: the type says none.
+std::string key_name(const Descriptor& type) {
+  if (type.options().HasExtension(m3::table)) {
+    const std::string& key = type.options().GetExtension(m3::table).key();
+    if (!key.empty()) return key;
+  }
+  if (type.options().HasExtension(::db_primary_key))
+    return type.options().GetExtension(::db_primary_key);
+  for (int i = 0; i < type.field_count(); ++i)
+    if (type.field(i)->options().HasExtension(::dbfield_option) &&
+        type.field(i)->options().GetExtension(::dbfield_option).primary())
+      return std::string(type.field(i)->name());
+  return {};
+}
+
+bool is_integer(const FieldDescriptor& field) {
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+    case FieldDescriptor::CPPTYPE_INT64:
+    case FieldDescriptor::CPPTYPE_UINT32:
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Status check_key(const Descriptor& type, const FieldDescriptor& key) {
+  const bool is_text = key.type() == FieldDescriptor::TYPE_STRING;
+  if (key.is_repeated() || key.real_containing_oneof() || (!is_text && !is_integer(key)))
+    return bad(type, "has the key '" + std::string(key.name()) +
+                         "', which is neither a string nor an integer");
+  return ok;
+}
+
+/// Through the widest type of its kind: false when it does not fit.
+template <class Wide, class Narrow>
+bool parse_integer(const std::string& text, Narrow& value) {
+  Wide wide = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, wide);
+  value = static_cast<Narrow>(wide);
+  return error == std::errc() && at == end && static_cast<Wide>(value) == wide;
+}
+
+bool set_integer(Message& entity, const FieldDescriptor& field, const std::string& text) {
+  const Reflection& reflection = *entity.GetReflection();
+  std::int32_t i32 = 0;
+  std::int64_t i64 = 0;
+  std::uint32_t u32 = 0;
+  std::uint64_t u64 = 0;
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      if (!parse_integer<std::int64_t>(text, i32)) return false;
+      reflection.SetInt32(&entity, &field, i32);
+      return true;
+    case FieldDescriptor::CPPTYPE_INT64:
+      if (!parse_integer<std::int64_t>(text, i64)) return false;
+      reflection.SetInt64(&entity, &field, i64);
+      return true;
+    case FieldDescriptor::CPPTYPE_UINT32:
+      if (!parse_integer<std::uint64_t>(text, u32)) return false;
+      reflection.SetUInt32(&entity, &field, u32);
+      return true;
+    case FieldDescriptor::CPPTYPE_UINT64:
+      if (!parse_integer<std::uint64_t>(text, u64)) return false;
+      reflection.SetUInt64(&entity, &field, u64);
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Result<TableMeta> make_table_meta(const Message& prototype) {
+  const Descriptor& type = *prototype.GetDescriptor();
+  const std::string key = key_name(type);
+  if (key.empty())
+    return bad(type, "has no key: write option (m3.table).key = \"NAME\" with a field of it");
+  const FieldDescriptor* key_field = type.FindFieldByName(key);
+  if (!key_field) return bad(type, "has the key '" + key + "', which is not a field of it");
+  if (Status good = check_key(type, *key_field); !good) return good;
+  TableMeta meta;
+  meta.name = type.full_name();
+  if (type.options().HasExtension(m3::table)) meta.table = type.options().GetExtension(m3::table).name();
+  if (meta.table.empty()) meta.table = snake_case(std::string(type.name()));
+  if (!is_table_name(meta.table) || meta.table.front() == '_')
+    return bad(type, "has the table '" + meta.table +
+                         "': use 1 to 64 lower-case letters, digits and '_', a letter first");
+  meta.key = static_cast<std::uint32_t>(key_field->number());
+  meta.prototype = &prototype;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    meta.fields.push_back({static_cast<std::uint32_t>(field.number()), std::string(field.name()),
+                           &field == key_field});
+  }
+  std::sort(meta.fields.begin(), meta.fields.end(),
+            [](const FieldMeta& a, const FieldMeta& b) { return a.number < b.number; });
+  return meta;
+}
+
+const TableMeta& data_detail::checked_table_meta(const Message& prototype) {
+  Result<TableMeta> made = make_table_meta(prototype);
+  if (!made.is_ok()) {
+    std::fprintf(stderr, "%s\n", made.status().text().c_str());
+    std::abort();
+  }
+  return *new TableMeta(*std::move(made));  // as long as the type
+}
+
+std::string key_of(const TableMeta& meta, const Message& entity) {
+  const FieldDescriptor& field =
+      *entity.GetDescriptor()->FindFieldByNumber(static_cast<int>(meta.key));
+  const Reflection& reflection = *entity.GetReflection();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return std::to_string(reflection.GetInt32(entity, &field));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return std::to_string(reflection.GetInt64(entity, &field));
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return std::to_string(reflection.GetUInt32(entity, &field));
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return std::to_string(reflection.GetUInt64(entity, &field));
+    default:
+      return reflection.GetString(entity, &field);
+  }
+}
+
+Status set_key(const TableMeta& meta, Message& entity, const std::string& key) {
+  const FieldDescriptor& field =
+      *entity.GetDescriptor()->FindFieldByNumber(static_cast<int>(meta.key));
+  if (field.type() == FieldDescriptor::TYPE_STRING) {
+    entity.GetReflection()->SetString(&entity, &field, key);
+    return ok;
+  }
+  if (set_integer(entity, field, key)) return ok;
+  return Status(Errc::invalid_argument, "'" + key + "' is not a key of " + meta.name + ": its " +
+                                            std::string(field.name()) + " is an integer (" +
+                                            field.type_name() + ")");
+}
+
+}  // namespace m3

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <google/protobuf/message.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+namespace m3 {
+
+/// What others may see of an entity: a copy with the fields that the view shows, as the .proto says.
+///
+///   message RoleDb {
+///     string role_id = 1 [(m3.view) = { show: "public" }];
+///     Bag bag = 2;       // of Bag what its own fields show; nothing, if they show nothing
+///     Mail mail = 3 [(m3.view) = { hide: "public" }];
+///   }
+///
+/// A field that the view hides is left out; one that it shows is copied whole; of any other message
+/// field (also in lists and maps) what is shown in it is copied; everything else is left out. So a
+/// view that no field names shows nothing. m3game's viewfield_option is read too: wflag names views
+/// that show, bflag views that hide.
+///
+/// Made once per type and view, then a constant: any core.
+class View {
+ public:
+  View(const google::protobuf::Descriptor& type, std::string name);
+
+  const std::string& name() const noexcept { return name_; }
+  /// False: no entity has anything in this view.
+  bool shows_anything() const;
+  /// `entity` has the type the view was made for; else the copy is empty.
+  std::unique_ptr<google::protobuf::Message> of(const google::protobuf::Message& entity) const;
+  template <class T>
+  T of(const T& entity) const {
+    T copy;
+    copy_into(entity, copy);
+    return copy;
+  }
+
+ private:
+  enum class Share { none, part, whole };
+  Share own_share(const google::protobuf::FieldDescriptor& field) const;
+  Share share(const google::protobuf::FieldDescriptor& field) const;
+  bool shows(const google::protobuf::Descriptor& type) const;
+  void learn();
+  void collect(const google::protobuf::Descriptor& type);
+  void copy_into(const google::protobuf::Message& from, google::protobuf::Message& to) const;
+  void copy_part(const google::protobuf::Message& from, google::protobuf::Message& to,
+                 const google::protobuf::FieldDescriptor& field) const;
+
+  const google::protobuf::Descriptor& type_;
+  const std::string name_;
+  /// Of all message types that an entity may have in it: whether this view shows anything of one.
+  std::unordered_map<const google::protobuf::Descriptor*, bool> shown_;
+};
+
+}  // namespace m3
