@@ -38,7 +38,8 @@ struct LocalBroker::App {
   std::atomic<std::size_t> pending{0};  // bytes on their way to it
 };
 
-/// What the apps share. A subscriber is posted to under the lock: none is after it was removed.
+/// The data shared by the apps. Messages are posted to subscribers under the lock, so none is
+/// posted to a removed one.
 class LocalBroker::Hub {
  public:
   void add(std::shared_ptr<Wish> wish) {

@@ -13,8 +13,8 @@
 namespace m3 {
 
 /// `[broker.local]`, the default beside `[router.local]`: messages between the apps of this process
-/// that share their parts (App::Embedding::shared). An app that does not keep up loses messages,
-/// counted.
+/// that share their parts (App::Embedding::shared). An app that is too slow loses messages, which
+/// are counted.
 class LocalBroker final : public Broker {
  public:
   static constexpr std::string_view kName = "local";
@@ -33,7 +33,7 @@ class LocalBroker final : public Broker {
   Task<> stop(Ctx& ctx) override;
   Task<> subscribe(Ctx& ctx, std::string topic, Subscriber& subscriber) override;
   void unsubscribe(std::string_view topic, Subscriber& subscriber) override;
-  /// Those who do not keep up lose messages; the publisher never waits for them.
+  /// Slow receivers lose messages; the publisher never waits for them.
   Status can_publish(std::size_t) const override { return ok; }
   Status publish(std::string_view topic, std::string_view payload, std::uint32_t notifies) override;
 

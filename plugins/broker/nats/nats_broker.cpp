@@ -65,7 +65,7 @@ Task<> NatsBroker::stop(Ctx& ctx) { return reconciler_.stop(ctx); }
 
 // ---- the connection
 
-/// To the first server that lets us in; each is asked once.
+/// To the first server that accepts the connection; each is tried once.
 Task<> NatsBroker::connect(Ctx& ctx) {
   Status why;
   for (std::size_t i = 0; i < config_.servers.size(); ++i) {
@@ -109,7 +109,7 @@ void NatsBroker::refuse(std::string_view topic, const Status& why) {
   tell_refused(topic, why);
 }
 
-/// The wish stays: it is refused from now on, until the server allows it again.
+/// The wish stays: it counts as refused until the server allows it again.
 void NatsBroker::end_subscription(std::string_view topic, const Status& why) {
   if (sids_.find(std::string(topic)) == sids_.end()) return;  // a server may say anything
   log::warn_limited("broker.nats: the server has ended the subscription of {}: {}", topic,
@@ -144,7 +144,7 @@ Task<> NatsBroker::send(Ctx&, std::vector<Order> orders) {
     };
     const auto before = sids_.find(order.key);
     if (order.establish) {
-      // The server may have one whose outcome was not known; with both, messages came twice.
+      // The server may have one whose outcome is unknown; with both, messages would arrive twice.
       if (before != sids_.end()) connection_->unsubscribe(before->second, [](const Status&) {});
       sids_[order.key] = order.number;
       connection_->subscribe(order.key, order.number, answered);

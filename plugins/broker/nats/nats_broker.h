@@ -19,7 +19,7 @@
 namespace m3 {
 
 /// `[broker.nats]`: topics are NATS subjects (core NATS, at most once). One connection, to the
-/// first of the servers that lets us in; when it is lost, to the next.
+/// first of the servers that accepts it; when it is lost, to the next.
 class NatsBroker final : public Broker, private Reconciler::Link {
  public:
   static constexpr std::string_view kName = "nats";
@@ -40,7 +40,7 @@ class NatsBroker final : public Broker, private Reconciler::Link {
 
   bool reaches_other_processes() const override { return true; }
   std::size_t max_pending() const override { return config_.max_pending.bytes; }
-  /// What the server said last.
+  /// The limit that the server announced last.
   std::size_t max_payload() const override;
   Task<> start(Ctx& ctx) override;
   Task<> stop(Ctx& ctx) override;

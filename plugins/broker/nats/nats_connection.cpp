@@ -12,8 +12,8 @@
 namespace m3 {
 
 struct NatsConnection::Impl final : StreamHandler {
-  /// A PING that was sent. What the server complains of before its PONG belongs to the operation
-  /// that was sent before the PING, unless that names another subject.
+  /// A PING that was sent. An error from the server before its PONG belongs to the operation that
+  /// was sent before the PING, unless it names another subject.
   struct Pong {
     Answered answered;
     Status complaint;
@@ -57,7 +57,7 @@ struct NatsConnection::Impl final : StreamHandler {
   bool alive = true;
   Status why;
   Countdown living;
-  Countdown greeting;  // until the server has let us in
+  Countdown greeting;  // until the server has accepted the connection
   std::deque<Pong> pongs;
 };
 
@@ -103,7 +103,7 @@ void NatsConnection::Impl::handle(const NatsOp& op) {
   }
 }
 
-/// The first one is answered with who we are; later ones tell what has changed.
+/// The first one is answered with CONNECT; later ones report changes.
 void NatsConnection::Impl::on_info(std::string_view text) {
   auto said = parse_nats_info(text);
   if (!said.is_ok()) {
@@ -143,8 +143,8 @@ void NatsConnection::Impl::on_error(std::string_view text) {
   }
 }
 
-/// About a subscription that is being made, or one that was made long ago: it may be taken away
-/// while the server answers something else.
+/// About a subscription in progress, or a confirmed one: it may be revoked while the server answers
+/// something else.
 void NatsConnection::Impl::complain(const NatsComplaint& complaint, const Status& status) {
   const bool is_answer =
       !pongs.empty() && (complaint.subject.empty() || pongs.front().subject == complaint.subject);

@@ -14,23 +14,23 @@
 
 namespace m3 {
 
-/// One connection to a NATS server. Once it is lost it stays so. Core-local; it is not destroyed
-/// by its own callbacks.
+/// One connection to a NATS server. Once lost, it is not re-established. Core-local; it is not
+/// destroyed by its own callbacks.
 class NatsConnection {
  public:
   /// The views end with the call.
   struct Events {
     std::function<void(std::string_view subject, std::string_view payload)> on_message;
-    /// The server did not take a message for that subject; it is lost.
+    /// The server refused a message to that subject; it is lost.
     std::function<void(std::string_view subject, const Status& why)> on_publish_refused;
-    /// The server has ended a subscription that it had taken: its permissions have changed.
+    /// The server has ended a confirmed subscription: its permissions have changed.
     std::function<void(std::string_view subject, const Status& why)> on_subscription_ended;
   };
   using Answered = std::function<void(const Status&)>;
 
-  /// unauthenticated: the server does not let us in; failed_precondition: it wants TLS;
-  /// unavailable: not reached, or the server has as many connections as it may have. `transport`
-  /// outlives the connection.
+  /// unauthenticated: the server refuses the credentials; failed_precondition: it requires TLS;
+  /// unavailable: not reached, or the server is at its limit of connections. `transport` must
+  /// outlive the connection.
   static Task<std::unique_ptr<NatsConnection>> connect(Ctx& ctx, Transport& transport,
                                                        HostPort address, NatsLogin login,
                                                        std::size_t max_pending, Events events);
@@ -43,21 +43,22 @@ class NatsConnection {
   /// Fails with the reason when the connection is lost.
   Task<> lost(Ctx& ctx);
   void close(const Status& why);
-  /// Bytes that came so far.
+  /// Bytes received so far.
   std::uint64_t received() const;
 
-  /// resource_exhausted: with `more` bytes, more than max_pending would wait to be sent.
+  /// resource_exhausted: with `more` bytes, the unsent backlog would exceed max_pending.
   /// unavailable: lost.
   Status can_publish(std::size_t more) const;
-  /// Where can_publish(0). `weight`: in unsent().
+  /// Fails as can_publish(0) would. `weight`: its part of unsent().
   void publish(std::string_view subject, std::string_view payload, std::uint32_t weight);
-  /// The weight of what publish() took and the system has not; after close(), of what is lost.
+  /// The weight of the messages that publish() accepted but that are unsent; after close(), of
+  /// those that are lost.
   std::uint64_t unsent() const;
-  /// `answered`: OK when the server has taken it; permission_denied, resource_exhausted: it does
-  /// not; unavailable: the connection was lost before.
+  /// `answered`: OK when the server has accepted it; permission_denied, resource_exhausted: it
+  /// refused; unavailable: the connection was lost before.
   void subscribe(std::string_view subject, std::uint64_t sid, Answered answered);
   void unsubscribe(std::uint64_t sid, Answered answered);
-  /// Ends when the server has read all that was sent before.
+  /// Returns when the server has read everything sent before.
   Task<> flush(Ctx& ctx);
 
  private:

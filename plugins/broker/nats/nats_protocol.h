@@ -10,24 +10,24 @@
 
 namespace m3 {
 
-/// What a NATS server says: docs.nats.io, "Client Protocol".
+/// The messages of a NATS server: docs.nats.io, "Client Protocol".
 struct NatsOp {
   enum class Kind : std::uint8_t { info, msg, ping, pong, ok, err };
   Kind kind = Kind::ok;
   std::string_view text;     ///< info: JSON; err: without its quotes
-  std::string_view subject;  ///< msg: where it came
+  std::string_view subject;  ///< msg: its subject
   std::uint64_t sid = 0;     ///< ... and by which subscription
   std::string_view headers;  ///< of HMSG, as they came
   std::string_view payload;
 };
 
-/// Cuts bytes into what the server says: views, no copy. Lives for one pass over what was read, as
-/// FrameReader does (m3/wire/frame.h): keep the bytes from consumed() on.
+/// Cuts bytes into the server's operations: views, no copy. Used for one pass over the read bytes,
+/// like FrameReader (m3/wire/frame.h): keep the bytes from consumed() on.
 class NatsReader {
  public:
   static constexpr std::size_t kMostLine = 256u << 10;  // an INFO of a large cluster
-  /// The most that any NATS server lets through. The max_payload of the server we are connected to
-  /// is what it takes from us: messages that come by another server of its cluster may be larger.
+  /// The most that any NATS server transports. The max_payload of the connected server limits only
+  /// what is sent to it: messages from another server of its cluster may be larger.
   static constexpr std::size_t kMostPayload = 64u << 20;
 
   explicit NatsReader(std::string_view bytes, std::size_t most_payload = kMostPayload)
@@ -53,7 +53,7 @@ class NatsReader {
   Status status_;
 };
 
-/// What a -ERR is about, and what it means for us.
+/// The subject of a -ERR, and its meaning for this connection.
 struct NatsComplaint {
   /// connection: the server closes it.
   enum class About : std::uint8_t { connection, subscription, publish };
@@ -64,14 +64,15 @@ struct NatsComplaint {
 /// `text` without its quotes, as NatsOp has it.
 NatsComplaint nats_complaint(std::string_view text);
 
-/// What CONNECT says.
+/// The contents of CONNECT.
 struct NatsLogin {
   std::string name;
   std::string user, password, token;
 };
 std::string nats_connect(const NatsLogin& login);
 
-/// The parts of INFO that matter here. invalid_argument: no JSON object, or parts of wrong types.
+/// The parts of INFO that matter here. invalid_argument: not a JSON object, or parts of wrong
+/// types.
 struct NatsInfo {
   std::size_t max_payload = 1u << 20;
   bool auth_required = false;

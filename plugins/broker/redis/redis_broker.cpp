@@ -104,7 +104,7 @@ Status RedisBroker::publish(std::string_view topic, std::string_view payload,
 }
 
 void RedisBroker::refuse(const std::string& topic, const Status& why) {
-  // What is only full or busy may take the next message.
+  // A server that is only full or busy may accept the next message.
   const bool lasting = why == Errc::permission_denied;
   if (!lasting || refused_.add(topic, core_.read_clock()))
     log::warn_limited(

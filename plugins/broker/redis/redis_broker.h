@@ -14,7 +14,7 @@
 namespace m3 {
 
 /// `[broker.redis]`: topics are Redis's channels (SUBSCRIBE and PUBLISH). Two connections: one
-/// hears, one speaks. Messages published while the hearing one is lost are missed.
+/// receives, one publishes. Messages published while the receiving one is lost are missed.
 class RedisBroker final : public Broker {
  public:
   static constexpr std::string_view kName = "redis";

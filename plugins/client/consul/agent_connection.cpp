@@ -98,7 +98,7 @@ Task<AgentAnswer> AgentConnection::Impl::receive(Ctx& ctx, std::size_t expected_
   parser.eager(true);
   parser.body_limit(most_bytes);
   parser.header_limit(kMostHeaderBytes);
-  // Else megabytes are copied whenever the body has outgrown its room.
+  // Otherwise megabytes are copied whenever the body outgrows its buffer.
   parser.get().body().reserve(expected_bytes + expected_bytes / 8);
   while (!parser.is_done()) {
     boost::system::error_code error;

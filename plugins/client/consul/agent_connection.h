@@ -40,11 +40,11 @@ class AgentConnection {
   ~AgentConnection();  ///< no exchange may run then
 
   /// unavailable: lost; maybe_executed unless nothing was sent. resource_exhausted: the body is
-  /// over `most_bytes`. data_loss: no HTTP. Both outlive the task.
+  /// over `most_bytes`. data_loss: not HTTP. Both must outlive the task.
   Task<AgentAnswer> exchange(Ctx& ctx, const AgentRequest& request, std::size_t most_bytes);
-  /// Open, and the other side has sent nothing unasked, its good-bye neither.
+  /// Open, and the other side has sent nothing unrequested and has not closed.
   bool usable() const;
-  /// What is under way fails with `why`.
+  /// A running exchange fails with `why`.
   void close(const Status& why);
 
  private:

@@ -12,9 +12,9 @@
 namespace m3 {
 namespace {
 
-/// A connection that was not used for that long is closed.
+/// A connection that was not used for this long is closed.
 constexpr Nanos kIdle = std::chrono::minutes(1);
-/// What is shown of an answer's text.
+/// How much of an answer's text is shown.
 constexpr std::size_t kMostText = 300;
 
 /// Consul adds up to wait / 16 to a wait, so that not all queries end at once.
@@ -144,7 +144,7 @@ Task<AgentAnswer> ConsulClient::exchange(Ctx& ctx, std::size_t agent, const Agen
       }
       status = std::move(answer).status();
     }
-    // The agent may have closed a connection just when it was taken up again.
+    // The agent may have closed an idle connection just when it was reused.
     const bool again = reused && repeatable && status == Errc::unavailable && !ctx.cancelled();
     if (!again) co_return status;
   }
@@ -180,7 +180,7 @@ void ConsulClient::keep(Agent& agent, Made connection) {
     agent.idle.push_back({std::move(connection), core_.now()});
 }
 
-/// An agent that is silent would keep the blocking queries waiting until they end by themselves.
+/// A silent agent would keep the blocking queries waiting until they time out.
 void ConsulClient::give_up(std::size_t agent, const Status& why) {
   agents_[agent].idle.clear();
   const std::vector<AgentConnection*> busy = agents_[agent].busy;
@@ -206,7 +206,7 @@ AgentRequest ConsulClient::http_of(const ConsulRequest& request) const {
 
 Status ConsulClient::error_of(std::size_t agent, const AgentAnswer& response) const {
   std::string said = response.body;
-  // No Consul does so, but what it says goes into logs.
+  // Consul never does that, but its text is logged.
   for (std::size_t at = 0; !options_.token.empty();) {
     at = said.find(options_.token, at);
     if (at == std::string::npos) break;
@@ -223,7 +223,8 @@ Status ConsulClient::error_of(std::size_t agent, const AgentAnswer& response) co
     case 401:
       return Status(Errc::unauthenticated, text);
     case 403:
-      // "ACL not found": there is no such token; "Permission denied": it may not do that.
+      // "ACL not found": there is no such token; "Permission denied": the token lacks the
+      // permission.
       return said.find("not found") != std::string::npos
                  ? Status(Errc::unauthenticated, text + " (the token is unknown to Consul)")
                  : Status(Errc::permission_denied, text);

@@ -19,7 +19,7 @@ namespace m3 {
 
 struct ConsulOptions {
   std::vector<HostPort> agents;  ///< at least one; the first that works is used until it fails
-  std::string token;             ///< goes into X-Consul-Token, and nowhere else; empty: none
+  std::string token;             ///< sent only in X-Consul-Token; empty: none
   Nanos connect_timeout = std::chrono::seconds(1);
   Nanos request_timeout = std::chrono::seconds(5);
   std::size_t max_response = 16u << 20;
@@ -37,9 +37,9 @@ struct ConsulRequest {
   /// once.
   std::uint64_t index = 0;
   Nanos wait{0};
-  /// About so long is the answer: so much room is made at once.
+  /// The expected size of the answer, which is allocated at once.
   std::size_t expected_bytes = 0;
-  /// Sent again when a connection broke before the answer; false: it might take effect twice.
+  /// Retried when a connection broke before the answer; false: it might take effect twice.
   bool repeatable = true;
 };
 
@@ -52,30 +52,30 @@ struct ConsulResponse {
   bool found() const { return status != 404; }
 };
 
-/// Consul's HTTP API: keep-alive connections, pooled for each agent. Speaks to one agent as long as
-/// it answers, and to the next one when it refuses, is silent or has only 5xx. Nothing runs in the
-/// background: whoever asks also decides when to ask again. Core-local; owned by a plugin, and
-/// nobody may wait for an answer when it dies.
+/// Consul's HTTP API: keep-alive connections, pooled for each agent. Uses one agent as long as it
+/// answers, and the next one when it refuses, is silent or returns only 5xx. Nothing runs in the
+/// background: the caller decides when to retry. Core-local; owned by a plugin; no request may be
+/// in progress when it is destroyed.
 ///
-/// Errors: unavailable (no agent answers, or each has 5xx: the text has all their reasons),
-/// unauthenticated (the token is unknown), permission_denied (the token is not allowed to),
+/// Errors: unavailable (no agent answers, or each returns 5xx: the text has all their reasons),
+/// unauthenticated (the token is unknown), permission_denied (the token lacks the permission),
 /// invalid_argument (Consul did not understand), resource_exhausted (an answer over max_response,
-/// or 429), data_loss (no Consul).
+/// or 429), data_loss (not Consul).
 class ConsulClient {
  public:
-  /// `name`: of its owner, in the log.
+  /// `name`: its owner's name in the log.
   ConsulClient(Core& core, std::string name, ConsulOptions options);
   ConsulClient(const ConsulClient&) = delete;
   ConsulClient& operator=(const ConsulClient&) = delete;
   ~ConsulClient();
 
   Task<ConsulResponse> send(Ctx& ctx, ConsulRequest request);
-  /// To that agent and no other: what concerns an agent's own services and checks.
+  /// To that agent only: for an agent's own services and checks.
   Task<ConsulResponse> send_to(Ctx& ctx, std::size_t agent, ConsulRequest request);
 
   std::size_t agents() const { return agents_.size(); }
   const HostPort& address(std::size_t agent) const { return options_.agents[agent]; }
-  /// Open ones, to all agents.
+  /// Open connections, to all agents.
   std::size_t connections() const;
 
  private:
@@ -85,7 +85,7 @@ class ConsulClient {
       Made connection;
       TimePoint since;
     };
-    std::deque<Idle> idle;               // the one used last is at the back
+    std::deque<Idle> idle;               // the most recently used one is at the back
     std::vector<AgentConnection*> busy;  // an exchange runs
   };
   class Busy;
@@ -113,7 +113,7 @@ constexpr std::uint64_t next_consul_index(std::uint64_t before, std::uint64_t no
   return now < before ? 0 : now;
 }
 
-/// For a path or a query: what is no letter, digit, '-', '_', '.' or '~' becomes %XX.
+/// For a path or a query: everything except letters, digits, '-', '_', '.' and '~' becomes %XX.
 std::string consul_escape(std::string_view text);
 
 }  // namespace m3

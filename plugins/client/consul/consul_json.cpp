@@ -67,13 +67,13 @@ class Reader {
 
 Health worse(Health a, Health b) { return std::max(a, b); }
 
-/// What is unknown to this version counts as critical.
+/// An unknown status counts as critical.
 Health health_of(std::string_view status) {
   if (status == "passing") return Health::passing;
   return status == "warning" ? Health::warning : Health::critical;
 }
 
-/// The text that says what is wrong; empty when nothing is.
+/// The error text; empty when there is none.
 std::string read_checks(const json& entry, ConsulService& out) {
   const auto checks = entry.find("Checks");
   if (checks == entry.end() || checks->is_null()) return {};
@@ -110,7 +110,7 @@ std::string read_health_entry(const json& entry, ConsulService& out) {
   return read_checks(entry, out);
 }
 
-/// Ids come from others, and go into the log.
+/// Ids are from others, and are logged.
 std::string title_of(const ConsulService& service, std::size_t position) {
   constexpr std::size_t kMost = 100;
   return service.id.empty() ? "entry " + std::to_string(position)
@@ -132,7 +132,7 @@ std::size_t end_of_string(std::string_view text, std::size_t at) {
   return at;
 }
 
-/// Of the value that `text` begins with, if it is JSON.
+/// The size of the value at the start of `text`, if it is JSON.
 std::size_t size_of_value(std::string_view text) {
   std::size_t depth = 0;
   for (std::size_t at = 0; at < text.size(); ++at) {
@@ -276,7 +276,7 @@ std::string consul_registration_json(const ConsulRegistration& from) {
                     {"Meta", from.meta},
                     {"EnableTagOverride", false},
                     {"Checks", json::array({std::move(check)})}};
-  // An app's texts may be no UTF-8.
+  // An app's strings may not be UTF-8.
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -13,11 +13,11 @@
 
 namespace m3 {
 
-// What Consul's agents say, and are told, as JSON. Pure: bytes to values and back.
+// The JSON of Consul's agents, in both directions. Pure: bytes to values and back.
 
-/// One instance of a service, as Consul has it.
+/// One instance of a service in Consul.
 struct ConsulService {
-  /// The worst of its checks and of its machine's, those of maintenance mode left out.
+  /// The worst of its checks and of its machine's, except those of maintenance mode.
   enum class Health : std::uint8_t { passing, warning, critical };
 
   std::string id;
@@ -27,25 +27,25 @@ struct ConsulService {
   std::uint16_t port = 0;
   std::map<std::string, std::string> meta;
   Health health = Health::passing;
-  bool maintenance = false;  ///< the operator's wish, for it or for its machine
+  bool maintenance = false;  ///< set by an operator, for it or for its machine
 };
 
-/// A list, and what was wrong with the entries that were left out.
+/// A list, and the errors of the entries that were left out.
 struct ConsulServices {
   std::vector<ConsulService> services;
   std::vector<std::string> skipped;
 };
 
-/// The entries of a list one after the other, as they stand there, found without decoding them.
+/// The entries of a list one after the other, as text, found without decoding them.
 class ConsulEntries {
  public:
-  /// `json`: /v1/health/service/NAME's, and outlives this.
+  /// `json`: an answer of /v1/health/service/NAME; it must outlive this.
   explicit ConsulEntries(std::string_view json);
-  /// Where the next entry begins. False: there is none.
+  /// Moves to the next entry. False: there is none.
   bool next();
-  /// Does the next entry read so?
+  /// Whether the next entry has this text.
   bool is_next(std::string_view entry) const noexcept;
-  /// Takes it: with its size, if that is known, else the end is looked for.
+  /// Takes it: with its size, if known, else its end is searched.
   std::string_view take(std::size_t size);
   std::string_view take();
   /// data_loss: it is not a list; known when next() is false.
@@ -59,14 +59,15 @@ class ConsulEntries {
   bool first_ = true;
   Status status_;
 };
-/// One entry. `wrong` says why it is left out; empty: it is not. data_loss: it is not JSON.
+/// One entry. `wrong` is the reason why it is left out; empty: it is not. data_loss: it is not
+/// JSON.
 struct ConsulEntry {
   ConsulService service;
   std::string wrong;
 };
 Result<ConsulEntry> parse_consul_entry(std::string_view json);
 
-/// Of /v1/health/service/NAME. data_loss: no JSON, or no list; a bad entry is only left out.
+/// Of /v1/health/service/NAME. data_loss: not JSON, or not a list; a bad entry is only left out.
 Result<ConsulServices> parse_consul_health(std::string_view json);
 /// Of /v1/agent/service/ID.
 Result<ConsulService> parse_consul_service(std::string_view json);
@@ -76,7 +77,8 @@ Result<std::vector<std::string>> parse_consul_names(std::string_view json);
 struct ConsulCheck {
   std::string id;
   std::string name;
-  std::string http;  ///< asked every `interval`; empty: a check that its owner must pass in time
+  std::string http;  ///< requested every `interval`; empty: a check that its owner must pass in
+                     ///< time
   Duration interval{0};
   Duration timeout{0};
   Duration ttl{0};

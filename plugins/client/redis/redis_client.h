@@ -20,11 +20,11 @@ namespace m3 {
 class RedisClient final : private Reconciler::Link {
  public:
   struct Events {
-    /// Over subscribed channels.
+    /// Called for messages on subscribed channels.
     RedisConnection::OnMessage on_message;
     /// A channel is subscribed, on this connection; may call subscribe() and unsubscribe().
     std::function<void(const std::string& channel)> on_subscribed;
-    /// A connection has ended before all left that send() took; that much weight is lost.
+    /// A connection has ended before everything that send() accepted was sent; this weight is lost.
     std::function<void(std::uint64_t weight)> on_lost;
   };
   RedisClient(Core& core, std::string name, RedisOptions options, Events events);
@@ -39,7 +39,7 @@ class RedisClient final : private Reconciler::Link {
   Task<> stop(Ctx& ctx) { return reconciler_.stop(ctx); }
 
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
-  /// What send() would answer if `more` bytes were sent before.
+  /// What send() would return if `more` bytes were sent before.
   Status can_send(std::size_t more) const;
   Status send(std::span<const std::string_view> words, RedisConnection::Answered refused = {},
               std::uint32_t weight = 1);

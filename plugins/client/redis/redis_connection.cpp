@@ -31,7 +31,7 @@ Status error_reply(std::string_view text) {
       Known{"BUSY", Errc::unavailable},          Known{"TRYAGAIN", Errc::unavailable},
       Known{"CLUSTERDOWN", Errc::unavailable},   Known{"OOM", Errc::resource_exhausted},
   };
-  // A server with as many clients as it may have says so once and closes.
+  // A server at its limit of clients reports that once and closes.
   if (text.find("max number of clients") != std::string_view::npos)
     return Status(Errc::unavailable, "redis: " + cut_text(text, kMostErrorText));
   const std::string_view word = text.substr(0, text.find(' '));
@@ -79,14 +79,14 @@ std::string_view text_of(const redisReply& reply) {
 
 }  // namespace
 
-/// hiredis's parser, and what the answers belong to. Its asynchronous API is not used: it closes a
-/// connection whose SUBSCRIBE is refused, and takes no socket that somebody else has connected.
+/// hiredis's parser, and the commands that wait for answers. Its asynchronous API is not used: it
+/// closes a connection whose SUBSCRIBE is refused, and does not accept an already connected socket.
 struct RedisConnection::Impl final : StreamHandler {
   class ReplyOp;
-  /// One command whose answer is to come: they come in order.
+  /// One command that waits for its answer; answers arrive in order.
   struct Asked {
-    std::shared_ptr<ReplyOp*> op;  // what waits for the reply; points to null: it has given up
-    Answered answered;             // or: is told of an error, and of an OK if `always`
+    std::shared_ptr<ReplyOp*> op;  // the waiter for the reply; points to null: it has given up
+    Answered answered;             // or: called with an error, and with OK if `always`
     bool always = false;
   };
   struct FreeReply {
@@ -177,7 +177,7 @@ void RedisConnection::Impl::end(const Status& reason) {
 }
 
 StreamHandler::Taken RedisConnection::Impl::on_bytes(std::string_view bytes) {
-  // In slices, so that a core with many answers to handle lets others in.
+  // In slices, so that a core with many answers to handle can do other work.
   constexpr std::size_t kSlice = 8u << 10;
   Taken taken;
   while (alive && !taken.again && taken.bytes < bytes.size()) {
@@ -228,7 +228,7 @@ void RedisConnection::Impl::on_reply(const redisReply& reply) {
   Status status;
   if (reply.type == REDIS_REPLY_ERROR)
     status = error_reply({reply.str, static_cast<std::size_t>(reply.len)});
-  if (asked.empty()) {  // said unasked, before the server closes
+  if (asked.empty()) {  // sent unrequested, before the server closes
     if (!status) end(std::move(status).add_context(options.address.to_string()));
     return;
   }
@@ -297,7 +297,7 @@ Task<std::unique_ptr<RedisConnection>> RedisConnection::connect(Ctx& ctx, Transp
     auth.push_back(impl.options.password);
     co_await made->command(ctx, std::move(auth));
   }
-  std::vector<std::string> first{"PING"};  // whether it lets us in, and is no other server
+  std::vector<std::string> first{"PING"};  // whether it accepts the connection, and is Redis
   if (impl.options.db) first = {"SELECT", std::to_string(impl.options.db)};
   co_await made->command(ctx, std::move(first));
   co_return made;

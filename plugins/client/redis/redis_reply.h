@@ -7,7 +7,7 @@
 
 namespace m3 {
 
-/// What Redis answered (RESP2). Error replies are a Status instead, but inside of arrays.
+/// An answer of Redis (RESP2). Error replies are a Status instead, except inside arrays.
 struct RedisReply {
   enum class Type : std::uint8_t { nil, text, integer, array, error };
   Type type = Type::nil;

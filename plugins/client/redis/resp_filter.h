@@ -9,18 +9,18 @@
 
 namespace m3 {
 
-/// Stands before hiredis's parser, which keeps each value until it is whole and looks at an
-/// unfinished line from its beginning each time: a value that is larger than `most` arrives there
-/// as an empty one and its bytes are kept nowhere, and no line is longer than kMostLine.
-/// RESP2: https://redis.io/docs/latest/develop/reference/protocol-spec
+/// Filters the input of hiredis's parser, which keeps each value until it is complete and scans an
+/// unfinished line from its beginning each time: a value larger than `most` is replaced by an empty
+/// one and its bytes are not stored, and no line is longer than kMostLine. RESP2:
+/// https://redis.io/docs/latest/develop/reference/protocol-spec
 class RespFilter {
  public:
   static constexpr std::size_t kMostLine = 64u << 10;
 
   explicit RespFilter(std::size_t most) noexcept : most_(most) {}
 
-  /// Calls pass(std::string_view) for what is to be parsed, too_large(std::size_t) for the size of
-  /// each value that is dropped. False: a line is too long, and this is no Redis.
+  /// Calls pass(std::string_view) with bytes to parse, too_large(std::size_t) with the size of each
+  /// dropped value. False: a line is too long, so this is not Redis.
   template <class Pass, class TooLarge>
   bool feed(std::string_view bytes, Pass&& pass, TooLarge&& too_large) {
     while (!bytes.empty()) {
@@ -48,7 +48,7 @@ class RespFilter {
   static constexpr std::string_view kLineEnd = "\r\n";
   static constexpr std::uint64_t kMostSize = std::uint64_t{1} << 62;
 
-  /// False: it goes on behind these bytes, or is too long.
+  /// False: it continues after these bytes, or is too long.
   bool take_line(std::string_view& bytes) {
     const std::size_t end = bytes.find('\n');
     const std::string_view piece = bytes.substr(0, end == bytes.npos ? end : end + 1);
@@ -65,7 +65,7 @@ class RespFilter {
     const auto read = std::from_chars(from, line_.data() + line_.size(), size);
     const auto rest = static_cast<std::size_t>(line_.data() + line_.size() - read.ptr);
     if (read.ec != std::errc() || std::string_view(read.ptr, rest) != kLineEnd) return;
-    if (size > kMostSize) return;  // here, too, hiredis says what is wrong
+    if (size > kMostSize) return;  // here, too, hiredis reports the error
     left_ = size + kLineEnd.size();
     drops_ = size > most_;
   }

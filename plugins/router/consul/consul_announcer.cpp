@@ -21,14 +21,14 @@ constexpr Nanos kListWait = 1s;
 Reconciler::Options options() {
   Reconciler::Options out;
   out.name = "router.consul";
-  out.answer_limit = Nanos::max();  // each request has a limit of its own
+  out.answer_limit = Nanos::max();  // each request has its own limit
   out.reconnect = kConsulBackoff;
   out.wishes.lasting = true;
   out.wishes.failed = kConsulBackoff;
   return out;
 }
 
-/// Of the list: the instance with that id that `wanted` accepts.
+/// The instance in the list with that id that `wanted` accepts.
 template <class Wanted>
 std::optional<Member> find(const ConsulServices& list, const AppId& id, Wanted wanted) {
   for (const ConsulService& service : list.services) {
@@ -39,7 +39,7 @@ std::optional<Member> find(const ConsulServices& list, const AppId& id, Wanted w
   return std::nullopt;
 }
 
-/// An operator's maintenance mode hides the state that was said.
+/// An operator's maintenance mode hides the registered state.
 bool same(const ConsulService& service, const Member& seen, Member said) {
   if (service.maintenance) said.state = seen.state;
   return seen == said;
@@ -60,7 +60,7 @@ bool is_over(const Ctx& ctx) { return ctx.cancelled() || ctx.remaining() <= Nano
 
 }  // namespace
 
-/// Gives the turn back.
+/// Releases the turn.
 class ConsulAnnouncer::Busy {
  public:
   explicit Busy(Channel<char>& turn) : turn_(turn) {}
@@ -100,14 +100,15 @@ Task<> ConsulAnnouncer::announce(Ctx& ctx, Member self) {
   reconciler_.renew(key);
   Status said = (co_await as_result(say(ctx, self, first))).status();
   if (said || wanted_ != self) co_return said;
-  wanted_ = before;  // what was said before stands
+  wanted_ = before;  // the previous announcement stays valid
   version_ = 0;
   before ? reconciler_.renew(key) : reconciler_.drop(key);
   co_return said;
 }
 
-/// Until it is seen, as long as Consul is only away. `first`: of this process. Consul gives its
-/// check the state of the one before, which may have been found dead: then it begins anew.
+/// Until it is seen, as long as Consul is only unavailable. `first`: the first one of this process.
+/// Consul gives its check the state of the previous one, which may be critical: then it starts
+/// over.
 Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
   Backoff backoff(kConsulBackoff);
   for (bool told = false;;) {
@@ -138,7 +139,7 @@ Task<> ConsulAnnouncer::say(Ctx& ctx, Member self, bool first) {
 Task<> ConsulAnnouncer::settle(Ctx& ctx, const Member& self) {
   const std::string key = self.id.to_string();
   Status status = (co_await as_result(reconciler_.settled(ctx, key))).status();
-  // Why it takes so long is more than that it does.
+  // The reason is more useful than the timeout.
   if (!status && is_over(ctx) && !reconciler_.wishes().error(key).is_ok())
     co_return reconciler_.wishes().error(key);
   co_return status;
@@ -159,7 +160,7 @@ Task<> ConsulAnnouncer::send(Ctx& ctx, std::vector<Reconciler::Order> orders) {
   co_return ok;
 }
 
-/// What is new is registered; what was registered is looked after.
+/// A new instance is registered; a registered one is checked.
 Task<> ConsulAnnouncer::establish(Ctx& ctx, std::uint64_t version) {
   if (!wanted_) co_return ok;  // withdrawn meanwhile
   if (version == version_) {
@@ -182,7 +183,7 @@ Task<> ConsulAnnouncer::put(Ctx& ctx, std::optional<std::size_t> agent, const Me
     co_return ok;
   }
   Status status = std::move(answer).status();
-  // Which agent has it, if one has, is not known: none is left out later.
+  // It is unknown which agent has it, if any: none is left out later.
   if (status.maybe_executed())
     for (std::size_t i = 0; i < client_.agents(); ++i) told_.insert(i);
   if (status == Errc::permission_denied)
@@ -193,7 +194,7 @@ Task<> ConsulAnnouncer::put(Ctx& ctx, std::optional<std::size_t> agent, const Me
 }
 
 Task<ConsulResponse> ConsulAnnouncer::list(Ctx& ctx, const Member& self, std::uint64_t index) {
-  // Not the thousands beside it.
+  // Not the thousands of other instances.
   const std::string filter = "Service.ID == \"" + self.id.to_string() + "\"";
   ConsulRequest request("GET", "/v1/health/service/" + consul_name(self.id.service_id()) +
                                    "?filter=" + consul_escape(filter));
@@ -240,7 +241,7 @@ Task<bool> ConsulAnnouncer::wait_until_seen(Ctx& ctx, const Member& self) {
 
 // ---- withdraw
 
-/// With a limit of its own: an app that ends at once still says good-bye.
+/// With its own limit: an app that stops at once still deregisters.
 Task<> ConsulAnnouncer::withdraw() {
   if (!said_) co_return ok;
   wanted_.reset();
@@ -250,13 +251,13 @@ Task<> ConsulAnnouncer::withdraw() {
   const Busy busy(turn_);
   const Member self = *said_;
   version_ = 0;
-  // What could not be removed is an order of the Reconciler from now on.
+  // From now on the Reconciler removes whatever could not be removed here.
   if ((co_await as_result(remove(ctx, self))).is_ok()) said_.reset();
   co_await wait_until_gone(ctx, self);
   co_return ok;
 }
 
-/// From every agent that was told; the first error, and those agents are still listed.
+/// From every agent that may have it; returns the first error, and keeps those agents in the list.
 Task<> ConsulAnnouncer::remove(Ctx& ctx, const Member& self) {
   Status first;
   for (const std::size_t agent : std::set(told_)) {
@@ -321,7 +322,7 @@ Task<> ConsulAnnouncer::look(Ctx& ctx) {
   co_return ok;
 }
 
-/// An agent that is silent is found out here, and its blocking queries are ended.
+/// A silent agent is detected here, and its blocking queries are ended.
 Task<> ConsulAnnouncer::ask_leader(Ctx& ctx) {
   co_await client_.send(ctx, ConsulRequest("GET", "/v1/status/leader"));
   co_return ok;
@@ -360,7 +361,7 @@ Task<> ConsulAnnouncer::look_after(Ctx& ctx, Member self) {
   co_return ok;
 }
 
-/// The sign of life. The text is always the same: another one would be news for all watchers.
+/// The heartbeat. The text is always the same: a different one would wake all watchers.
 Task<> ConsulAnnouncer::pass(Ctx& ctx, std::size_t agent, const Member& self) {
   const ConsulRequest request("PUT",
                               "/v1/agent/check/pass/" + consul_escape(consul_check_id(self.id)));

@@ -14,9 +14,9 @@
 
 namespace m3 {
 
-/// Keeps one instance registered at an agent, whatever becomes of that agent: a wish of a
-/// Reconciler. Looks every few seconds, says that it lives where nobody asks it, and registers it
-/// again when it is gone. Core-local; `client` outlives it.
+/// Keeps one instance registered at an agent, whatever happens to that agent: a wish of a
+/// Reconciler. Checks every few seconds, sends a heartbeat if the instance has no admin port, and
+/// registers it again when it is gone. Core-local; `client` must outlive it.
 class ConsulAnnouncer final : private Reconciler::Link {
  public:
   ConsulAnnouncer(Core& core, ConsulClient& client, ConsulCheckTimes times, Nanos withdraw_limit,
@@ -29,8 +29,8 @@ class ConsulAnnouncer final : private Reconciler::Link {
   Task<> start(Ctx& ctx) { return reconciler_.start(ctx); }
   Task<> stop(Ctx& ctx) { return reconciler_.stop(ctx); }
 
-  /// As Router's. already_exists: a later instance has the id. permission_denied says what the
-  /// token must be allowed to do. After an error what was announced before stands.
+  /// As Router's. already_exists: a later instance has the id. permission_denied names the
+  /// permission that the token needs. After an error the previous announcement stays valid.
   Task<> announce(Ctx& ctx, Member self);
   Task<> withdraw();
 
@@ -62,13 +62,13 @@ class ConsulAnnouncer final : private Reconciler::Link {
   const ConsulCheckTimes times_;
   const Nanos withdraw_limit_;
   std::optional<Member> wanted_;
-  std::optional<Member> said_;   // what the agents may still have after wanted_ is gone
-  std::uint64_t version_ = 0;    // of the wish, as it was registered last
+  std::optional<Member> said_;   // the entry that agents may still have after wanted_ is gone
+  std::uint64_t version_ = 0;    // of the wish, as last registered
   std::set<std::size_t> told_;   // agents that may list it
-  Channel<char> turn_{1};        // holds one: orders, looks and withdrawing take turns
+  Channel<char> turn_{1};        // one place: orders, checks and withdrawing take turns
   Channel<char> announcing_{1};  // likewise, announcements
   TimePoint tidied_{};
-  bool replaced_ = false;  // told the log that a later instance has the id
+  bool replaced_ = false;  // logged that a later instance has the id
   Counter again_;
   Reconciler reconciler_;
 };

@@ -7,32 +7,32 @@
 
 namespace m3 {
 
-/// The entries of the answer before, which are mostly asked for in their order.
+/// The entries of the previous answer, mostly requested in their order.
 class ConsulList::Before {
  public:
   explicit Before(Entries& entries) : entries_(entries) {}
 
-  /// The one that the answer goes on with, if it is where it was, or one further.
+  /// The entry with which the answer continues, if it is at the same place, or one further.
   const Entry* expected(const ConsulEntries& answer) const {
     for (std::size_t at = at_; at < std::min(at_ + 2, entries_.size()); ++at)
       if (answer.is_next(entries_[at].text)) return &entries_[at];
     return nullptr;
   }
-  /// The one that reads so, wherever it was.
+  /// The entry with this text, wherever it was.
   const Entry* find(std::string_view text) {
     if (by_end_.empty())
       for (const Entry& entry : entries_) by_end_.emplace(end_of(entry.text), &entry);
     const auto found = by_end_.find(end_of(text));
     return found != by_end_.end() && found->second->text == text ? found->second : nullptr;
   }
-  /// The next one is expected behind it.
+  /// The next one is expected after it.
   Entry take(const Entry& entry) {
     at_ = static_cast<std::size_t>(&entry - entries_.data()) + 1;
     return entry;
   }
 
  private:
-  /// Differs between entries: their checks and indexes stand there.
+  /// Differs between entries: it has their checks and indexes.
   static std::string_view end_of(std::string_view text) {
     constexpr std::size_t kEnough = 256;
     return text.substr(text.size() - std::min(text.size(), kEnough));

@@ -14,10 +14,10 @@
 
 namespace m3 {
 
-/// Reads Consul's answers about one service, one after the other. An entry that stood in the answer
-/// before, byte for byte, is not decoded again: a change among thousands of instances costs one
-/// comparison of the bytes and what has changed. Keeps the last answer. Pure; used by one thread at
-/// a time, a helper's when the answer is a long one.
+/// Reads Consul's answers about one service, one after the other. An entry that is identical to one
+/// in the previous answer is not decoded again: a change among thousands of instances costs one
+/// comparison of the bytes, plus the changed entries. Keeps the last answer. Pure; used by one
+/// thread at a time, a helper's when the answer is a long one.
 class ConsulList {
  public:
   explicit ConsulList(ServiceId service) : service_(std::move(service)) {}
@@ -25,9 +25,9 @@ class ConsulList {
   struct Read {
     std::vector<Member> members;
     std::vector<std::string> skipped;  ///< why entries are left out
-    bool changed = false;              ///< the members are others than those of the read before
+    bool changed = false;              ///< the members differ from those of the previous read
   };
-  /// data_loss: it is not Consul's; then nothing is kept.
+  /// data_loss: it is not an answer of Consul; then nothing is kept.
   Result<Read> read(std::string body);
 
   const ServiceId& service() const noexcept { return service_; }
@@ -38,8 +38,8 @@ class ConsulList {
   struct Entry {
     std::string_view text;  // in *body_
     Member member;
-    std::string wrong;     // not empty: it is left out, and why
-    bool foreign = false;  // of another service, whose name reads the same
+    std::string wrong;     // not empty: why it is left out
+    bool foreign = false;  // of another service with the same name in Consul
   };
   using Entries = std::vector<Entry>;
   class Before;

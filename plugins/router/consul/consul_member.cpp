@@ -10,9 +10,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A missing sign of life counts after that many.
+/// This many missed heartbeats make an instance critical.
 constexpr int kMissed = 3;
-/// One slow answer of a busy app is no reason to take its traffic away.
+/// One slow answer of a busy app is not a reason to move its traffic.
 constexpr unsigned kFailures = 2;
 
 void append_label(std::string& out, std::string_view part) {
@@ -30,7 +30,7 @@ const std::string& value_of(const ConsulService& service, const char* key) {
   return at == service.meta.end() ? kNone : at->second;
 }
 
-/// Takes what is not there as `absent`.
+/// Reads a missing value as `absent`.
 template <class T>
 Result<T> number_of(const ConsulService& service, const char* key, T absent) {
   const std::string& text = value_of(service, key);
@@ -114,7 +114,7 @@ Result<Member> consul_member(const ConsulService& service) {
   if (!state.is_ok()) return std::move(state).status().add_context("state");
   out.generation = *generation;
   out.run = *run;
-  // What no app may be given comes from somebody else: it counts as the most that one may.
+  // A weight that no app may have is from elsewhere: it counts as the largest allowed.
   out.weight = std::min(*weight, Member::kMostWeight);
   out.admin_port = *admin;
   out.state = *state;

@@ -9,12 +9,12 @@
 
 namespace m3 {
 
-/// Between two attempts at what Consul must do, while it is away.
+/// The pauses between two attempts while Consul is unavailable.
 inline constexpr BackoffConfig kConsulBackoff{.least = std::chrono::milliseconds(50),
                                               .first = std::chrono::milliseconds(200),
                                               .most = std::chrono::seconds(2)};
 
-/// An agent that has too much to do is one that is away for a moment.
+/// An overloaded agent counts as unavailable for a moment.
 inline Status consul_away(Status status) {
   return status == Errc::resource_exhausted ? Status(Errc::unavailable, status.text())
                                             : std::move(status);

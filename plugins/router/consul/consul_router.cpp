@@ -70,7 +70,7 @@ void ConsulRouter::Config::describe(Schema<Config>& s) {
       .range(1min, 24h);
 }
 
-/// One service and who is told of it; its query goes on until the watcher is gone.
+/// One service and its watcher; its query continues until the watcher is gone.
 ConsulRouter::ConsulRouter(Env& env, const Config& config)
     : core_(env.runtime().core(0)),
       id_(env.app_id()),
@@ -81,8 +81,8 @@ ConsulRouter::ConsulRouter(Env& env, const Config& config)
 
 ConsulRouter::~ConsulRouter() = default;
 
-/// What the app will need later is tried here: an agent, its servers, and the token. Called again
-/// while they are only away.
+/// Checks what the app will need later: an agent, its servers, and the token. Called again while
+/// they are only unavailable.
 Task<> ConsulRouter::start(Ctx& ctx) {
   Status status = (co_await as_result(watches_.members(ctx, id_.service_id()))).status();
   if (!status) co_return consul_away(std::move(status)).add_context("router.consul");
@@ -114,7 +114,7 @@ Task<std::vector<Member>> ConsulRouter::members(Ctx& ctx, ServiceId service) {
   co_return co_await watches_.members(ctx, std::move(service));
 }
 
-/// The names tell where to look, the ids there which services these are.
+/// The names select the entries, whose ids tell which services they belong to.
 Task<std::vector<Member>> ConsulRouter::all(Ctx& ctx) {
   const ConsulResponse answer =
       co_await client_.send(ctx, ConsulRequest("GET", "/v1/catalog/services"));

@@ -16,7 +16,7 @@
 namespace m3 {
 
 /// `[router.consul]`: instances are services of a Consul agent; changes are pushed by blocking
-/// queries, one for each service that is watched. docs/guide/consul.md says what stands there.
+/// queries, one for each service that is watched. docs/guide/consul.md describes the entries.
 class ConsulRouter final : public Router {
  public:
   static constexpr std::string_view kName = "consul";

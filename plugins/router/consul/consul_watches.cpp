@@ -16,17 +16,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A service that changes all the time costs no more than that.
+/// A service that changes all the time costs no more than this.
 constexpr Nanos kBetweenAnswers = 200ms;
 /// The names change whenever any service of the cluster comes or goes.
 constexpr Nanos kBetweenNames = 500ms;
-/// First answers that are asked for at the same time.
+/// How many first answers are requested at the same time.
 constexpr std::size_t kFirstAtOnce = 8;
-/// So long a watch waits for a place before it takes another one's.
+/// How long a watch waits for a place before it takes another one's.
 constexpr Nanos kTurn = 1s;
 /// Longer answers are read by a helper thread; these take about 0.2 ms.
 constexpr std::size_t kReadHere = 16u << 10;
-/// Until helper threads that had too much to do are asked again.
+/// The pause before overloaded helper threads are asked again.
 constexpr Nanos kHelperPause = 100ms;
 
 }  // namespace
@@ -57,7 +57,7 @@ struct ConsulWatches::Watch {
   Router::Watcher* watcher;  // null: it has ended
   const std::shared_ptr<ConsulList> list;
   std::uint64_t index = 0;  // 0: its next answer does not wait for a change
-  bool heard = false;       // since Consul was away
+  bool heard = false;       // since Consul was unavailable
   Ctx ctx;
 };
 
@@ -136,15 +136,15 @@ void ConsulWatches::unwatch(const ServiceId& service) {
 
 // ---- does it exist?
 
-/// It has no query of its own until the names say that it is registered.
+/// It has no own query until the names show that it is registered.
 void ConsulWatches::doubt(const Shared& watch) {
   absent_[watch->service] = watch;
   news_.push_back(watch);
-  (void)wanted_.try_send(1).is_ok();  // full: they are told already
+  (void)wanted_.try_send(1).is_ok();  // full: they are notified already
   (void)judged_.try_send(1).is_ok();
 }
 
-/// Asks for the names while a watch wants to know them.
+/// Queries the names while a watch needs them.
 Task<> ConsulWatches::follow_names(Ctx& ctx) {
   Backoff backoff(kConsulBackoff);
   for (std::uint64_t index = 0;;) {
@@ -171,7 +171,7 @@ Task<> ConsulWatches::follow_names(Ctx& ctx) {
     }
     index = 0;
     names_known_ = false;
-    const auto all = absent_;  // whoever is told may end a watch
+    const auto all = absent_;  // a callback may end a watch
     for (const auto& [service, watch] : all)
       if (watch->watcher) watch->lose(status);
     co_await sleep(ctx, backoff.next(core_.random()()));
@@ -225,7 +225,7 @@ Task<> ConsulWatches::follow(Ctx& ctx, Shared watch) {
       is_empty = answer->members.empty();
       if (!watch->heard || answer->changed) watch->tell(std::move(answer->members));
     } else if (answer.status() == Errc::cancelled) {
-      continue;  // another watch had its turn
+      continue;  // another watch got the place
     } else {
       pause = backoff.next(core_.random()());
       watch->lose(std::move(answer).status());
@@ -255,7 +255,7 @@ Task<ConsulWatches::Answer> ConsulWatches::wait_for_change(Ctx& ctx, const Watch
   co_return answer;
 }
 
-/// One that finds no place takes, after a while, that of the one that waits longest.
+/// A watch without a place takes, after a while, that of the one that has waited longest.
 Task<Semaphore::Hold> ConsulWatches::take_place(Ctx& ctx) {
   for (;;) {
     auto place = co_await as_result(within(ctx, kTurn, [this](Ctx& soon) -> Task<Semaphore::Hold> {
@@ -267,7 +267,7 @@ Task<Semaphore::Hold> ConsulWatches::take_place(Ctx& ctx) {
   }
 }
 
-/// So that whoever has no place comes to have one after about a turn.
+/// So that a watch without a place gets one after about one round.
 Nanos ConsulWatches::fair_wait() const {
   if (present_ <= options_.places) return options_.wait;
   const auto share = static_cast<std::int64_t>(options_.places / (present_ - options_.places));
@@ -290,11 +290,11 @@ Task<ConsulWatches::Answer> ConsulWatches::ask(Ctx& ctx, std::shared_ptr<ConsulL
   co_return out;
 }
 
-/// A long answer is a helper thread's work: of 5,000 instances it has 8 MB.
+/// Long answers are read on a helper thread: one of 5,000 instances has 8 MB.
 Task<ConsulList::Read> ConsulWatches::read(Ctx& ctx, std::shared_ptr<ConsulList> list,
                                            std::string body) {
   if (body.size() <= kReadHere) co_return list->read(std::move(body));
-  // A cancelled wait leaves the work behind: what it uses is its own.
+  // A cancelled wait leaves the work behind, so the work owns everything it uses.
   const auto text = std::make_shared<std::string>(std::move(body));
   for (;;) {
     auto done = co_await as_result(

@@ -22,15 +22,15 @@
 
 namespace m3 {
 
-/// Watches services: a blocking query for each that is registered. The others, a typing error or an
-/// id that a player made up, share one blocking query of the names of all services, which runs
-/// while there are such; so they cost Consul nothing, however many they are. Core-local; owned by
-/// the router, as is `client`, which outlives it.
+/// Watches services: a blocking query for each registered one. The others (a typing error, or an id
+/// made up by a player) share one blocking query of the names of all services, which runs while
+/// there are any; so they cost Consul nothing, however many they are. Core-local; owned by the
+/// router, as is `client`, which outlives it.
 class ConsulWatches {
  public:
   struct Options {
     Nanos wait{0};           ///< of a blocking query
-    std::size_t places = 0;  ///< how many of them wait at the same time
+    std::size_t places = 0;  ///< how many of them may wait at the same time
   };
   ConsulWatches(Runtime& runtime, ConsulClient& client, Options options, MetricRegistry& metrics);
   ConsulWatches(const ConsulWatches&) = delete;
@@ -42,7 +42,7 @@ class ConsulWatches {
   void unwatch(const ServiceId& service);
   Task<> stop(Ctx& ctx);
 
-  /// Asked once.
+  /// A single query.
   Task<std::vector<Member>> members(Ctx& ctx, ServiceId service);
 
  private:
@@ -73,17 +73,17 @@ class ConsulWatches {
   ConsulClient& client_;
   const Options options_;
   std::unordered_map<ServiceId, Shared> watches_;
-  std::unordered_map<ServiceId, Shared> absent_;  // those of them that are not registered, perhaps
-  std::vector<Shared> news_;                      // of absent_, not judged yet
+  std::unordered_map<ServiceId, Shared> absent_;  // those of them that may not be registered
+  std::vector<Shared> news_;                      // of absent_, not checked yet
   Channel<char> wanted_{1};                       // absent_ is no longer empty
   Channel<char> judged_{1};                       // news_ is no longer empty
   std::set<std::string> names_;                   // of all services
-  bool names_known_ = false;                      // and a query will say when they change
+  bool names_known_ = false;                      // and a query will report their changes
   bool running_ = false;
   std::size_t present_ = 0;  // watches with a query of their own
   Semaphore first_;          // first answers, which do not wait for a change
   Semaphore places_;
-  std::list<Place*> placed_;  // who waits longest comes first
+  std::list<Place*> placed_;  // the longest waiting is first
   LogLimit skipped_log_;
   Counter skipped_;
   Counter answers_;

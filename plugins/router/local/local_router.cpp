@@ -18,7 +18,7 @@ struct LocalRouter::Watch {
   Watcher* watcher;  // null: it has ended
 };
 
-/// What the apps share.
+/// The data shared by the apps.
 class LocalRouter::List : public std::enable_shared_from_this<List> {
  public:
   void put(Member member) {
@@ -56,8 +56,8 @@ class LocalRouter::List : public std::enable_shared_from_this<List> {
     for (const auto& watch : watches_)
       if (watch->service == service) tell(watch);
   }
-  /// The watcher's core takes the list when it gets there: two of these may overtake each other,
-  /// and the later one must not bring what was before.
+  /// The watcher's core fetches the list when it runs: two of these may overtake each other, and
+  /// the later one must not deliver an older list.
   void tell(const std::shared_ptr<Watch>& watch) {
     watch->core.post(async_detail::once([watch, list = shared_from_this()] {
       if (watch->watcher) watch->watcher->on_members(watch->service, list->members(watch->service));

@@ -78,7 +78,7 @@ void StaticRouter::tell(const Watch& watch) {
 
 void StaticRouter::watch(const ServiceId& service, Watcher& watcher) {
   watches_.push_back({service, &watcher});
-  // From the core's queue: a watcher is not told inside watch().
+  // Deferred to the core's queue: a watcher is not called inside watch().
   core_.ready(async_detail::once([this, service] {
     for (const Watch& watch : watches_)
       if (watch.service == service) return watch.watcher->on_members(service, of(service));

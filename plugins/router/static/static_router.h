@@ -10,8 +10,8 @@
 
 namespace m3 {
 
-/// `[router.static]`: the instances stand in the file, and this app itself. Whether they live shows
-/// when they are called.
+/// `[router.static]`: the instances are listed in the file, plus this app itself. Whether they are
+/// up is known only when they are called.
 class StaticRouter final : public Router {
  public:
   static constexpr std::string_view kName = "static";
@@ -28,13 +28,13 @@ class StaticRouter final : public Router {
   bool tells_others() const override { return false; }
   bool may_forget() const override { return false; }
   Task<> stop(Ctx& ctx) override;
-  /// Others do not see it: they have lists of their own.
+  /// Others do not see it: they have their own lists.
   Task<> announce(Ctx& ctx, Member self) override;
   Task<> withdraw(Ctx& ctx) override;
   void watch(const ServiceId& service, Watcher& watcher) override;
   void unwatch(const ServiceId& service) override;
   Task<std::vector<Member>> members(Ctx& ctx, ServiceId service) override;
-  /// Watchers hear of the new list.
+  /// Watchers get the new list.
   Task<> reload(Ctx& ctx, Config config);
 
  private:
