@@ -22,7 +22,7 @@ struct Place {
 /// Collects the errors of a run, so that a user sees all of them at once.
 class Diagnostics {
  public:
-  /// `text` says what is wrong and what to do. The nearest enclosing place that protoc knows is
+  /// `text` describes the error and the fix. The nearest enclosing place that protoc knows is
   /// shown.
   void error(const Place& place, const std::string& text);
 

@@ -10,8 +10,8 @@ namespace m3::codegen_detail {
 void emit_client_class(const FileModel& file, const ServiceModel& service, Writer& out);
 /// Its calls, for x.m3.cc.
 void emit_client_code(const FileModel& file, const ServiceModel& service, Writer& out);
-/// What m3::call(ctx, request) looks up: one m3::RpcTraits per request type that belongs to one
-/// rpc. Global scope.
+/// Looked up by m3::call(ctx, request): one m3::RpcTraits per request type that belongs to one rpc.
+/// Global scope.
 void emit_rpc_traits(const FileModel& file, const ServiceModel& service, Writer& out);
 
 }  // namespace m3::codegen_detail

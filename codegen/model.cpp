@@ -33,7 +33,7 @@ namespace cpp = google::protobuf::compiler::cpp;
 constexpr std::string_view kTakenMembers[] = {"service_name", "bindings",  "target",
                                               "call",         "call_into", "notify",
                                               "kDefaultFunc", "kPlacement"};
-// Names that mean something else inside the generated classes than a message of that name.
+// Names that have another meaning inside the generated classes.
 constexpr std::string_view kHiddenTypes[] = {"Service", "ClientBase"};
 
 template <std::size_t N>
@@ -89,7 +89,7 @@ class Builder {
 
  private:
   // `package game.m3`, or a `message m3` of the package, would be found first where the generated
-  // code says `m3::Task`.
+  // code uses `m3::Task`.
   bool hides_roots() const {
     for (const char* root : {"m3", "std", "google"}) {
       for (std::string scope = file_.package(); !scope.empty();) {
@@ -264,7 +264,7 @@ class Builder {
                       "), but messages of rpcs need reflection");
   }
 
-  // Generated class names live in the package, next to everything else of it.
+  // Generated class names are in the package, next to everything else in it.
   void check_class(const ServiceDescriptor& service, const std::string& name) {
     const std::string full = file_.package().empty() ? name : file_.package() + "." + name;
     const FileDescriptor* other = file_.pool()->FindFileContainingSymbol(full);
@@ -290,7 +290,7 @@ class Builder {
         full_name + " and " + other->second + " have the same hash on the wire: rename one");
   }
 
-  // An (rpc_option) that no rpc uses would be ignored in silence.
+  // An (rpc_option) that no rpc uses would be silently ignored.
   void check_holder(const Descriptor& message) {
     for (int i = 0; i < message.nested_type_count(); ++i) check_holder(*message.nested_type(i));
     if (!message.options().HasExtension(::rpc_option)) return;

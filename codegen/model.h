@@ -50,7 +50,7 @@ struct ServiceModel {
   std::vector<RpcModel> rpcs;
 };
 
-/// What the emitters need of one .proto file. Everything in it has been checked: emitting cannot
+/// The data of one .proto file for the emitters. Everything in it has been checked: emitting cannot
 /// fail.
 struct FileModel {
   std::string proto;          // "game/hello.proto"
@@ -60,7 +60,7 @@ struct FileModel {
   std::vector<ServiceModel> services;
 };
 
-/// Every mistake in `file` goes to `errors`; the model is of use only if there was none.
+/// All errors in `file` are added to `errors`; the model is usable only if there are none.
 FileModel build_model(const google::protobuf::FileDescriptor& file, Diagnostics& errors);
 
 }  // namespace m3::codegen_detail

@@ -58,7 +58,7 @@ bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 char to_lower(char c) { return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// A word begins at an upper-case letter that follows a lower-case one, or that ends a row of
+// A word begins at an upper-case letter that follows a lower-case one, or that ends a run of
 // capitals ("HTTPInfo").
 bool begins_word(std::string_view name, std::size_t i) {
   if (i == 0 || !is_upper(name[i]) || name[i - 1] == '_') return false;

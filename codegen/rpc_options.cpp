@@ -42,7 +42,7 @@ struct NamedKey {
   Place place;
 };
 
-// What the user may have meant: "did you mean "name"?", or else all there is to choose from.
+// A hint: "did you mean "name"?", or else all possible names.
 std::string key_fields(const Descriptor& message, const std::string& wrong) {
   std::vector<std::string> names;
   for (int i = 0; i < message.field_count(); ++i) {
@@ -132,7 +132,7 @@ class Merger {
     return field;
   }
 
-  // A request without the actor's key is fine: its caller says m3::to::actor(id). build_model()
+  // A request without the actor's key is fine: its caller passes m3::to::actor(id). build_model()
   // sees to it that the key is a field of some request, and of the right type wherever it is one.
   const FieldDescriptor* actor_key(const Descriptor& request) const {
     const auto& actor = method_.service()->options().GetExtension(m3::actor);

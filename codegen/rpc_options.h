@@ -16,8 +16,8 @@ class ServiceDescriptor;
 
 namespace m3::codegen_detail {
 
-/// What (m3.rpc) on the method, (rpc_option) on the holder message and (m3.actor) on the service
-/// say about one rpc together. A field set in (m3.rpc) wins over the holder's, that over the
+/// The combined options of one rpc: (m3.rpc) on the method, (rpc_option) on the holder message and
+/// (m3.actor) on the service. A field set in (m3.rpc) overrides the holder's, and that the
 /// service's.
 struct MergedOptions {
   RouteMode route = RouteMode::random;

@@ -7,7 +7,7 @@
 
 namespace m3::codegen_detail {
 
-/// Collects the text of one generated file, in lines of at most 100 columns where that can be had.
+/// Collects the text of one generated file, in lines of at most 100 columns where possible.
 class Writer {
  public:
   void line(std::string_view text = "") {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
 # The mesh on real services: instances of apps/multi, each its own process, with Consul and Redis, run by m3ctl up.
-# Usage: apps/cluster/demo.sh [BUILD]. Exits with 0 when everything went as it says, and leaves no process behind.
+# Usage: apps/cluster/demo.sh [BUILD]. Exits with 0 when everything went as described, and leaves no process behind.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -35,7 +35,7 @@ title() { printf '\n%s\n' "$*"; }
 since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }'; }
 indent() { sed 's/^/    /'; }
 
-# of EXPRESSION: a value out of the state of the cluster.
+# of EXPRESSION: a value from the state of the cluster.
 of() { python3 -c 'import json, sys; town = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$state" "$1"; }
 pid_of() { of "next(one['pid'] for one in town['instances'] if one['id'] == '$1')"; }
 
@@ -56,13 +56,13 @@ eventually() {
   done
 }
 
-# by ROUTE: who answers one call, as "multi.1"; an error is "failed".
+# by ROUTE: the instance that answers one call, like "multi.1"; an error is "failed".
 by() {
   "$m3ctl" call "$service" Hello '{"Req": "Ann"}' --route "$1" --cluster "$state" --json 2>>"$scratch/errors" |
     sed -nE 's/.*"By":"demo\.world1\.([^"]*)".*/\1/p' | grep . || echo failed
 }
 
-# expect_calls COUNT ROUTE: counts of who answered, in $answered: "7 by multi.1, 3 by multi.3". None may fail.
+# expect_calls COUNT ROUTE: counts the answers by instance, in $answered: "7 by multi.1, 3 by multi.3". None may fail.
 expect_calls() {
   local i
   for ((i = 0; i < $1; i++)); do by "$2"; done | sort | uniq -c | awk '{ printf "%s%d by %s", (NR > 1 ? ", " : ""), $1, $2 }' >"$scratch/counts"

@@ -16,7 +16,7 @@ using m3::Status;
 constexpr auto kTargets =
     std::to_array<std::string_view>({"all", "benchmark", "clean", "coverage", "dist", "distcheck",
                                      "install", "phony", "reconfigure", "test", "uninstall"});
-// Namespaces that the new files mean by these names, the package around the app's, and its rpc.
+// Namespaces that the new files use by these names, the package around the app's, and its rpc.
 constexpr auto kOwn = std::to_array<std::string_view>({"game", "hello", "m3", "std"});
 
 bool is_among(std::string_view name, const auto& names) {

@@ -7,8 +7,8 @@
 
 namespace m3ctl {
 
-/// Whether a new app can have that name, which becomes a package, a namespace, a class, a func, a
-/// program, a target of the build and a folder. invalid_argument says what a good name is.
+/// Whether a new app can have that name, which is used for a package, a namespace, a class, a func,
+/// a program, a build target and a folder. invalid_argument describes a good name.
 m3::Status check_app_name(const std::string& name);
 
 }  // namespace m3ctl

@@ -10,19 +10,19 @@
 
 namespace m3ctl {
 
-/// What main() chooses from and help explains.
+/// A command of m3ctl.
 struct Command {
   std::string_view name;
   std::string_view usage;                          ///< behind "m3ctl "
   std::string_view line;                           ///< what it does
-  std::string_view help;                           ///< examples, and what is worth knowing
+  std::string_view help;                           ///< examples and notes
   std::span<const std::string_view> options = {};  ///< their long names
   std::string_view first_words = {};  ///< what its first word may be, where that is a fixed list
   std::size_t least_words = 0;
   std::size_t most_words = 0;
-  /// With --json it prints its errors itself, as a part of what it found.
+  /// With --json it prints its errors itself, as a part of its output.
   bool tells_errors = false;
-  /// Prints what it found. An error: what main() prints, and exits with its group.
+  /// Prints its output. main() prints an error, and exits with the code of its group.
   m3::Status (*run)(const Options& options);
 };
 

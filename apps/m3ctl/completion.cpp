@@ -10,7 +10,7 @@
 namespace m3ctl {
 namespace {
 
-/// "--config --json": separated by blanks, as shells take lists of words.
+/// "--config --json": separated by spaces, as in shell lists.
 std::string options_of(const Command& command) {
   std::string out = "--help";
   for (std::string_view option : command.options) out += " --" + std::string(option);
@@ -24,7 +24,7 @@ std::string names_of(std::span<const Command* const> commands) {
   return out;
 }
 
-/// What a case of either shell's function is: the first word after m3ctl, and what may follow it.
+/// A case of either shell's function: the first word after m3ctl, and the words that may follow it.
 template <class Line>
 std::string cases(std::span<const Command* const> commands, Line line) {
   std::string out;

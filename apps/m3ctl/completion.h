@@ -8,8 +8,8 @@
 
 namespace m3ctl {
 
-/// What a shell loads to complete the words of m3ctl: the commands, their options, and files where
-/// an option or a command takes one.
+/// The completion script of a shell: the commands, their options, and files where an option or a
+/// command takes one.
 std::string bash_completion(std::span<const Command* const> commands);
 std::string zsh_completion(std::span<const Command* const> commands);
 

@@ -5,7 +5,7 @@
 
 namespace m3ctl {
 
-/// What a script may do next: the groups of docs/reference/errors.md.
+/// Exit codes that tell a script what it can do next: the groups of docs/reference/errors.md.
 enum ExitCode : int {
   kDone = 0,
   kFixTheCall = 2,

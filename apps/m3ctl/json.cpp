@@ -34,7 +34,7 @@ Status not_json(std::string_view json, std::size_t at, std::string why) {
   const std::size_t end = std::min(json.find('\n', begin), json.size());
   const auto line =
       std::count(json.begin(), json.begin() + static_cast<std::ptrdiff_t>(begin), '\n') + 1;
-  // Of a long line, what stands around the place.
+  // Only the part of a long line around the place.
   const std::size_t from = std::max(begin, at > 60 ? at - 60 : 0);
   const std::string shown(json.substr(from, std::min<std::size_t>(end - from, 100)));
   std::size_t column = 0;  // characters, not bytes
@@ -45,7 +45,7 @@ Status not_json(std::string_view json, std::size_t at, std::string why) {
                std::string(column, ' ') + "^");
 }
 
-/// What stands outside of strings; each character of a string is a blank.
+/// The text with each character inside a string replaced by a space.
 std::string without_strings(std::string_view json) {
   std::string out(json);
   bool inside = false;
@@ -70,7 +70,7 @@ std::size_t too_deep_at(std::string_view json) {
   return std::string::npos;
 }
 
-/// Of "number overflow parsing '1e400'": the first such number is the one that was read.
+/// For "number overflow parsing '1e400'": the first such number is the one that was read.
 Status too_large(std::string_view json, const std::string& what) {
   const std::size_t quote = what.find('\'');
   const std::string number =
@@ -156,7 +156,7 @@ Status check_enum(const FieldDescriptor& field, const Json& value, const std::st
   return mismatch(where, "one of " + all, value);
 }
 
-/// Whether a value is of the field's kind; ranges are protobuf's to check.
+/// Whether a value is of the field's kind; protobuf checks the ranges.
 Status check_one(const FieldDescriptor& field, const Json& value, const std::string& where) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_MESSAGE:
@@ -198,7 +198,7 @@ Status check_map(const FieldDescriptor& field, const Json& value, const std::str
 /// `where`: the path to the message, "" or with a dot at its end.
 Status check_message(const Descriptor& type, const Json& json, const std::string& where) {
   if (type.file()->package() == "google.protobuf")
-    return m3::ok;  // Timestamp and so on: JSON of their own
+    return m3::ok;  // Timestamp and so on: they have their own JSON
   if (!json.is_object())
     return mismatch(where.empty() ? "the request" : where.substr(0, where.size() - 1),
                     "an object {...}", json);
@@ -224,7 +224,7 @@ bool is_utf8(const std::string& text) {
   }
 }
 
-/// The path to a string that is not UTF-8, which proto2 lets through; empty: there is none.
+/// The path to a string that is not UTF-8, which proto2 allows; empty: there is none.
 std::string not_utf8_in(const Message& message, const std::string& where) {
   const Reflection& reflection = *message.GetReflection();
   std::vector<const FieldDescriptor*> fields;

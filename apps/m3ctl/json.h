@@ -15,13 +15,13 @@ namespace m3ctl {
 m3::Status read_json(std::string_view json, google::protobuf::Message& message);
 
 /// As proto3's JSON, every field shown, names as in the .proto; `pretty`: over several lines.
-/// data_loss: JSON cannot show it, and which field is why.
+/// data_loss: JSON cannot represent it; names the field.
 m3::Result<std::string> write_json(const google::protobuf::Message& message, bool pretty);
 
-/// A call's JSON that is right for the type, for help texts: {"name": "", "level": 0}.
+/// Valid JSON for the type, for help texts: {"name": "", "level": 0}.
 std::string example_json(const google::protobuf::Descriptor& type);
 
-/// "…" with what JSON escapes.
+/// A quoted JSON string.
 std::string json_string(std::string_view text);
 
 }  // namespace m3ctl

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// m3ctl: calls, lists and pings m3 apps, and makes new ones. `m3ctl help` explains it to users.
+// m3ctl: calls, lists and pings m3 apps, and creates new ones. `m3ctl help` explains it to users.
 #include <poll.h>
 #include <unistd.h>
 
@@ -26,7 +26,7 @@ bool reader_is_gone() {
   return ::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
 }
 
-/// Whether stdout took everything, or its reader has what it wanted: `m3ctl routes | head -1`.
+/// Whether everything was written to stdout, or its reader has closed it: `m3ctl routes | head -1`.
 bool is_printed() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
   if (reader_is_gone()) return true;
@@ -51,7 +51,7 @@ m3::Status wrong_words(const Command& command) {
                                                     " shows examples)");
 }
 
-/// When an option is wrong, so that nothing could be read.
+/// Used when the options could not be parsed.
 bool wants_json(const Command& command, const std::vector<std::string>& arguments) {
   const auto& known = command.options;
   const auto end = std::find(arguments.begin(), arguments.end(), "--");
@@ -82,7 +82,7 @@ m3::Status print_version() {
 
 int main(int argc, char** argv) {
   m3::prepare_process();
-  m3::log::set_level(m3::LogLevel::error);  // what matters is told as the command's outcome
+  m3::log::set_level(m3::LogLevel::error);  // errors are reported as the command's outcome
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty())
     return m3ctl::print_help("").is_ok() && is_printed() ? m3ctl::kFixTheCall : m3ctl::kGaveUp;

@@ -6,7 +6,7 @@
 
 namespace m3ctl {
 
-/// A file of a new app; @name@, @Name@ and @port@ stand in its name and text.
+/// A file of a new app; its name and text contain @name@, @Name@ and @port@.
 struct AppFile {
   std::string_view name;
   std::string_view text;

@@ -9,13 +9,13 @@
 
 namespace m3ctl {
 
-/// Columns as wide as their widest cell, two blanks between them; the first row is the head.
+/// Columns as wide as their widest cell, two spaces between them; the first row is the head.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 
 /// "0.21 ms", "1.50 s".
 std::string show_time(m3::Nanos time);
 
-/// "error: not_found: no such role" and what may be done about it.
+/// "error: not_found: no such role" and what the user can do about it.
 std::string show_error(const m3::Status& status);
 /// {"code":"not_found","text":"no such role", …, "exit":3}
 std::string error_json(const m3::Status& status);

@@ -75,7 +75,7 @@ Result<const DescribedMethod*> ReflectedSchema::find(std::string_view name) cons
   if (found.size() > 1) return ambiguous(name, found);
   std::string text = described_.app_id() + " serves no method \"" + std::string(name) + "\"";
   if (names.empty()) return Status(Errc::unimplemented, text + ": it serves no methods");
-  // Compared as short as it was written: a mistyped method is near a method, not near a full name.
+  // Compared in the written form: a mistyped method is near a method, not near a full name.
   const auto parts = std::count(wanted.begin(), wanted.end(), '.');
   std::string hint;
   for (const std::string& known : names) {

@@ -15,7 +15,8 @@
 
 namespace m3ctl {
 
-/// What an app said of itself, ready to make messages of. Outlives the messages and MethodInfos.
+/// An app's description of itself, from which messages can be created. Must outlive the messages
+/// and MethodInfos.
 class ReflectedSchema {
  public:
   static m3::Result<std::unique_ptr<ReflectedSchema>> make(m3::admin::DescribeRsp described);
@@ -26,7 +27,7 @@ class ReflectedSchema {
   /// "Service/Method", "Method". The error lists near names.
   m3::Result<const m3::admin::DescribedMethod*> find(std::string_view name) const;
 
-  /// As a call needs it; its name refers to `method`.
+  /// The MethodInfo for a call; its name refers to `method`.
   static m3::MethodInfo info(const m3::admin::DescribedMethod& method);
   /// An empty message; null when the app did not describe the type.
   std::unique_ptr<google::protobuf::Message> message(const std::string& type) const;

@@ -52,7 +52,7 @@ Task<> Routing::start(Ctx& ctx, m3::RpcNode& node) {
   mesh_->start(node);
   co_await router_->start(ctx);
   started_ = true;
-  // The file of an app that others have in theirs: it is one of those that can be called.
+  // The file of an app in a static list: the app itself is also one of those that can be called.
   if (is_discovery() || !config_.id || config_.listen.empty()) co_return m3::ok;
   auto address =
       m3::HostPort::parse(config_.advertise.empty() ? config_.listen : config_.advertise);

@@ -17,15 +17,15 @@
 
 namespace m3ctl {
 
-/// Finds instances as the app of a configuration does: by its router, judged by a mesh. Announces
-/// nothing to others. The runtime and metrics outlive it.
+/// Finds instances as the app of a configuration does: by its router, checked by a mesh. Announces
+/// nothing to others. The runtime and metrics must outlive it.
 class Routing {
  public:
-  /// invalid_argument: what is wrong with the section, or a router that m3ctl does not contain.
+  /// invalid_argument: the section is wrong, or m3ctl does not contain the router.
   static m3::Result<std::unique_ptr<Routing>> make(const RouteSource& source, m3::AppId self,
                                                    m3::Runtime& runtime,
                                                    m3::MetricRegistry& metrics);
-  /// Whether m3ctl contains that router; an app may have one of its own.
+  /// Whether m3ctl contains that router; an app may have its own.
   static bool knows(std::string_view router);
   Routing(const Routing&) = delete;
   Routing& operator=(const Routing&) = delete;
@@ -33,7 +33,7 @@ class Routing {
   m3::Mesh& mesh() { return *mesh_; }
   /// "router.consul of configs/town.toml".
   const std::string& title() const { return title_; }
-  /// Whether instances come and go there; else they stand in a file.
+  /// Whether instances are discovered there; else they are in a file.
   bool is_discovery() const;
 
   // On core 0:

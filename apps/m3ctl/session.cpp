@@ -33,7 +33,8 @@ Status say_deadline(Status status, m3::Duration deadline) {
   return std::move(status).add_context("after " + m3::format_duration(deadline));
 }
 
-/// A connection failed at the token: between whom, with which one, and what to do.
+/// The error text for a connection that failed at the token: the two sides, the token's source, and
+/// what to do.
 Status say_token(const Status& status, const std::string& address, const std::string& token_from) {
   const std::string text =
       token_from.empty()
@@ -104,7 +105,7 @@ Result<std::unique_ptr<Session>> Session::open(const std::string& text, const Op
 Session::Session(Target target, RouteSource source)
     : target_(std::move(target)), source_(std::move(source)), runtime_(one_core()) {}
 
-/// Of the target's environment, so that a router that asks for one asks for this.
+/// Of the target's environment, because some routers query only one environment.
 m3::AppId Session::own_id() const {
   std::string world = target_.service.empty() ? "" : target_.service.world_id().to_string();
   if (world.empty() && source_.config.id) world = source_.config.id->world_id().to_string();
@@ -117,7 +118,7 @@ Status Session::start(const Options& options) {
   if (by_address) {
     Member member;
     member.address = *m3::HostPort::parse(target_.key);
-    (void)direct_.add_address(member.address).is_ok();  // it is the only one
+    (void)direct_.add_address(member.address).is_ok();  // the target is the only one
     members_.push_back(std::move(member));
     directory_.resolver = &direct_;
   } else {
@@ -151,14 +152,15 @@ Status Session::find_members(const Options& options) {
       if (member.id.to_string() == target_.text) members_.push_back(member);
   if (members_.empty()) return nowhere(known);
   if (!target_.is_address() && !target_.is_service()) {
-    // An operator's call to one instance goes there, also when its checks fail and others shun it.
+    // An operator's call to one instance is sent there even if its checks fail and other callers
+    // avoid it.
     directory_.resolver = &direct_;
     return direct_.add(members_.front().id, members_.front().address);
   }
   return m3::ok;
 }
 
-/// A list in a file does not change by waiting; what a discovery knows does.
+/// A static list does not change by waiting; the result of a discovery does.
 Status Session::nowhere(const std::vector<Member>& known) const {
   const Errc code = routing_->is_discovery() ? Errc::unavailable : Errc::invalid_argument;
   std::vector<std::string> ids;
@@ -199,7 +201,7 @@ m3::NotifyRoute Session::route(const m3::NotifyRoute& wanted) const {
   return m3::to::app(target_.key);
 }
 
-/// `work` within the deadline; its time, its error and whom it went to.
+/// Runs `work` within the deadline; returns its time, its error and the instance.
 Outcome Session::run(const Options& options, const std::function<Task<>(Ctx&)>& work) {
   Outcome out;
   directory_.last = Member();
@@ -215,7 +217,7 @@ Outcome Session::run(const Options& options, const std::function<Task<>(Ctx&)>& 
   });
   out.status = say_deadline(std::move(done).status(), options.deadline);
   if (directory_.last.address.port != 0) out.address = directory_.last.address.to_string();
-  // What a handler refuses was executed; a connection that was refused carried no call.
+  // A call refused by a handler was executed; one refused with its connection was not.
   if (out.status.code() == Errc::unauthenticated && !out.status.maybe_executed())
     out.status = say_token(out.status, out.address, source_.token_from);
   return out;
@@ -228,7 +230,7 @@ Result<m3::admin::DescribeRsp> Session::describe(const m3::Route& route, bool br
   m3::admin::DescribeRsp response;
   Options options;
   options.deadline = deadline;
-  // By the route of the call where that names instances; a hash without a key does not.
+  // By the route of the call if that selects instances; a hash without a key does not.
   const bool keyless =
       route.mode() == m3::RouteMode::none || route.mode() == m3::RouteMode::broadcast;
   Outcome outcome = call(m3::admin::ReflectionService::kDescribe, request, response,

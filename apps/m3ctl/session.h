@@ -16,22 +16,22 @@
 
 namespace m3ctl {
 
-/// How a call went.
+/// The outcome of a call.
 struct Outcome {
   m3::Status status;
   m3::Metadata reply;
   m3::Nanos took{0};
-  std::string address;  ///< of whom it went to last; empty: nobody
+  std::string address;  ///< the last instance tried; empty: none
 };
 
 /// The key of a P2P route to the instance.
 std::string key_of(const m3::Member& member);
 
-/// One core of its own that finds and dials a target. Blocks; used by the main thread only.
+/// Its own core, which finds and dials a target. Blocks; used by the main thread only.
 class Session {
  public:
-  /// invalid_argument: `target` is none, or no list names it. unavailable: no instance of it is
-  /// known to the router. An empty target is the whole environment of the configuration.
+  /// invalid_argument: `target` is not valid, or not in a static list. unavailable: the router
+  /// knows no instance of it. An empty target is the whole environment of the configuration.
   static m3::Result<std::unique_ptr<Session>> open(const std::string& target,
                                                    const Options& options);
   Session(const Session&) = delete;
@@ -39,9 +39,9 @@ class Session {
   ~Session();  ///< ends the connections
 
   const Target& target() const { return target_; }
-  /// Those that the target means; of an address nothing else is known.
+  /// The instances of the target; for an address nothing else is known.
   const std::vector<m3::Member>& members() const { return members_; }
-  /// By what they were found: "router.consul of configs/town.toml".
+  /// How they were found: "router.consul of configs/town.toml".
   const std::string& source() const { return routing_->title(); }
   /// The route of a call: `wanted`, or the target's own if the user named none.
   m3::NotifyRoute route(const m3::NotifyRoute& wanted) const;
@@ -51,18 +51,18 @@ class Session {
   Outcome call(const m3::MethodInfo& method, const google::protobuf::MessageLite& request,
                google::protobuf::MessageLite& response, const m3::Route& route,
                const Options& options);
-  /// Ends when the instances have read it.
+  /// Returns when the instances have read it.
   Outcome notify(const m3::MethodInfo& method, const google::protobuf::MessageLite& request,
                  const m3::NotifyRoute& route, const Options& options);
   struct Reached {
     bool answers = false;
     m3::SelfReport says;  ///< whoever answers
   };
-  /// Whoever is at each member's address.
+  /// The app that answers at each member's address.
   std::vector<Reached> reach();
 
  private:
-  /// The resolver, and whom the last call went to.
+  /// The resolver, and the instance of the last call.
   class Directory final : public m3::Resolver {
    public:
     m3::Pick pick(const m3::RouteQuery& query) override;
@@ -71,7 +71,7 @@ class Session {
       return resolver->all(core, service);
     }
     m3::Resolver* resolver = nullptr;
-    m3::Member last;  ///< no address: the last call found nobody
+    m3::Member last;  ///< no address: the last call found no instance
   };
 
   Session(Target target, RouteSource source);

@@ -27,8 +27,8 @@ Result<Target> address_target(Target target) {
   return target;
 }
 
-/// What is wrong before anything is decoded: syntax, and variables that are not set. Those of
-/// tokens do not matter when another token is there.
+/// Errors before anything is decoded: syntax, and variables that are not set. Those of tokens do
+/// not matter if another token is given.
 m3::ErrorList judge_variables(const m3::ErrorList& found, const Options& options) {
   m3::ErrorList out;
   for (m3::ConfigError error : found.sorted()) {
@@ -105,7 +105,7 @@ Result<RouteSource> RouteSource::find(const Options& options) {
 
 void RouteSource::choose_token(const Options& options) {
   m3::AppConfig::Rpc& rpc = config.rpc;
-  // Whoever reads a configuration with the operator's token in it is one.
+  // A user who can read the operator's token in a configuration is an operator.
   const char* key = rpc.operator_token.empty() ? "token" : "operator_token";
   if (!rpc.operator_token.empty()) rpc.token = std::exchange(rpc.operator_token, "");
   if (!options.token.empty()) {

@@ -12,7 +12,8 @@
 
 namespace m3ctl {
 
-/// Whom a command talks to: whoever answers at an address, one app, or the instances of a service.
+/// The target of a command: the app at an address, one app by its id, or the instances of a
+/// service.
 struct Target {
   std::string text;       ///< as the user wrote it
   std::string key;        ///< of a P2P route; empty for a service
@@ -26,12 +27,12 @@ struct Target {
 
 /// An app's configuration, of which m3ctl uses the id, [rpc] and [router.NAME].
 struct RouteSource {
-  std::string title;  ///< where it is from: "configs/caller.toml", "cluster town"; empty: nowhere
+  std::string title;  ///< its source: "configs/caller.toml", "cluster town"; empty: none
   m3::Document document;
   m3::AppConfig config;
-  /// What the token is that config.rpc.token has: "--token", "rpc.token of a.toml:3"; empty: none.
+  /// The source of config.rpc.token: "--token", "rpc.token of a.toml:3"; empty: none.
   std::string token_from;
-  /// Of a cluster that runs here, its instances: an id is found also when no router knows it.
+  /// The instances of a cluster that runs here: an id is found even if no router knows it.
   std::vector<m3::Member> local;
 
   /// --config, --cluster, or the only cluster that runs here; without all of them the defaults.

@@ -21,7 +21,7 @@ class Client {
     std::string text;
     std::string by;
   };
-  /// From any instance, or as `route` says.
+  /// From any instance, or from the one selected by `route`.
   m3::Task<Greeting> hello(m3::Ctx& ctx, std::string name, m3::Route route = m3::to::random()) {
     if (name.empty())
       co_return m3::Status(m3::Errc::invalid_argument, "name is empty").not_executed();
@@ -38,14 +38,14 @@ class Client {
     co_await multi_.shout(ctx, req, m3::to::all());
     co_return m3::ok;
   }
-  /// To those who joined the topic.
+  /// To the instances that joined the topic.
   m3::Task<> tell(m3::Ctx& ctx, std::string topic, std::string text) {
     proto::Tell_Req req;
     req.set_text(std::move(text));
     co_await multi_.tell(ctx, req, m3::to::topic(std::move(topic)));
     co_return m3::ok;
   }
-  /// What one instance heard.
+  /// The messages that one instance received.
   m3::Task<std::vector<std::string>> heard(m3::Ctx& ctx, const m3::AppId& app) {
     const proto::Heard_Req req;
     proto::Heard_Rsp rsp;

@@ -6,7 +6,7 @@
 namespace multi {
 namespace {
 
-/// A gate says in the metadata that a game client asks.
+/// A gate marks calls of game clients in the metadata.
 std::string greeting(m3::Ctx& ctx, const std::string& name) {
   return (ctx.meta("client").empty() ? "Hello , " : "Hello Client , ") + name;
 }

@@ -21,8 +21,8 @@ struct Settings {
   }
 };
 
-/// Greets, and remembers what it heard. Its handlers run concurrently, so what they share has a
-/// lock.
+/// Greets, and remembers the messages it received. Its handlers run concurrently, so their shared
+/// state has a lock.
 class MultiSer final : public proto::MultiSerService, public m3::ServiceHooks {
  public:
   static constexpr std::size_t kRemembered = 100;

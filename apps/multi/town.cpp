@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Every way to route, among instances of multi in two worlds. Exits with 0 when all went as it
-// says.
+// Every way to route, among instances of multi in two worlds. Exits with 0 when everything went as
+// described.
 //
 //   multi-town            all of them in this process: nothing is installed, nothing listens but on
 //                         loopback
@@ -27,7 +27,7 @@ using multi::Client;
 
 int wrong = 0;
 
-/// Who is there in demo.world1, the lowest first, and a topic that some of them joined.
+/// The instances in demo.world1, the lowest first, and a topic that some of them joined.
 struct Cast {
   std::vector<std::string> multis;
   std::string topic;
@@ -145,7 +145,7 @@ Task<> play_single_calls(Ctx& ctx, m3::App& app, const Cast& cast) {
   co_return m3::ok;
 }
 
-/// How many of the world's instances have heard the text; asked until it is `wanted`.
+/// How many of the world's instances have received the text; polled until it is `wanted`.
 Task<int> heard_by(Ctx& ctx, m3::App& app, const Cast& cast, const char* text, int wanted) {
   Client client(app);
   for (int tries = 0;; ++tries) {

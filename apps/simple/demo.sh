@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
 # Two instances of apps/simple, calls to them, an error, and one of them leaving. Usage: apps/simple/demo.sh [BUILD]
-# Exits with 0 when everything went as it says, and leaves no process behind.
+# Exits with 0 when everything went as described, and leaves no process behind.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -41,7 +41,7 @@ call() {
     sed -nE 's/.*"Rsp":"([^"]*)".*"address":"([^"]*)".*/\2 \1/p'
 }
 
-# Others may use the ports of configs/demo: then copies of the files say other ones.
+# Other programs may use the ports of configs/demo: then copies of the files use different ones.
 choose_ports() {
   local ports
   if ports=$(python3 - <<'PY'
@@ -107,7 +107,7 @@ random_until_both() {
   good "random: $calls of $calls answered, ${shown[0]} and ${shown[1]}"
 }
 
-# leave N: SIGTERM; it must finish what it does and exit with 0.
+# leave N: SIGTERM; the instance must finish its work and exit with 0.
 leave() {
   local from=$EPOCHREALTIME code=0
   kill -TERM "${pids[$1]}"
@@ -117,7 +117,7 @@ leave() {
   good "$service.$1 got SIGTERM, finished what it was doing and left with exit code 0 after $(since "$from")"
 }
 
-# expect_error CODE WORDS ARGUMENT...: shows what m3ctl says.
+# expect_error CODE WORDS ARGUMENT...: shows m3ctl's error.
 expect_error() {
   local wanted=$1 words=$2 code=0
   shift 2

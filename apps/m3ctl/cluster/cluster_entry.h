@@ -18,7 +18,7 @@ struct ClusterEntry {
   std::string log;
   m3::HostPort address;
   std::optional<m3::HostPort> admin;
-  Question ready;  ///< what it is asked
+  Question ready;  ///< its readiness check
   bool (*is_ready)(const Answer& answer) = nullptr;
 
   bool is_app() const { return group > 0; }

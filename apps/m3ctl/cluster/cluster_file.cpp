@@ -38,7 +38,7 @@ bool is_of_app(const m3::ConfigError& error, std::size_t number) {
   return error.key == app || error.key.starts_with(app + ".");
 }
 
-/// A wrong app is not among the decoded ones: the others have the numbers that it leaves.
+/// An invalid app is not among the decoded ones: the others have the remaining numbers.
 void number_apps(std::vector<ClusterFile::App>& apps, const std::vector<m3::ConfigError>& errors) {
   std::size_t number = 0;
   for (ClusterFile::App& app : apps) {

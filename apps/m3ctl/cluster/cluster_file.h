@@ -15,7 +15,7 @@
 
 namespace m3ctl {
 
-/// What an app may need beside it.
+/// Services that an app may need.
 enum class Service : std::uint8_t { consul, redis, nats };
 constexpr std::array<std::pair<std::string_view, Service>, 3> enum_names(Service) {
   return {{{"consul", Service::consul}, {"redis", Service::redis}, {"nats", Service::nats}}};
@@ -32,7 +32,7 @@ struct LocatedText {
   bool empty() const { return text.empty(); }
 };
 
-/// Any value, as it was written.
+/// Any value, as written.
 struct AnyValue {
   static constexpr std::string_view kTypeName = "values";
   m3::ConfigValue value;
@@ -48,7 +48,7 @@ struct Ports {
   m3::ConfigValue to_value() const;
 };
 
-/// What `m3ctl up` reads: the apps of a cluster on one machine and what they need.
+/// The file of `m3ctl up`: the apps of a cluster on one machine and the services they need.
 struct ClusterFile {
   struct App {
     LocatedText binary;
@@ -86,17 +86,17 @@ struct ClusterFile {
   std::vector<App> apps;
   Services services;
   m3::Duration stop_timeout = std::chrono::seconds(40);
-  std::string path;  ///< of the file, as it was given
+  std::string path;  ///< of the file, as given
 
   static void describe(m3::Schema<ClusterFile>& s);
-  /// Strings stay as they are: a "${NAME}" in `set` is for the app. What is wrong goes to `errors`;
-  /// `apps` then holds the valid ones, so that further errors can be found.
+  /// Strings are not expanded: a "${NAME}" in `set` is for the app. Errors are added to `errors`;
+  /// `apps` then has the valid ones, so that further errors can be found.
   static ClusterFile load(const std::string& path, m3::ErrorList& errors);
   /// A path of the file, which is relative to it.
   std::string beside(const std::string& other) const;
   /// "app[0].ports", for errors of an app.
   static std::string key(const App& app, std::string_view of_app);
-  /// What the name is when the file says none: "cluster" of "configs/cluster.toml".
+  /// The default name: "cluster" for "configs/cluster.toml".
   static std::string default_name(const std::string& path);
 };
 

@@ -10,13 +10,13 @@
 
 namespace m3ctl {
 
-/// What --ready-file and the state file hold; docs/guide/cluster.md lists its members.
+/// The contents of --ready-file and the state file; docs/guide/cluster.md lists the members.
 std::string cluster_state_json(const ClusterPlan& plan, const std::vector<EntryState>& entries);
 
-/// Who runs, out of such a text. data_loss: it is none.
+/// Parses such a text. data_loss: it is not valid.
 m3::Result<RunningCluster> parse_cluster_state(const std::string& json);
 
-/// The table of `m3ctl ps` out of such a text. data_loss: it is none.
+/// The table of `m3ctl ps` from such a text. data_loss: it is not valid.
 m3::Result<std::string> show_cluster_state(const std::string& json);
 
 }  // namespace m3ctl

@@ -11,18 +11,18 @@
 
 namespace m3ctl {
 
-/// Where an entry's life is.
+/// The phase of an entry's life cycle.
 enum class Phase : std::uint8_t {
   waiting,   ///< for the services to answer
   starting,  ///< its process runs and is not ready yet
   ready,
-  not_ready,  ///< it was, and now says no or nothing
-  backoff,    ///< it died, and is started again at `next_start`
+  not_ready,  ///< it was ready, but now fails its check or does not answer
+  backoff,    ///< it exited, and is restarted at `next_start`
   stopping,
   stopped,
 };
 
-/// An entry and what became of it.
+/// An entry and its state.
 struct EntryState {
   using Clock = std::chrono::steady_clock;
 
@@ -30,12 +30,12 @@ struct EntryState {
   Process process;
   Phase phase = Phase::waiting;
   unsigned restarts = 0;
-  unsigned deaths_in_a_row = 0;  ///< each before it had run for a while
+  unsigned deaths_in_a_row = 0;  ///< each after a short run
   Clock::time_point started;
   std::int64_t started_unix_ms = 0;
   Clock::time_point next_start;
-  std::size_t log_begin = 0;  ///< where its log stood when it started
-  bool told_slow = false;     ///< that it takes long to get ready
+  std::size_t log_begin = 0;  ///< the size of its log when it started
+  bool told_slow = false;     ///< that it takes long to become ready
   std::string last_end;       ///< "was killed by signal 9 (Killed)"
   PaceMeter meter;
   Pace pace;
@@ -44,7 +44,7 @@ struct EntryState {
   bool crash_loop() const { return deaths_in_a_row >= 3; }
   /// "ready", "crash loop".
   std::string phase_name() const;
-  /// The same with when it is started again: "crash loop: again in 3.2s".
+  /// The same with the time of its restart: "crash loop: restarting in 3.2s".
   std::string phase_text(Clock::time_point now) const;
 };
 

@@ -35,7 +35,7 @@ Status unknown_place(const std::string& name, const Places& places) {
   return wrong(text + "; write {{ for a brace");
 }
 
-/// Replaces what stands in braces in one string.
+/// Replaces the words in braces in one string.
 class Filler {
  public:
   Filler(std::string_view text, const Places& places) : text_(text), places_(places) {}
@@ -99,7 +99,7 @@ Status fill_value(ConfigValue& value, const Places& places, const std::vector<st
   return m3::ok;
 }
 
-/// What `up` itself decides.
+/// Keys that `up` itself sets.
 Status good_key(const std::string& key) {
   if (key.empty() || key.front() == '.' || key.back() == '.' || key.find("..") != std::string::npos)
     return wrong("\"" + key + "\" is not a key: write it like \"router.consul.addresses\"");

@@ -9,13 +9,13 @@
 
 namespace m3ctl {
 
-/// The program of a service; empty when this machine has none.
+/// The program of a service; empty when it is not installed.
 std::string find_service(Service service);
-/// What to do when it is not there.
+/// Tells the user how to install it.
 std::string how_to_get(Service service);
 
-/// How to run `service`, which find_service() finds, on free ports. Its data lie below `folder`, or
-/// below kept_data_folder() when they are to be kept; the log in `folder`.
+/// How to run `service`, which find_service() finds, on free ports. Its data is below `folder`, or
+/// below kept_data_folder() if it is kept; the log is in `folder`.
 m3::Result<ClusterEntry> plan_service(Service service, const ClusterFile& file,
                                       const std::string& folder, PortFinder& ports);
 

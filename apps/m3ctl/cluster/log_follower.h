@@ -8,16 +8,16 @@
 
 namespace m3ctl {
 
-/// Reads what was appended to a set of files since the last look.
+/// Reads the lines appended to a set of files since the last call.
 class LogFollower {
  public:
   using Line = std::function<void(std::size_t file, const std::string& line)>;
 
-  /// `offset`: the bytes of it that are known already.
+  /// `offset`: the bytes that were read already.
   void add(std::string path, std::size_t offset = 0) {
     files_.push_back({std::move(path), offset, ""});
   }
-  /// Gives every line that is whole; control codes in it are shown as "?".
+  /// Passes every complete line to the function; control codes are shown as "?".
   void read(const Line& line);
 
  private:
@@ -29,13 +29,13 @@ class LogFollower {
   std::vector<File> files_;
 };
 
-/// What a program prints may not command the terminal it is shown on: control codes become "?".
+/// A program's output must not control the terminal where it is shown: control codes become "?".
 std::string printable(std::string line);
 
 /// 0 when there is none yet.
 std::size_t log_size(const std::string& path);
-/// The last lines behind the first `from` bytes, each behind four blanks; for telling why something
-/// died.
+/// The last lines after the first `from` bytes, each indented by four spaces; to show why a program
+/// exited.
 std::string log_tail(const std::string& path, std::size_t from, std::size_t lines);
 
 }  // namespace m3ctl

@@ -9,9 +9,9 @@
 
 namespace m3ctl {
 
-/// Gives the lines of all files in the order of the times they begin with; a line without one (a
-/// stack trace, another program's log) comes with the line before it. Control codes are shown as
-/// "?". Returns where the last whole line of each ends, which is where a LogFollower goes on.
+/// Passes the lines of all files in the order of their times; a line without one (a stack trace,
+/// another program's log) follows the line before it. Control codes are shown as "?". Returns where
+/// the last complete line of each file ends, for a LogFollower to continue there.
 std::vector<std::size_t> merge_logs(const std::vector<std::string>& files,
                                     const LogFollower::Line& line);
 

@@ -8,18 +8,19 @@
 
 namespace m3ctl {
 
-/// What one instance did since the last look, out of its /metrics.
+/// The load of one instance since the last call, from its /metrics.
 struct Pace {
   std::optional<double> calls_per_second;  ///< that reached a handler
-  std::optional<double> p99_seconds;  ///< of these; empty: none, or the app does not measure it
+  std::optional<double> p99_seconds;  ///< of these calls; empty: none, or the app does not measure
+                                      ///< it
 };
 
 /// Turns the totals of Prometheus text into rates.
 class PaceMeter {
  public:
-  /// `text`: what /metrics answered at `now`.
+  /// `text`: the answer of /metrics at `now`.
   Pace update(std::string_view text, std::chrono::steady_clock::time_point now);
-  /// Another process answers from here on.
+  /// From now on the answers are from another process.
   void reset() { *this = PaceMeter(); }
 
  private:

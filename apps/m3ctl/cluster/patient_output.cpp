@@ -20,7 +20,7 @@ bool may_block(int descriptor) {
 }  // namespace
 
 PatientOutput::PatientOutput() {
-  // Opened anew: O_NONBLOCK of the old one would be that of the shell as well.
+  // Opened again: O_NONBLOCK on the old one would also affect the shell.
   if (may_block(STDOUT_FILENO))
     descriptor_ = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 }
@@ -32,7 +32,7 @@ PatientOutput::~PatientOutput() {
 void PatientOutput::write(std::string_view text) {
   if (descriptor_ < 0) {
     std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);  // main() looks whether that went well
+    std::fflush(stdout);  // main() checks whether that succeeded
     return;
   }
   if (!gone_) waiting_ += text;

@@ -8,25 +8,25 @@
 
 namespace m3ctl {
 
-/// Standard output of a program that must not stop when its reader does: what a terminal or a pipe
-/// does not take now waits here. Files take everything at once.
+/// Standard output of a program that must not stop when its reader does: output that a terminal or
+/// a pipe does not accept now is buffered here. Files accept everything at once.
 class PatientOutput {
  public:
   PatientOutput();
-  ~PatientOutput();  ///< what waits then is gone
+  ~PatientOutput();  ///< buffered output is then lost
   PatientOutput(const PatientOutput&) = delete;
   PatientOutput& operator=(const PatientOutput&) = delete;
 
   void write(std::string_view text);
-  /// Writes what is taken now.
+  /// Writes as much as is accepted now.
   void flush();
-  /// The same, until all is written or the time is up.
+  /// The same, until everything is written or the time is up.
   void flush_for(std::chrono::milliseconds most);
   std::size_t waiting() const { return waiting_.size(); }
 
  private:
   int descriptor_ = -1;  // -1: stdio
-  bool gone_ = false;    // nobody will ever read
+  bool gone_ = false;    // the reader is gone
   std::string waiting_;
 };
 

@@ -28,7 +28,7 @@ using m3::Status;
 constexpr const char* kHost = "127.0.0.1";
 constexpr std::chrono::seconds kCheckTimeout{20};
 
-/// Empty when it is not there.
+/// Empty when it is missing.
 std::string find_binary(const ClusterFile& file, const std::string& name) {
   if (name.find('/') != std::string::npos) {
     const std::string path = fs::absolute(file.beside(name));
@@ -57,7 +57,7 @@ class Planner {
     plan_.stop_timeout = file.stop_timeout;
   }
 
-  /// Of one that runs already: whatever it names stays where it is.
+  /// For a running cluster: its processes keep their addresses.
   Planner(const ClusterFile& file, const std::string& folder, const RunningCluster& running,
           m3::ErrorList& errors)
       : Planner(file, folder, false, errors) {
@@ -70,7 +70,7 @@ class Planner {
     for_each_app(&Planner::instances);
     for_each_app(&Planner::configure);
     write_tool_config();
-    // An app that is wrong already has a configuration that nobody meant.
+    // An app with errors has an incomplete configuration, which is not worth checking.
     for (std::size_t i = 0; i < file_.apps.size(); ++i)
       if (!wrong_.contains(i)) check(i);
     return std::move(plan_);
@@ -81,7 +81,7 @@ class Planner {
     errors_.add({file_.path, line, std::move(key), std::move(what)});
   }
 
-  /// Notes which apps the step finds something wrong with.
+  /// Records in which apps the step finds errors.
   void for_each_app(void (Planner::*step)(std::size_t)) {
     for (std::size_t i = 0; i < file_.apps.size(); ++i) {
       const std::size_t before = errors_.size();
@@ -129,7 +129,7 @@ class Planner {
       }
       if (find_service(service).empty()) {
         error(first->binary.line, file_.key(*first, "needs"), how_to_get(service));
-        places_[name] = "127.0.0.1:1";  // so that the rest is judged as well
+        places_[name] = "127.0.0.1:1";  // so that the rest is checked as well
         continue;
       }
       auto entry = plan_service(service, file_, plan_.folder, ports_);
@@ -217,8 +217,8 @@ class Planner {
     return 1;
   }
 
-  /// What m3ctl finds the instances by: the first discovery that an app has, with that app's token;
-  /// else the list of all.
+  /// How m3ctl finds the instances: by the first discovery of an app, with that app's token; else
+  /// by the list of all.
   void write_tool_config() {
     ConfigValue out = ConfigValue::table();
     for (const ConfigValue& config : configs_)
@@ -235,7 +235,7 @@ class Planner {
     write(plan_.tool_config, out);
   }
 
-  /// [router.NAME], unless that knows only what its own file says, or is the app's own.
+  /// [router.NAME], unless that has only a static list, or is the app's own router.
   static const ConfigValue* discovery_of(const ConfigValue& config) {
     const ConfigValue* router = config.find("router");
     if (!router || router->names.empty()) return nullptr;
@@ -298,7 +298,7 @@ class Planner {
 
   static const std::string& config_of(const ClusterEntry& entry) { return entry.argv.back(); }
 
-  /// The app's own opinion of the first instance's file; the others differ in numbers only.
+  /// Has the app check the first instance's file; the others differ in numbers only.
   void check(std::size_t index) {
     const ClusterFile::App& app = file_.apps[index];
     const ClusterEntry& entry = plan_.entries[firsts_[index]];
@@ -320,7 +320,7 @@ class Planner {
             entry.name + ": " + without_place(line, config_of(entry)));
   }
 
-  /// "FILE:3: listen: …" without what nobody wrote: the line of the written file.
+  /// "FILE:3: listen: …" without the file and line, which are of the generated file.
   static std::string without_place(const std::string& line, const std::string& config) {
     if (!line.starts_with(config)) return line;
     const std::size_t key = line.find(": ", config.size());
@@ -337,7 +337,7 @@ class Planner {
   std::set<std::uint16_t> reserved_;
   std::set<std::string> ids_;
   std::vector<std::string> peers_;
-  std::set<std::size_t> wrong_;       // apps that an error was found of
+  std::set<std::size_t> wrong_;       // apps with errors
   std::vector<std::size_t> firsts_;   // of each app: its first entry
   std::vector<ConfigValue> configs_;  // of each app: its first entry's
 };

@@ -8,16 +8,16 @@
 
 namespace m3ctl {
 
-/// Whether somebody could listen there, on 127.0.0.1, now.
+/// Whether a program could listen there, on 127.0.0.1, now.
 bool is_free(std::uint16_t port);
 
-/// Hands out ports of 127.0.0.1 that nobody listens on now, in TCP and UDP, each once. They lie
-/// below those that the kernel gives to outgoing connections, so that none of these takes one
-/// before the process it is for has started.
+/// Returns ports of 127.0.0.1 that are free now, in TCP and UDP, each once. They are below those
+/// that the kernel uses for outgoing connections, so that none of these takes one before its
+/// process has started.
 class PortFinder {
  public:
   PortFinder();
-  /// Never hands out this one.
+  /// Never returns this port.
   void take(std::uint16_t port) { taken_.insert(port); }
   m3::Result<std::uint16_t> next();
 

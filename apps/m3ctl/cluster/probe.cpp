@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostText = 8u << 20;
 
-/// One question under way. Owns its socket.
+/// One request in progress. Owns its socket.
 class Talk {
  public:
   Talk(const Question& question, Answer& answer) : question_(&question), answer_(&answer) {

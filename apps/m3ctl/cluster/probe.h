@@ -9,21 +9,21 @@
 
 namespace m3ctl {
 
-/// One short conversation on a connection of its own.
+/// One short exchange on its own connection.
 struct Question {
   m3::HostPort address;  ///< host: an IPv4 address
   std::string send;      ///< empty: listen only
-  /// Bytes of the answer after which to stop; 0: until the other side ends.
+  /// Bytes of the answer after which to stop; 0: until the other side closes.
   std::size_t enough = 0;
 };
 struct Answer {
-  std::string text;  ///< what came in time
+  std::string text;  ///< the bytes received in time
 };
 
-/// Asks all at once; none takes longer than `most`.
+/// Sends all at once; none takes longer than `most`.
 std::vector<Answer> ask_all(const std::vector<Question>& questions, std::chrono::milliseconds most);
 
-/// What an HTTP server is asked.
+/// A request to an HTTP server.
 Question http_get(const m3::HostPort& address, const std::string& path);
 bool is_http_ok(const std::string& answer);
 

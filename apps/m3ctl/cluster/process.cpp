@@ -40,10 +40,11 @@ Status cannot_start(const std::string& program, int error) {
                 fmt::format("cannot start {}: {}", program, std::strerror(error)));
 }
 
-/// In the child, after fork(): only what is safe there. Tells `report` why it could not go on.
+/// In the child, after fork(): only what is safe there. Reports to `report` why it could not
+/// continue.
 [[noreturn]] void become(char* const* argv, int log, int report, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // it died before the line above
+  if (getppid() != parent) _exit(127);  // the parent exited before the line above
   setpgid(0, 0);
   for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) signal(number, SIG_DFL);
   sigset_t none;
@@ -59,7 +60,7 @@ Status cannot_start(const std::string& program, int error) {
   _exit(127);
 }
 
-/// What the child wrote before its exec() closed the pipe: an errno, or 0 for nothing.
+/// The errno that the child wrote before its exec() closed the pipe, or 0.
 int read_report(int descriptor) {
   int error = 0;
   ssize_t got = 0;

@@ -10,11 +10,11 @@
 
 namespace m3ctl {
 
-/// When a process started, in the kernel's ticks since boot: with the pid it says which process is
-/// meant, also after the pid has been given to another one. 0: there is no such process.
+/// When a process started, in the kernel's ticks since boot: together with the pid it identifies
+/// the process, even after the pid was reused. 0: there is no such process.
 std::uint64_t start_ticks(pid_t pid);
 
-/// A process that is not a child of this one. What it is told reaches it, or nobody.
+/// A process that is not a child of this one. Signals reach it, or no process.
 class ProcessHandle {
  public:
   /// not_found: it has ended. failed_precondition: the kernel (older than 5.3) has no pidfd_open().
@@ -25,9 +25,9 @@ class ProcessHandle {
 
   /// not_found: it has ended. permission_denied: it is another user's.
   m3::Status signal(int number) const;
-  /// Until it ends.
+  /// Waits until it ends.
   void wait() const;
-  /// False: it still runs after that long.
+  /// False: it is still running after that time.
   [[nodiscard]] bool wait(std::chrono::milliseconds most) const;
 
  private:

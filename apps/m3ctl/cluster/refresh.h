@@ -9,8 +9,8 @@
 namespace m3ctl {
 
 /// Writes the configurations of these instances, and the one that m3ctl itself reads, as `m3ctl up`
-/// would write them now, after the apps have checked them. When anything is wrong, nothing is
-/// written. Gives the cluster file. `done`: what does not happen then, "reloaded".
+/// would write them now, after the apps have checked them. If anything is wrong, nothing is
+/// written. Returns the cluster file. `done`: the action in the error text, "reloaded".
 m3::Result<ClusterFile> refresh_configs(const RunningCluster& cluster,
                                         const std::vector<const RunningEntry*>& entries,
                                         const std::string& done);

@@ -23,7 +23,7 @@ bool take_restart_request(const std::string& folder, const std::string& id, pid_
   const auto asked = read_whole(file);
   if (!asked.is_ok()) return false;
   std::error_code ignored;
-  std::filesystem::remove(file, ignored);  // one that stays is of a pid that has ended
+  std::filesystem::remove(file, ignored);  // a remaining one is of a pid that has ended
   return *asked == std::to_string(pid);
 }
 

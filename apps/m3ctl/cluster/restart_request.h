@@ -9,12 +9,11 @@
 
 namespace m3ctl {
 
-/// Tells the `m3ctl up` of that folder that the end of this process is wanted: a file, which names
-/// the pid. `up` then starts the instance again at once, and counts no trouble.
+/// Tells the `m3ctl up` of that folder that the end of this process is intended: a file, which
+/// names the pid. `up` then restarts the instance at once, and does not count a failure.
 m3::Status ask_restart(const std::string& folder, const std::string& id, pid_t pid);
 
-/// Whether the end of this process was wanted. The request is gone after that, also one that was
-/// for another process.
+/// Whether the end of this process was intended. Removes the request, even one for another process.
 bool take_restart_request(const std::string& folder, const std::string& id, pid_t pid);
 
 }  // namespace m3ctl

@@ -106,7 +106,7 @@ Result<ClusterLock> ClusterLock::take(const std::string& state) {
 bool ClusterLock::is_taken(const std::string& state) {
   const int file = open(lock_file(state).c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return false;
-  struct flock found = whole_file();  // only asked for: a taken one would keep `up` away
+  struct flock found = whole_file();  // only tested: taking it would block `up`
   const bool asked = fcntl(file, F_OFD_GETLK, &found) == 0;
   close(file);
   return asked && found.l_type != F_UNLCK;

@@ -9,14 +9,14 @@ namespace m3ctl {
 
 /// ~/.cache/m3, or m3 in $XDG_CACHE_HOME.
 std::string cache_folder();
-/// Where `up` says what runs: ~/.cache/m3/run/NAME.json
+/// The state file of `up`: ~/.cache/m3/run/NAME.json
 std::string state_file(const std::string& cluster);
-/// Readers see the whole text, or the one before. Only its owner may read it.
+/// Readers see the whole text, or the previous one. Only its owner may read it.
 m3::Status write_whole(const std::string& path, const std::string& text);
 m3::Result<std::string> read_whole(const std::string& path);
 
 /// Configurations, logs and data of one run: a new folder below $TMPDIR that only its owner may
-/// read. Removed with everything in it when it dies, unless keep() was called.
+/// read. Removed with everything in it by the destructor, unless keep() was called.
 class RunFolder {
  public:
   static m3::Result<RunFolder> make(const std::string& cluster);
@@ -32,12 +32,12 @@ class RunFolder {
   bool keep_ = false;
 };
 
-/// Held by `up` while its cluster runs; the kernel lets go of it when the process ends in any way.
+/// Held by `up` while its cluster runs; the kernel releases it when the process ends in any way.
 class ClusterLock {
  public:
   /// already_exists: another `up` holds it.
   static m3::Result<ClusterLock> take(const std::string& state_file);
-  /// Whether somebody holds it.
+  /// Whether it is held.
   static bool is_taken(const std::string& state_file);
   ClusterLock(ClusterLock&& other) noexcept;
   ClusterLock& operator=(ClusterLock&&) = delete;

@@ -11,21 +11,21 @@
 
 namespace m3ctl {
 
-/// A process of such a cluster.
+/// A process of a running cluster.
 struct RunningEntry {
   std::string id;             ///< "local.world1.simple.1", "redis"
   std::string address;        ///< host:port
   std::string admin;          ///< host:port; empty: a service
   std::string log;            ///< a file
-  pid_t pid = 0;              ///< 0: it does not run now
+  pid_t pid = 0;              ///< 0: not running now
   std::uint64_t started = 0;  ///< for ProcessHandle::open
   bool is_app = false;
-  std::string state;      ///< "ready", as m3ctl ps shows it
-  unsigned restarts = 0;  ///< how often it was started again
+  std::string state;      ///< "ready", as shown by m3ctl ps
+  unsigned restarts = 0;  ///< how often it was restarted
 };
 
-/// How often it was started between two looks at it. The first start, of an app that waits for the
-/// services, is none of its `restarts`.
+/// How often it was started between two states. The first start, of an app that waits for the
+/// services, is not one of its `restarts`.
 unsigned starts_since(const RunningEntry& before, const RunningEntry& now);
 
 /// A cluster that `m3ctl up` runs on this machine.
@@ -39,16 +39,16 @@ struct RunningCluster {
   std::uint64_t started = 0;          ///< for ProcessHandle::open
   std::vector<RunningEntry> entries;  ///< services, then instances
 
-  /// Those that `which` means: an instance, a service id with all its instances, or redis and so
-  /// on. not_found: none, with near names.
+  /// The entries selected by `which`: an instance, a service id with all its instances, or redis
+  /// and so on. not_found: none, with near names.
   m3::Result<std::vector<const RunningEntry*>> find(const std::string& which) const;
 };
 
-/// All that this user runs, by their default state files, in the order of their names.
+/// All clusters of this user, by their default state files, in the order of their names.
 std::vector<RunningCluster> running_clusters();
-/// By its name, its cluster file (.toml) or its state file (.json). not_found: it does not run.
+/// By its name, its cluster file (.toml) or its state file (.json). not_found: it is not running.
 m3::Result<RunningCluster> find_running(const std::string& which);
-/// The only one. not_found: none runs. failed_precondition: several do.
+/// The only running one. not_found: none is running. failed_precondition: several are.
 m3::Result<RunningCluster> only_running();
 
 }  // namespace m3ctl

@@ -12,7 +12,7 @@
 namespace m3ctl {
 namespace {
 
-/// Bytes for a reader that has stopped.
+/// Buffered bytes for a reader that has stopped.
 constexpr std::size_t kMostWaiting = 1u << 20;
 /// At the end, for one that only reads slowly.
 constexpr std::chrono::milliseconds kLastPatience{500};
@@ -29,7 +29,7 @@ Size terminal_size() {
   return {size.ws_col, size.ws_row};
 }
 
-/// What fits, so that the terminal wraps nothing and the block can be found again.
+/// Cut to fit, so that the terminal wraps nothing and the block can be redrawn.
 std::vector<ScreenLine> fitting(std::vector<ScreenLine> lines) {
   const Size size = terminal_size();
   const std::size_t most = size.lines > 2 ? size.lines - 1 : 1;

@@ -11,15 +11,15 @@ namespace m3ctl {
 
 enum class Tint { none, head, good, busy, bad };
 
-/// A line of the block, and how it looks where there are colours.
+/// A line of the block, and its colour on a terminal with colours.
 struct ScreenLine {
   std::string text;
   Tint tint = Tint::none;
 };
 
-/// Standard output while a cluster runs. On a terminal a block of lines stays at its end and is
-/// drawn anew in place; elsewhere there are only the lines of what happened. Nothing waits for a
-/// reader that has stopped: lines that it is too far behind for are dropped, and counted.
+/// Standard output while a cluster runs. On a terminal a block of lines stays at the end and is
+/// redrawn in place; elsewhere only the event lines are printed. Nothing waits for a reader that
+/// has stopped: lines that exceed its backlog are dropped and counted.
 class Screen {
  public:
   /// `block`: whether draw() shows anything, if this is a terminal.
@@ -34,9 +34,9 @@ class Screen {
   void say(const std::string& line);
   /// Replaces the block; lines that are too many or too long for the terminal are cut.
   void draw(std::vector<ScreenLine> lines);
-  /// The block stays as it is; what comes goes below it.
+  /// The block stays as it is; further output is printed below it.
   void settle() { block_lines_ = 0; }
-  /// Goes on with what the reader did not take at once; to be called now and then.
+  /// Continues writing what the reader did not accept at once; call it now and then.
   void flush();
 
  private:
@@ -47,13 +47,13 @@ class Screen {
   bool block_;
   bool colours_;
   std::size_t block_lines_ = 0;
-  std::vector<ScreenLine> last_;  // the block, drawn again below what was said
+  std::vector<ScreenLine> last_;  // the block, redrawn below new lines
 };
 
-/// Whether standard output is a terminal whose user did not say NO_COLOR.
+/// Whether standard output is a terminal and NO_COLOR is not set.
 bool has_colours();
 
-/// `text` in the n-th of a few colours that differ.
+/// `text` in the n-th of a few different colours.
 std::string coloured(const std::string& text, std::size_t n);
 
 }  // namespace m3ctl

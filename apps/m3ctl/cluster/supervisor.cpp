@@ -21,15 +21,15 @@ using m3::Status;
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds kStep{100};
-constexpr std::chrono::milliseconds kPatience{300};  // with an instance that is asked something
+constexpr std::chrono::milliseconds kPatience{300};  // for the answer of an instance
 constexpr std::chrono::seconds kLookEvery{1};
 constexpr std::chrono::seconds kSlow{10};
-// A process that runs this long is no crash loop.
+// A process that runs this long is not in a crash loop.
 constexpr std::chrono::seconds kSettled{10};
 constexpr std::chrono::milliseconds kFirstBackoff{200};
 constexpr std::chrono::milliseconds kMostBackoff{10'000};
 constexpr std::size_t kTailLines = 5;
-constexpr unsigned kTellReasons = 3;  // deaths in a row
+constexpr unsigned kTellReasons = 3;  // exits in a row
 
 std::chrono::milliseconds backoff(unsigned deaths) {
   return std::min(kMostBackoff, kFirstBackoff * (1 << std::min(deaths - 1, 10U)));
@@ -133,7 +133,7 @@ void Supervisor::note_end(EntryState& entry, const std::string& how, Clock::time
   std::string text = fmt::format("{} after {}; {}restarting in {:.1f}s", how, show_uptime(lived),
                                  entry.crash_loop() ? "crash loop, " : "",
                                  std::chrono::duration<double>(wait).count());
-  // Once it is clear that it does not work, its reasons need not be repeated.
+  // After several failures, the reasons need not be repeated.
   say(entry, entry.deaths_in_a_row > kTellReasons ? text : text + log_end(entry));
 }
 
@@ -203,7 +203,7 @@ void Supervisor::look(Clock::time_point now, bool at_all) {
   }
 }
 
-/// `now`: when the step began. A duration in the log is taken when the answer has come.
+/// `now`: when the step began. Durations in the log are measured when the answer has arrived.
 void Supervisor::take_health(EntryState& entry, bool good, Clock::time_point now) {
   if (entry.phase == Phase::starting && !good) return tell_slow(entry, now);
   const Phase phase = good ? Phase::ready : Phase::not_ready;
@@ -299,7 +299,7 @@ void Supervisor::reap_stopped() {
     if (!ended) continue;
     const bool was_asked = entry.phase == Phase::stopping;
     entry.phase = Phase::stopped;
-    // A service that was asked to leave may do so as it likes: consul's exit code is 1.
+    // A service that was asked to stop may exit with any code: consul's is 1.
     const bool as_asked = was_asked && ended->signal == 0 && !entry.plan.is_app();
     entry.last_end = as_asked ? "exited" : ended->to_string();
     say(entry, entry.last_end);

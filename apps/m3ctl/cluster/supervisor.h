@@ -19,17 +19,18 @@ struct SupervisorOptions {
   std::string state_file;   ///< written at every change
 };
 
-/// Starts a plan's services, then its apps, starts again what dies, and stops all in order: the
-/// last [[app]] first, the services last. Runs on the thread that calls run(), with no other.
+/// Starts a plan's services, then its apps, restarts processes that exit, and stops all in order:
+/// the last [[app]] first, the services last. Runs on the thread that calls run(), without other
+/// threads.
 class Supervisor {
  public:
   Supervisor(ClusterPlan plan, SupervisorOptions options, Screen& screen);
 
-  /// Until INT, TERM, HUP or the end of `run_for`. A second signal kills what still runs.
-  /// deadline_exceeded: `run_for` ended before all were ready. internal: some did not stop in
-  /// peace. cancelled: the second signal came.
+  /// Until INT, TERM, HUP or the end of `run_for`. A second signal kills what is still running.
+  /// deadline_exceeded: `run_for` ended before all were ready. internal: some did not stop cleanly.
+  /// cancelled: a second signal arrived.
   m3::Status run(const SignalWaiter& signals);
-  /// Whether a process died on its own or had to be killed, so that its log is of interest.
+  /// Whether a process exited by itself or had to be killed, so that its log is of interest.
   bool had_trouble() const { return had_trouble_; }
 
  private:
@@ -76,7 +77,7 @@ class Supervisor {
   bool changed_ = true;
   bool had_trouble_ = false;
   bool impatient_ = false;
-  std::vector<std::string> unpeaceful_;  ///< who did not stop as it should, and how
+  std::vector<std::string> unpeaceful_;  ///< the processes that did not stop cleanly, and how
 };
 
 }  // namespace m3ctl

@@ -29,7 +29,7 @@ std::string body_of(const Options& options) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos ? "{}" : text;
 }
 
-/// The text of a hash key, as generated code makes it.
+/// The text of a hash key, as in generated code.
 std::string key_text(const Message& message, const FieldDescriptor& field) {
   const auto* reflection = message.GetReflection();
   switch (field.cpp_type()) {
@@ -48,7 +48,8 @@ std::string key_text(const Message& message, const FieldDescriptor& field) {
   }
 }
 
-/// Where the call goes: as told; else to the one app that was named; else as the .proto says.
+/// The route of the call: from the options; else the one app that was named; else as the .proto
+/// says.
 Result<m3::NotifyRoute> route_of(const Session& session, const ReflectedSchema& schema,
                                  const m3::admin::DescribedMethod& method, const Message& request,
                                  const Options& options) {
@@ -117,7 +118,7 @@ void print_plain(const Outcome& outcome, const std::string& response, bool verbo
     std::fprintf(stderr, "  %s: %s\n", key.c_str(), value.c_str());
 }
 
-/// The call itself; an error of the user's, before anything was sent, is the Result's.
+/// Makes the call; a user error, before anything was sent, is an error of the Result.
 Result<Outcome> make_call(const Options& options, std::unique_ptr<ReflectedSchema>& schema,
                           std::unique_ptr<Message>& response) {
   auto opened = Session::open(options.words[0], options);

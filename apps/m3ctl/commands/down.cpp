@@ -18,7 +18,7 @@ Status run(const Options& options) {
   if (!up.is_ok()) return std::move(up).status();
   if (Status asked = up->signal(SIGTERM); !asked)
     return std::move(asked).add_context("its m3ctl up (pid " + std::to_string(cluster->pid) + ")");
-  up->wait();  // it ends: what does not leave within the file's stop_timeout is killed
+  up->wait();  // bounded: processes that do not exit within the file's stop_timeout are killed
   std::printf("cluster %s has stopped\n", cluster->name.c_str());
   return m3::ok;
 }

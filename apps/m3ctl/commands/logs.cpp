@@ -22,7 +22,7 @@ using Entries = std::vector<const RunningEntry*>;
 
 constexpr std::chrono::milliseconds kLookEvery{100};
 
-/// All, or those that are named; each once, in the order of the cluster.
+/// All entries, or the named ones; each once, in the order of the cluster.
 Result<Entries> wanted(const RunningCluster& cluster, const std::vector<std::string>& names) {
   Entries out;
   for (const std::string& name : names) {
@@ -32,12 +32,12 @@ Result<Entries> wanted(const RunningCluster& cluster, const std::vector<std::str
   }
   for (std::size_t i = 0; names.empty() && i < cluster.entries.size(); ++i)
     out.push_back(&cluster.entries[i]);
-  std::sort(out.begin(), out.end());  // they stand in one list
+  std::sort(out.begin(), out.end());  // all entries are in one list
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
-/// Until the cluster has ended, or nobody reads any more.
+/// Until the cluster has ended, or the reader is gone.
 void follow(const RunningCluster& cluster, LogFollower& logs, const LogFollower::Line& print) {
   for (bool runs = true; runs && std::ferror(stdout) == 0;) {
     std::fflush(stdout);
@@ -64,7 +64,7 @@ Status run(const Options& options) {
     const std::string text = (colours ? coloured(id, file) : id) + "  " + line + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
   };
-  // Of a line that is not whole yet the follower shows all.
+  // The follower then shows an incomplete line as a whole.
   const std::vector<std::size_t> ends = merge_logs(files, print);
   if (!options.follow) return m3::ok;
   LogFollower logs;

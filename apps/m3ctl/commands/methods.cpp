@@ -57,7 +57,7 @@ std::string list_text(const ReflectedSchema& schema) {
   return head + "\n\n" + table(rows);
 }
 
-/// The message as a .proto says it, and those it is made of, each once.
+/// The message in .proto syntax, and the messages it contains, each once.
 void add_definition(const Descriptor& type, std::set<std::string>& seen, std::string& out) {
   if (!seen.insert(type.full_name()).second) return;
   if (type.file()->package() == "google.protobuf") return;

@@ -21,7 +21,7 @@ using m3::Status;
 using namespace std::chrono_literals;
 using Entries = std::vector<const RunningEntry*>;
 
-constexpr auto kPatience = 2s;  // for what the apps log of it
+constexpr auto kPatience = 2s;  // for the apps' log lines about it
 constexpr auto kLookEvery = 20ms;
 
 Status signal_all(const Entries& entries) {
@@ -33,7 +33,7 @@ Status signal_all(const Entries& entries) {
   return m3::ok;
 }
 
-/// Prints what the apps log of their reload.
+/// Prints the apps' log lines about their reload.
 Status report(const Entries& entries, LogFollower& logs) {
   std::vector<bool> done(entries.size());
   std::string failed;

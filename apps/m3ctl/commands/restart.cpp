@@ -35,7 +35,7 @@ void say(const std::string& id, const std::string& text) {
   std::fflush(stdout);
 }
 
-/// The instance as its m3ctl up knows it now.
+/// The current state of the instance in its m3ctl up.
 Result<RunningEntry> look(const RunningCluster& cluster, const std::string& id) {
   auto now = find_running(cluster.state);
   if (!now.is_ok()) return std::move(now).status();
@@ -68,7 +68,7 @@ Status wait_end(const ProcessHandle& process, const std::string& id, m3::Duratio
   return m3::ok;
 }
 
-/// It drains as at every end: callers are told to go elsewhere, calls that run are finished.
+/// It drains as on every stop: callers are told to use other instances, running calls are finished.
 Status stop(const RunningCluster& cluster, const RunningEntry& entry, m3::Duration most,
             bool& killed) {
   auto process = ProcessHandle::open(entry.pid, entry.started);

@@ -17,7 +17,7 @@ namespace {
 using m3::Member;
 using m3::Status;
 
-/// An instance as the router lists it, and who is there when it is asked.
+/// An instance as listed by the router, and the answer at its address.
 struct Row {
   const Member* member;
   Session::Reached there;
@@ -32,7 +32,7 @@ struct Row {
                        member->generation != there.says.generation;
     return other ? "another start" : "yes";
   }
-  /// A list in a file cannot know that an instance is leaving or sick; the instance does.
+  /// A static list does not have the state of an instance; the instance itself does.
   std::string_view state() const {
     if (member->state != m3::MemberState::serving) return m3::member_state_name(member->state);
     if (there.says.leaving) return m3::member_state_name(m3::MemberState::draining);
@@ -50,7 +50,7 @@ std::string uptime(std::uint64_t generation) {
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
-/// One that drains sends whoever connects away, and serves those who call nevertheless.
+/// A draining instance asks dialers to use others, but serves calls that arrive nevertheless.
 bool serves(const std::string& id, const Options& options) {
   auto session = Session::open(id, options);
   return session.is_ok() &&

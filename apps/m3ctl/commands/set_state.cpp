@@ -27,7 +27,7 @@ std::string name_of(m3::admin::MemberState state) {
   return name;
 }
 
-/// Brings the one instance that the options name into a state, and prints what became of it.
+/// Sets the state of the one instance that the options name, and prints the result.
 Status set_state(const Options& options, m3::admin::MemberState state) {
   auto session = Session::open(options.words[0], options);
   if (!session.is_ok()) return std::move(session).status();

@@ -82,7 +82,7 @@ Status start_file(const ClusterFile& file, RunFolder& folder, const Options& opt
   auto lock = ClusterLock::take(state);
   if (!lock.is_ok()) return std::move(lock).status();
   std::error_code ignored;
-  // Whoever waits for the file must not see the one of the last time.
+  // A program that waits for the file must not see the one of the last run.
   if (!options.ready_file.empty()) std::filesystem::remove(options.ready_file, ignored);
   m3::ErrorList errors;
   ClusterPlan plan = make_plan(file, folder.path(), true, errors);
