@@ -19,7 +19,7 @@ std::string show_time(m3::Nanos time);
 std::string show_error(const m3::Status& status);
 /// {"code":"not_found","text":"no such role", …, "exit":3}
 std::string error_json(const m3::Status& status);
-/// What a command with --json prints when it has nothing else: {"ok":false,"error":{…}}
+/// The output of a command with --json that has only an error: {"ok":false,"error":{…}}
 std::string error_line(const m3::Status& status);
 
 }  // namespace m3ctl

@@ -9,7 +9,7 @@ namespace m3 {
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
 using Nanos = std::chrono::nanoseconds;
 
-/// Where a Runtime's time comes from. Thread-safe.
+/// The source of a Runtime's time. Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;

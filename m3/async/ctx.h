@@ -228,7 +228,7 @@ class CtxOp : CancelNode, Runnable {
   /// From anywhere on this core, once: the coroutine is resumed when the ready queue runs.
   void finish(Status error = {});
   virtual void detach() noexcept = 0;
-  /// True: the op was told of the cancellation and will finish by itself; detach() is not called.
+  /// True: the op has handled the cancellation and will finish by itself; detach() is not called.
   virtual bool ends_itself_when_cancelled() noexcept { return false; }
   /// The error of a cancelled op; by default the context's status.
   virtual Status cancel_status() const;

@@ -23,8 +23,8 @@
 // a resumed coroutine (which may cancel, close, call again) must never run inside a loop over one
 // of m3's own lists.
 //
-// When the core calls back (a timer, the ready queue, a cancellation), a node that was told which
-// member function to call does it: m3/async/bound.h, and m3/async/once.h for a lambda that runs on
+// When the core calls back (a timer, the ready queue, a cancellation), a node calls the member
+// function that it was given: m3/async/bound.h, and m3/async/once.h for a lambda that runs on
 // another core.
 //
 // Most leaves derive from CtxOp (m3/async/ctx.h), which knows all of that: it refuses to start

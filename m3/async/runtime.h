@@ -31,7 +31,7 @@ struct RuntimeConfig {
 };
 
 /// The cores, their threads, the helper pool of run_blocking and the stall watchdog. Owned by App;
-/// outlives all work on its cores. Two may live in one process.
+/// outlives all work on its cores. Two may exist in one process.
 class Runtime {
  public:
   explicit Runtime(RuntimeConfig config);

@@ -51,7 +51,7 @@ class ConnectedSocket {
 /// as one has failed, the two families alternating; the first that answers wins and the others are
 /// dropped (RFC 8305). All of it ends with the caller's context: there is one limit for everything.
 ///
-/// Core-local. Destroyed when nobody waits in connect(); running look-ups are left behind.
+/// Core-local. Destroyed when no connect() is waiting; running look-ups are left behind.
 class Connector {
  public:
   /// The addresses of a host as text, the best first, not empty. Blocks; runs on other threads, and

@@ -115,7 +115,7 @@ class Peers {
   }
   /// A call to it has ended. True: eject it, if the caller finds that it may be.
   bool answered(State& state, Answer answer, bool trial, const RpcConfig& config) noexcept;
-  /// What it was sent one way did no harm: it answered a ping afterwards.
+  /// The notifies sent to it did no harm: it answered a ping afterwards.
   void lived(State& state) noexcept;
   /// Returns the pause: at least `at_least`, as far as the configuration allows.
   Nanos eject(State& state, Answer why, const RpcConfig& config, Nanos at_least);

@@ -49,7 +49,7 @@ class Service {
   virtual ~Service() = default;
   virtual std::string_view service_name() const = 0;  ///< "hello.Hello"
   virtual std::span<const MethodBinding> bindings() const = 0;
-  /// Where its work lives, as its .proto declares: "stateless", "activated", "resident_dynamic" or
+  /// Where its state is, as declared in its .proto: "stateless", "activated", "resident_dynamic" or
   /// "resident_fixed".
   virtual std::string_view placement() const { return "stateless"; }
 

@@ -295,7 +295,7 @@ void RealService::kill9() {
 
 void RealService::freeze() {
   signal(SIGSTOP);
-  // The signal is on its way; the state says when it has come.
+  // The signal was sent; the state shows when it has arrived.
   eventually(
       [this] {
         std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");

@@ -219,8 +219,8 @@ Status Handshake::learn_methods(const wire::Hello& hello) {
   return {};
 }
 
-/// An acceptor takes each of its tokens, and answers with the one that the dialer has. A peer that
-/// does not prove itself does not learn who refuses it.
+/// An acceptor accepts each of its tokens, and answers with the one that the dialer has. A peer
+/// that does not prove itself does not learn who refuses it.
 Status Handshake::check_proof(std::string_view proof) {
   const bool accepts = role_ == Role::acceptor;
   const std::string peer = who(peer_.app_id);

@@ -94,7 +94,7 @@ char* put(char* to, const Metadata::Entry& entry) {
 
 constexpr int kMaxDepth = 100;  // protobuf's own, for sub-messages and groups
 
-/// The bytes of one message. Each reading member gives false when they are malformed.
+/// The bytes of one message. Each reading member returns false when they are malformed.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
@@ -131,7 +131,7 @@ class Reader {
     return true;
   }
 
-  /// The value after a tag that nobody knows.
+  /// The value after an unknown tag.
   bool skip(std::uint32_t tag, int depth) {
     std::uint64_t ignored = 0;
     std::string_view view;

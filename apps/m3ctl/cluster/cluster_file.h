@@ -22,7 +22,7 @@ constexpr std::array<std::pair<std::string_view, Service>, 3> enum_names(Service
 }
 std::string_view name_of(Service service);
 
-/// A string and the line it stands in, for errors that show up after decoding.
+/// A string and its line, for errors that are found after decoding.
 struct LocatedText {
   static constexpr std::string_view kTypeName = "string";
   std::string text;

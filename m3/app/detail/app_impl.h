@@ -70,7 +70,7 @@ struct App::Impl {
   /// After an error everything has been undone, under `undo`.
   Task<> bring_up(Ctx& ctx, Ctx& undo);
   Task<> take_down(Ctx& ctx);
-  void let_go();  ///< after take_down, from a thread that is no core (or with foreign cores)
+  void let_go();  ///< after take_down, from a thread that is not a core (or with foreign cores)
   /// Whether cancelled handlers or steps are still running.
   bool left_behind() const;
 

@@ -209,7 +209,7 @@ void Program::take_shutdowns() {
   if (shutdown_asked_) post_shutdown();
 }
 
-/// Before core 0 goes.
+/// Called before core 0 is destroyed.
 void Program::refuse_shutdowns() {
   const std::lock_guard lock(shutdown_mutex_);
   has_core_ = false;

@@ -43,7 +43,7 @@ class Program {
   std::mutex shutdown_mutex_;
   bool shutdown_asked_ = false;
   bool has_core_ = false;  // core 0 is there, and stays while the mutex is held
-  // On core 0, while it lives.
+  // On core 0, while it exists.
   std::optional<Ctx> work_ctx_;  // start and reload: cancelled by the first signal to stop
   std::optional<Ctx> stop_ctx_;  // stop: cancelled by the second
   std::optional<Scope> scope_;

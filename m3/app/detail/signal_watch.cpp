@@ -23,7 +23,7 @@ namespace {
 constexpr std::array<int, 4> kSignals{SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 constexpr unsigned kMostAtOnce = 3;  // a third SIGTERM exits at once; more have no meaning
 
-// What the handler touches, on whichever thread it runs.
+// Data that the handler uses, on whichever thread it runs.
 constinit std::array<std::atomic<unsigned>, kSignals.size()> caught{};
 constinit std::atomic<int> bell{-1};  // an eventfd
 static_assert(std::atomic<unsigned>::is_always_lock_free && std::atomic<int>::is_always_lock_free);

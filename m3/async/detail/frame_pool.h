@@ -81,7 +81,7 @@ class FramePool {
   static inline constinit thread_local List lists_[kClasses] = {};
 };
 
-/// Base of types whose objects live in the pool.
+/// Base of types whose objects are allocated in the pool.
 struct Pooled {
   static void* operator new(std::size_t size) { return FramePool::allocate(size); }
   static void operator delete(void* memory, std::size_t size) noexcept {

@@ -11,10 +11,10 @@
 // fails too, and so on upwards, until one is awaited with as_result or the chain ends in a root (a
 // dispatcher, a Scope). The as_result destroys the abandoned frames and continues.
 //
-// A child is started inside its parent's await_suspend ("inline"). While that call is on the
-// native stack, the child only notes how it ended; the parent reads it when resume() returns.
-// After that, whoever ends the child continues the chain. So an await that does not suspend costs
-// no trip through a scheduler, and a loop of such awaits does not grow the stack.
+// A child is started inside its parent's await_suspend ("inline"). While that call is on the native
+// stack, the child only notes how it ended; the parent reads it when resume() returns. After that,
+// the code that ends the child continues the chain. So an await that does not suspend costs no trip
+// through a scheduler, and a loop of such awaits does not grow the stack.
 
 namespace m3::async_detail {
 

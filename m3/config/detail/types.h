@@ -249,7 +249,7 @@ Value encode_from(const M& value) {
   } else if constexpr (is_vector<M>) {
     Value out = Value::array();
     for (std::size_t i = 0; i < value.size(); ++i) {
-      const typename M::value_type& item = value[i];  // vector<bool> gives no pointer
+      const typename M::value_type& item = value[i];  // vector<bool> has no pointers
       out.items.push_back(encode_from(item));
     }
     return out;

@@ -33,7 +33,7 @@ void HashSlots::compete(const std::vector<Position>& positions) {
   hashes.reserve(positions.size());
   for (Position position : positions) hashes.push_back(entries_[position].hash);
   for (std::size_t slot = 0; slot < kHashSlots; ++slot) {
-    std::uint64_t best = best_[slot];  // 0 while nobody has it
+    std::uint64_t best = best_[slot];  // 0 while it has no owner
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       const std::uint64_t score = slot_score(hashes[i], static_cast<std::uint16_t>(slot));
       if (score < best) [[likely]]

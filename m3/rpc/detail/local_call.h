@@ -15,7 +15,7 @@ namespace m3::rpc_detail {
 /// Core-local.
 class LocalCall final : public CallSink, public async_detail::Pooled {
  public:
-  /// Null: a notify, nobody waits.
+  /// Null: a notify, without an answer.
   explicit LocalCall(CallOp* op) noexcept : op_(op) {}
 
   void answer(ServerCall& call, Status outcome) override;

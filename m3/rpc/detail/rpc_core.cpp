@@ -215,7 +215,7 @@ Status RpcCore::deliver(std::string_view bytes, Deadline deadline, std::string_v
     /// Not in the destructor: a call that was left behind may outlive the core.
     void answer(ServerCall&, Status) override { --count; }
     void suspended(ServerCall&) override {}
-    bool abandon(ServerCall&) override { return false; }  // the handler may ask who called
+    bool abandon(ServerCall&) override { return false; }  // the handler may ask for its caller
     void expire() noexcept override { delete this; }
     std::string_view peer() const { return {name.data(), size}; }
     std::array<char, 4 * kMaxIdPart + 3> name;  // an app id: no other allocation
@@ -475,7 +475,7 @@ Task<> RpcCore::stop(Ctx& ctx) {
   Status left = leave_behind();
   Ctx rest(core_);  // what is left ends by itself
   co_await scope_.close(rest);
-  close_connections(why);  // of those who were dialling meanwhile
+  close_connections(why);  // of peers that were dialling meanwhile
   // Closed connections are deleted when the queues that know them have run.
   co_await alive_.zero(rest);
   co_return left;

@@ -189,7 +189,7 @@ class RpcCore {
   bool memory_full(std::size_t more) const noexcept {
     return buffers_.pool.lent_bytes() + waiting_bytes_ + more > config().core_memory;
   }
-  /// Of all requests, whichever connection they came by.
+  /// Of all requests, over all connections.
   StandingQueue& queue() noexcept { return queue_; }
   std::size_t connections() const noexcept { return connection_count_; }
   /// Connections that peers opened and whose handshake is not over, the oldest first. They have a

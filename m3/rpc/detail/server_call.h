@@ -101,7 +101,7 @@ class ServerCall {
   virtual Task<> handler(Service& service, Ctx& under) = 0;
   /// Reports the handler's outcome. Once.
   virtual Status take_outcome() = 0;
-  /// Destroys the handler's frame, and gives the record back to its pool if clear() allows.
+  /// Destroys the handler's frame, and returns the record to its pool if clear() allows.
   virtual void recycle() = 0;
 
   static constexpr TimePoint kNotHandled = TimePoint::min();
