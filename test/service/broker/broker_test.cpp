@@ -6,7 +6,7 @@
 
 using namespace broker_test;
 
-TEST_CASE("broker: messages come to everybody who subscribed, in order, the publisher too") {
+TEST_CASE("broker: messages reach all subscribers in order, including the publisher") {
   for (const std::string& name : kinds(true)) {
     INFO(name);
     const Kind kind = make(name);
@@ -63,7 +63,7 @@ TEST_CASE("broker: payloads are bytes, small and large, and too large ones are r
   }
 }
 
-TEST_CASE("broker: a server that dies and comes back finds its subscribers again") {
+TEST_CASE("broker: a server that dies and returns gets its subscribers back") {
   for (const std::string& name : kinds(false)) {
     INFO(name);
     const Kind kind = make(name);
@@ -107,7 +107,7 @@ TEST_CASE("broker: a server that is frozen is found silent, and used again when 
   }
 }
 
-TEST_CASE("broker: what waits for a frozen server is told as lost with its connection") {
+TEST_CASE("broker: messages unsent to a frozen server are reported lost with its connection") {
   for (const std::string& name : kinds(false)) {
     INFO(name);
     const Kind kind = make(name);
@@ -153,7 +153,7 @@ TEST_CASE("broker: a connection that falls silent while it is made is left again
   }
 }
 
-TEST_CASE("broker: a start waits for its server, and says which one it misses") {
+TEST_CASE("broker: a start waits for its server, and names the missing one") {
   for (const std::string& name : kinds(false)) {
     INFO(name);
     const Kind kind = make(name, {}, false);
@@ -169,7 +169,7 @@ TEST_CASE("broker: a start waits for its server, and says which one it misses") 
   }
 }
 
-TEST_CASE("broker: a wrong password is told at once, and never shown") {
+TEST_CASE("broker: a wrong password fails at once, and is never shown") {
   for (const std::string& name : kinds(false)) {
     INFO(name);
     RealService::Options locked;

@@ -77,7 +77,7 @@ TEST_CASE("broker: a topic that is refused is its own error, and the others go o
   }
 }
 
-TEST_CASE("broker: publishing where it is refused is an error, once the server has said so") {
+TEST_CASE("broker: publishing to a refused topic is an error, once the server has refused") {
   for (const std::string& name : kinds(false)) {
     INFO(name);
     const Restricted server(name);
@@ -135,7 +135,7 @@ TEST_CASE("broker: a subscription that a NATS server ends is known, and made aga
   one->unsubscribe("ok.stays", stays);
 }
 
-TEST_CASE("broker: a server at its limit of connections is waited for, and is no wrong password") {
+TEST_CASE("broker: a server at its limit of connections is waited for, unlike a wrong password") {
   for (const std::string& name : kinds(false)) {
     INFO(name);
     const File nats("max_connections: 1\n");

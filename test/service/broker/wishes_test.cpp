@@ -120,7 +120,7 @@ TEST_CASE("broker: thousands of topics are subscribed again at once, however far
   }
 }
 
-TEST_CASE("broker: who is told of a new connection may leave, and let others leave") {
+TEST_CASE("broker: a callback about a new connection may unsubscribe itself and others") {
   class Leaver final : public Broker::Subscriber {
    public:
     Leaver(App& app, std::vector<std::unique_ptr<Ear>>& others) : app_(app), others_(others) {}

@@ -37,7 +37,7 @@ TEST_CASE("consul client: requests follow each other on one connection, with the
   CHECK(agent.connections() == 1);
 }
 
-TEST_CASE("consul client: a blocking query says its index and wait, and gives the next index") {
+TEST_CASE("consul client: a blocking query sends its index and wait, and returns the next index") {
   std::string asked;
   FakeAgent agent([&](const std::string& request) {
     asked = request;
@@ -97,7 +97,7 @@ TEST_CASE("consul client: the next agent is asked when one has 5xx, hangs up or 
   CHECK(answer.status().text() == bad.address().to_string() + " answers 500: No cluster leader");
 }
 
-TEST_CASE("consul client: what Consul refuses is told by its kind, and never with the token") {
+TEST_CASE("consul client: Consul's refusals are reported by kind, never with the token") {
   std::atomic<int> status{0};
   FakeAgent agent([&](const std::string&) { return FakeAgent::answer(status, "no s3cret\n"); });
   Api api(agent.address(), "s3cret", quick());

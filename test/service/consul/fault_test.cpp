@@ -112,7 +112,7 @@ TEST_CASE("consul: a silent agent is found out before the queries that wait ther
   CHECK(eventually([&] { return ear.lists() > lists; }));
 }
 
-TEST_CASE("consul: of two agents the one that lives is used") {
+TEST_CASE("consul: of two agents the one that answers is used") {
   const auto dead = RealService::prepare(RealService::Kind::consul);
   REQUIRE(dead.is_ok());
   const auto alive = start_consul();
@@ -141,7 +141,7 @@ TEST_CASE("consul: of two agents the one that lives is used") {
   CHECK_FALSE(listed(api));
 }
 
-TEST_CASE("consul: an agent that was left and comes back with what it had is tidied up") {
+TEST_CASE("consul: an abandoned agent that returns with an old entry is cleaned up") {
   RealService::Options keeps;
   keeps.keeps_data = true;
   const auto first = start_consul(keeps), second = start_consul();
@@ -161,7 +161,7 @@ TEST_CASE("consul: an agent that was left and comes back with what it had is tid
   CHECK(has(two));
 }
 
-TEST_CASE("consul: a start waits for its agent, and says which one it misses") {
+TEST_CASE("consul: a start waits for its agent, and names the missing one") {
   const auto consul = RealService::prepare(RealService::Kind::consul);
   REQUIRE(consul.is_ok());
   const std::string address = (*consul)->address().to_string();
@@ -176,7 +176,7 @@ TEST_CASE("consul: a start waits for its agent, and says which one it misses") {
   CHECK(patient.is_ok());
 }
 
-TEST_CASE("consul: the token lets in, a wrong one is told at once, and none is ever shown") {
+TEST_CASE("consul: the token gives access, a wrong one fails at once, and none is ever shown") {
   const auto consul = start_consul(with_acl());
   const std::string address = consul->address().to_string();
   auto sink = std::make_shared<m3::RecordingSink>();
@@ -252,7 +252,8 @@ TEST_CASE(
   CHECK(eventually([&] { return ear.ids(kService) == Lines{"dev.w.hello.1"}; }));
 }
 
-TEST_CASE("consul: 200 watched services cost as many connections as are allowed, and all hear") {
+TEST_CASE(
+    "consul: 200 watched services use the allowed number of connections, and all get updates") {
   const auto consul = start_consul();
   Api api(consul->address());
   for (int i = 0; i < 200; ++i) add_service(api, "s" + std::to_string(i), 2);
@@ -303,7 +304,7 @@ TEST_CASE("consul: one watch more than may wait at once is answered at once, and
   CHECK(ear.unreachable() == 0);
 }
 
-TEST_CASE("consul: services that nobody has registered cost it one query, however many they are") {
+TEST_CASE("consul: unregistered services cost one query, however many they are") {
   RealService::Options talkative;
   talkative.args = {"-log-level=debug"};
   const auto consul = start_consul(talkative);
@@ -353,7 +354,7 @@ TEST_CASE("consul: an agent that has only errors of its own is waited for by a s
   CHECK(hurried.started == Errc::deadline_exceeded);
 }
 
-TEST_CASE("consul: what could not be withdrawn is withdrawn when Consul is back") {
+TEST_CASE("consul: an entry that could not be withdrawn is withdrawn when Consul is back") {
   RealService::Options stored;
   stored.keeps_data = true;
   const auto consul = start_consul(stored);

@@ -109,7 +109,7 @@ TEST_CASE(
   CHECK(last_call < mark(1s));
 }
 
-TEST_CASE("consul: calls go on while Consul is away, and when it comes back knowing nobody") {
+TEST_CASE("consul: calls continue while Consul is away, and when it returns without data") {
   const auto consul = start_consul();
   Caller caller(*consul);
   const seed::TempFile config(config_of(*consul, "listen = \"127.0.0.1:0\"\n"));

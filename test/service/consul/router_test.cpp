@@ -23,7 +23,8 @@ std::string seen(const Ear& ear) {
 
 }  // namespace
 
-TEST_CASE("consul: what is announced comes whole to a watcher, and goes with the withdrawal") {
+TEST_CASE(
+    "consul: an announcement reaches a watcher completely, and disappears with the withdrawal") {
   const auto consul = start_consul();
   auto teller = app("dev.w.hello.1", *consul), hearer = app("dev.w.caller.1", *consul);
   Ear ear;
@@ -139,7 +140,7 @@ TEST_CASE("consul: another process is seen, and noticed when it is killed") {
   CHECK(hearer->members("dev.w.multi").size() == 1);  // not passing, but still there
 }
 
-TEST_CASE("consul: entries that are no instances of m3 are left out, one by one") {
+TEST_CASE("consul: entries that are not m3 instances are left out, one by one") {
   const auto consul = start_consul();
   Api api(consul->address());
   const auto put = [&](const std::string& json) { api.put("/v1/agent/service/register", json); };
@@ -191,7 +192,7 @@ TEST_CASE("consul: an operator's maintenance mode cordons, and ends") {
   CHECK(eventually([&] { return seen(ear) == "dev.w.hello.1@127.0.0.1:4711 serving 100;"; }));
 }
 
-TEST_CASE("consul: a watch that has ended hears nothing more, and can begin again") {
+TEST_CASE("consul: a watch that has ended gets nothing more, and can start again") {
   const auto consul = start_consul();
   auto teller = app("dev.w.hello.1", *consul), hearer = app("dev.w.caller.1", *consul);
   Ear first, second;

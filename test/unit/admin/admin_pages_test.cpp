@@ -105,7 +105,7 @@ CO_TEST("admin pages: a page of somebody else's cannot ask through a browser") {
   CHECK(ready.status == 200);
 }
 
-CO_TEST("admin pages: a token opens all but the health pages, and hides what is there") {
+CO_TEST("admin pages: all pages except health need the token, and none is revealed without it") {
   Shown shown(sim.runtime(), "secret");
   for (const char* path : {"/", "/metrics", "/nothing"}) {
     const HttpResponse none = co_await shown.get(ctx, path);
@@ -133,7 +133,7 @@ CO_TEST("admin pages: other methods than GET and HEAD are refused by name") {
   CHECK(head.status == 200);
 }
 
-CO_TEST("admin pages: the index says what is here, and escapes it") {
+CO_TEST("admin pages: the index lists the pages, escaped") {
   Shown shown(sim.runtime());
   CHECK(shown.pages.add("/players/<all>", [](Ctx&, HttpRequest request) -> Task<HttpResponse> {
     co_return HttpResponse(200, request.method + " players");
@@ -174,7 +174,7 @@ Task<> note(Ctx& ctx, HealthProbe& probe, std::vector<Status>& out) {
 
 }  // namespace
 
-CO_TEST("health probe: who asks while the hooks run shares their answer") {
+CO_TEST("health probe: callers that ask while the hooks run share their answer") {
   Slow slow;
   HealthProbe probe(ctx.core(), [&](Ctx& own) { return slow.check(own); }, 1s, nullptr);
   m3::Scope scope(ctx.core());
@@ -198,7 +198,7 @@ CO_TEST("health probe: who asks while the hooks run shares their answer") {
   CHECK(after == Errc::unavailable);
 }
 
-CO_TEST("health probe: one who leaves does not take the others' answer along") {
+CO_TEST("health probe: a caller that leaves does not cancel the others' answer") {
   Slow slow;
   HealthProbe probe(ctx.core(), [&](Ctx& own) { return slow.check(own); }, 1s, nullptr);
   m3::Scope scope(ctx.core());

@@ -92,7 +92,7 @@ TEST_CASE("admin: the app says whether it is ready, from its start to its end") 
   CHECK(ready(talk).status == 0);
 }
 
-TEST_CASE("admin: a hook that hangs is a 503 in time, and asked once for all who ask") {
+TEST_CASE("admin: a hanging hook is answered with 503 in time, and runs once for all requests") {
   std::atomic<int> asked{0};
   std::atomic<bool> hangs{false};
   App talk("talk");
@@ -116,7 +116,7 @@ TEST_CASE("admin: a hook that hangs is a 503 in time, and asked once for all who
   CHECK(talk.stop().is_ok());
 }
 
-TEST_CASE("admin: it asks for its token, and the metrics are lines that Prometheus reads") {
+TEST_CASE("admin: it requires its token, and Prometheus can parse the metrics") {
   App talk("talk");
   talk.serve<CounterOf>(1u).page("/mine", [](Ctx&, m3::HttpRequest) -> Task<m3::HttpResponse> {
     co_return m3::HttpResponse(200, "mine");
@@ -171,7 +171,7 @@ TEST_CASE("admin: two apps in one process have a port each") {
   CHECK(talk.stop().is_ok());
 }
 
-TEST_CASE("admin: what would be wrong is told before the start") {
+TEST_CASE("admin: errors are reported before the start") {
   const auto refused = [](const std::string& text) {
     App talk("talk");
     talk.serve<CounterOf>(1u);
@@ -196,7 +196,7 @@ TEST_CASE("admin: what would be wrong is told before the start") {
   CHECK(contains(twice.start(config("")).text(), "\"/metrics\" already exists"));
 }
 
-TEST_CASE("admin: any address will do with a token, and the local one without") {
+TEST_CASE("admin: with a token any address is allowed, without one only the local one") {
   for (const char* text : {"listen = \"0.0.0.0:0\"\ntoken = \"t\"\n", "listen = \"localhost:0\"\n",
                            "listen = \"127.0.0.2:0\"\n"}) {
     App talk("talk");
@@ -256,7 +256,7 @@ TEST_CASE("admin: an app that an operator drains is not ready until it is called
   CHECK(talk.stop().is_ok());
 }
 
-TEST_CASE("admin: a port that only this machine reaches is not told to others") {
+TEST_CASE("admin: a port that only this machine can reach is not announced") {
   m3::AppConfig config;
   config.admin.listen = "127.0.0.1:9101";
   CHECK(config.admin_is_beside({"127.0.0.1", 22105}));

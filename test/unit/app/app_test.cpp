@@ -69,7 +69,7 @@ CO_TEST("app: one app calls two services of another, and itself") {
   co_await talk.stop(ctx);
 }
 
-CO_TEST("app: services and hooks live in the order of the stages") {
+CO_TEST("app: services and hooks start and stop in the order of the stages") {
   World world(sim);
   auto diary = std::make_shared<Names>();
   App talk("talk");
@@ -269,7 +269,7 @@ CO_TEST("app: a service without a handler for one of its rpcs is served, with a 
   co_await talk.stop(ctx);
 }
 
-TEST_CASE("app: a thread that is no core has work done as the app's own") {
+TEST_CASE("app: a thread that is not a core can run work as the app") {
   App talk("talk");
   talk.serve<CounterOf>(9u);
   App::Embedding embedding;
@@ -307,7 +307,7 @@ CO_TEST("app: a token that can be guessed is warned about, whichever it is") {
   }
 }
 
-TEST_CASE("app: who can be reached from other machines asks for a token") {
+TEST_CASE("app: an app that other machines can reach requires a token") {
   const auto refusal = [](const std::string& text) {
     App talk("talk");
     App::Embedding embedding;
@@ -329,7 +329,7 @@ TEST_CASE("app: who can be reached from other machines asks for a token") {
                  "second_token is accepted in addition to token"));
 }
 
-TEST_CASE("app: what the start makes is not there before, and a sentence says so") {
+TEST_CASE("app: objects created at the start are an error with a sentence before it") {
   App talk("talk");
   const auto refusal = [](auto&& ask) -> std::string {
     try {
@@ -346,7 +346,7 @@ TEST_CASE("app: what the start makes is not there before, and a sentence says so
   CHECK(contains(refusal([&] { talk.node(); }), "app.node" + early));
 }
 
-TEST_CASE("app: two apps live in one process, over TCP") {
+TEST_CASE("app: two apps run in one process, over TCP") {
   auto diary = std::make_shared<Names>();
   App talk("talk"), caller("caller");
   talk.serve<Talk>(diary);
@@ -373,7 +373,7 @@ TEST_CASE("app: two apps live in one process, over TCP") {
   CHECK(talk.start(one).code() == Errc::failed_precondition);
 }
 
-TEST_CASE("app: an address that cannot work is told with its line, before anything starts") {
+TEST_CASE("app: an address that cannot work is reported with its line, before anything starts") {
   const auto refused = [](const std::string& text) {
     App talk("talk");
     App::Embedding one;
@@ -439,7 +439,7 @@ class Book final : public m3::Plugin {
 
 }  // namespace
 
-CO_TEST("app: a plugin is chosen by its section, lives by its stage, and takes a reload") {
+CO_TEST("app: a plugin is chosen by its section, started by its stage, and reloaded") {
   Book::diary.clear();
   World world(sim);
   App without("talk");
@@ -505,7 +505,7 @@ class Running {
 
 }  // namespace
 
-TEST_CASE("app: shutdown() comes from any thread at any time, also while run() ends") {
+TEST_CASE("app: shutdown() may be called from any thread at any time, even while run() ends") {
   auto sink = std::make_shared<m3::RecordingSink>();
   m3::ScopedLogSink scoped(sink);
   for (int round = 0; round < 20; ++round) {
@@ -517,7 +517,7 @@ TEST_CASE("app: shutdown() comes from any thread at any time, also while run() e
   }
 }
 
-TEST_CASE("app: a first shutdown() that comes after run() does nothing") {
+TEST_CASE("app: a first shutdown() after run() does nothing") {
   auto sink = std::make_shared<m3::RecordingSink>();
   m3::ScopedLogSink scoped(sink);
   App app("talk");
@@ -528,7 +528,7 @@ TEST_CASE("app: a first shutdown() that comes after run() does nothing") {
   CHECK(running.exit_code() == 1);
 }
 
-TEST_CASE("app: a shutdown() that comes before run() is not lost") {
+TEST_CASE("app: a shutdown() before run() is not lost") {
   auto sink = std::make_shared<m3::RecordingSink>();
   m3::ScopedLogSink scoped(sink);
   App app("talk");

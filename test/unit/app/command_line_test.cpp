@@ -43,7 +43,7 @@ TEST_CASE("command line: the modes") {
   CHECK(CommandLine::parse({"-h"})->mode == Mode::help);
 }
 
-TEST_CASE("command line: what is wrong is named") {
+TEST_CASE("command line: errors name the wrong word") {
   CHECK(contains(error_of({"--idst", "x"}), "no option --idst, did you mean \"idstr\""));
   CHECK(contains(error_of({"simple.toml"}), "\"simple.toml\" is not an option"));
   CHECK(contains(error_of({"--id"}), "--id needs a value"));

@@ -285,7 +285,7 @@ CO_TEST("app: one whose health() fails gets no calls by choice, whatever router 
   }
 }
 
-CO_TEST("app: an address that others cannot use is no address to announce") {
+CO_TEST("app: an address that others cannot use is not announced") {
   Town town(sim);
   TalkApp one, two, three;
   const std::string everywhere = "listen = \"0.0.0.0:1\"\ndrain_wait = \"0s\"\n";
@@ -317,7 +317,7 @@ CO_TEST("app: a weight that changes is announced") {
   for (App* app : {&caller, &one.app, &two.app}) co_await app->stop(ctx);
 }
 
-CO_TEST("app: what it announces of itself: its version, lane and the firmest placement") {
+CO_TEST("app: it announces its version, lane and strictest placement") {
   Town town(sim);
   App looker("looker");
   TalkApp one, two;
@@ -368,7 +368,7 @@ Task<> shout(Ctx& ctx, App& from, std::string text, m3::NotifyRoute route) {
 
 }  // namespace
 
-CO_TEST("app: broadcasts reach every instance, and topics those who joined") {
+CO_TEST("app: broadcasts reach every instance, and topics the instances that joined") {
   for (const bool shared : {true, false}) {
     Town town(sim);
     auto diary = std::make_shared<Names>();

@@ -150,7 +150,7 @@ CO_TEST("app: a state that cannot be announced is not taken, and may be asked fo
   co_await talk.stop(ctx);
 }
 
-CO_TEST("app: what the router refused at a reload is announced at the next one") {
+CO_TEST("app: an announcement refused at a reload is made at the next one") {
   Announcer talk(sim);
   co_await talk.start(ctx);
   talk.file.write(Announcer::config(7));

@@ -63,7 +63,7 @@ Status start_error(m3::testing::SimRuntime& sim, const std::string& id, const st
 
 }  // namespace
 
-TEST_CASE("app config: everything that is wrong is said at once, with its line") {
+TEST_CASE("app config: all errors are reported at once, with their lines") {
   m3::testing::SimRuntime sim;
   const std::string text = start_error(sim, "dev.w.talk.1",
                                        "listen = \"nowhere\"\n"
@@ -139,7 +139,7 @@ CO_TEST("app config: [app] is the app's own, typed") {
   CHECK(contains(started.status().text(), "app.tables"));
 }
 
-CO_TEST("app config: a reload takes over what may change and names what needs a restart") {
+CO_TEST("app config: a reload applies reloadable keys and names those that need a restart") {
   auto sink = std::make_shared<m3::RecordingSink>();
   m3::ScopedLogSink scoped(sink);
   World world(sim);

@@ -12,7 +12,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST_CASE("async: backoff doubles its ceiling up to the most and starts over when told") {
+TEST_CASE("async: backoff doubles its ceiling up to the maximum and starts over after reset") {
   BackoffConfig config;
   config.least = milliseconds(10);
   config.first = milliseconds(100);

@@ -89,7 +89,7 @@ TEST_CASE("core affinity: an operation on another core fails and says whose the 
   CHECK(refused([](Ctx&, Ctx& there, Objects& o) { return o.scope.drain(there); }, "Scope"));
 }
 
-TEST_CASE("core affinity: a context that was captured fails what is done with it") {
+TEST_CASE("core affinity: operations on a captured context fail") {
   const std::string what = "Ctx";
   CHECK(refused([](Ctx& home, Ctx&, Objects&) { return done(m3::sleep(home, 1ms)); }, what));
   CHECK(refused([](Ctx& home, Ctx&, Objects&) { return done(m3::yield(home)); }, what));
@@ -122,7 +122,7 @@ TEST_CASE("core affinity: a context that was captured fails what is done with it
               "Core of when_all"));
 }
 
-TEST_CASE("core affinity: what cannot fail ends the process") {
+TEST_CASE("core affinity: operations that cannot fail end the process") {
   CHECK(ends_process([](Ctx&, Ctx&, Objects& o) -> Task<> { co_return o.channel.close(), m3::ok; },
                      "Channel"));
   CHECK(ends_process(
@@ -194,7 +194,7 @@ TEST_CASE("core affinity: a thread that is not a core may prepare an object and 
   channel.close();
 }
 
-TEST_CASE("core affinity: a helper thread is not a core and may not use what belongs to one") {
+TEST_CASE("core affinity: a helper thread is not a core and must not use a core's objects") {
   m3::RuntimeConfig config;
   config.cores = 1;
   m3::Runtime runtime(config);

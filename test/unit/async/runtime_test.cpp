@@ -47,7 +47,7 @@ Task<std::uint64_t> bounce(Ctx& ctx, m3::Runtime& runtime, int hops) {
 
 }  // namespace
 
-TEST_CASE("runtime: work crosses cores and comes back, thousands of times") {
+TEST_CASE("runtime: work crosses cores and returns, thousands of times") {
   m3::Runtime runtime(two_cores());
   runtime.start();
   auto sum =
@@ -87,7 +87,7 @@ TEST_CASE("runtime: a sleeping core wakes for its timers") {
   CHECK(*took >= 20ms);
 }
 
-TEST_CASE("runtime: run_blocking gives the value, the error or the exception of its function") {
+TEST_CASE("runtime: run_blocking returns the value, the error or the exception of its function") {
   m3::Runtime runtime(two_cores());
   runtime.start();
   auto outcome = runtime.block_on(runtime.core(0), [&](Ctx& ctx) -> Task<int> {
@@ -120,7 +120,7 @@ TEST_CASE("runtime: a cancelled caller leaves a blocking function behind") {
   go.notify_all();
 }
 
-TEST_CASE("runtime: what comes back while the runtime stops is not lost with all that it owns") {
+TEST_CASE("runtime: results that arrive while the runtime stops are not leaked") {
   auto owned = std::make_shared<int>(7);
   std::atomic<bool> go{false}, busy{false}, release{false};
   std::thread later;
@@ -167,7 +167,7 @@ TEST_CASE("runtime: what comes back while the runtime stops is not lost with all
   CHECK(owned.use_count() == 1);
 }
 
-TEST_CASE("runtime: a blocking function that comes while the runtime stops is refused") {
+TEST_CASE("runtime: a blocking function is refused while the runtime stops") {
   std::atomic<bool> begun{false}, asking{false}, go{false};
   m3::Status last, asked;
   m3::Runtime runtime(two_cores());
@@ -199,7 +199,7 @@ TEST_CASE("runtime: a blocking function that comes while the runtime stops is re
   CHECK(runtime.submit_blocking([] {}) == Errc::cancelled);
 }
 
-TEST_CASE("runtime: what one core posts to another that has ended still runs, as that one's work") {
+TEST_CASE("runtime: work posted to a core that has ended still runs, as that core's work") {
   using m3::async_detail::once;
   /// Reports the end of the thread that has one.
   struct Leaves {

@@ -96,7 +96,7 @@ CO_TEST("scope: tasks do not share the metadata of their calls") {
   CHECK(with_metadata == 0);
 }
 
-CO_TEST("scope: a body that throws or gives no Task is a task that failed") {
+CO_TEST("scope: a body that throws or returns no Task is a failed task") {
   auto sink = std::make_shared<m3::RecordingSink>();
   m3::ScopedLogSink scoped(sink);
   m3::Scope scope(ctx.core());

@@ -73,7 +73,7 @@ Task<int> from_result(m3::Result<int> result) { co_return result; }
 
 }  // namespace
 
-CO_TEST("task: a value comes back through every frame, suspended or not") {
+CO_TEST("task: a value is returned through every frame, suspended or not") {
   for (bool suspends : {false, true}) {
     events.clear();
     const int value = co_await top(ctx, suspends, Errc::ok);
@@ -108,7 +108,7 @@ CO_TEST("task: a loop of awaits that do not suspend does not grow the stack") {
   CHECK(sum == 300000);
 }
 
-CO_TEST("task: a looked-at success gives its value") {
+CO_TEST("task: as_result of a success has its value") {
   auto result = co_await as_result(top(ctx, true, Errc::ok));
   CO_REQUIRE(result.is_ok());
   CHECK(*result == 9);

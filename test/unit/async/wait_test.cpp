@@ -67,7 +67,7 @@ CO_TEST("sleep: the longest there is lasts until it is cancelled") {
   CHECK(ctx.core().now() - began >= 24h);
 }
 
-CO_TEST("within: all the time that a context without a deadline has is no deadline") {
+CO_TEST("within: the remaining time of a context without a deadline is not a deadline") {
   Ctx free(ctx.core());
   auto worked = co_await as_result(m3::within(free, free.remaining(), [](Ctx& soon) -> Task<bool> {
     co_await m3::sleep(soon, 1h);
@@ -162,7 +162,7 @@ CO_TEST("ctx: cancelling reaches a waiting operation, with the reason") {
   co_await scope.close(ctx);
 }
 
-CO_TEST("channel: values come in order, and a full one makes the sender wait") {
+CO_TEST("channel: values arrive in order, and a full channel makes the sender wait") {
   m3::Channel<int> channel(2);
   m3::Scope scope(ctx.core());
   scope.spawn("push", [&](Ctx& c) { return push(c, channel, 0, 10); });
@@ -183,7 +183,7 @@ CO_TEST("channel: try_send fails at once when it is full") {
   CHECK_FALSE(channel.try_receive().has_value());
 }
 
-CO_TEST("channel: closing wakes receivers after what is left, and senders at once") {
+CO_TEST("channel: closing wakes receivers after the remaining values, and senders at once") {
   m3::Channel<int> channel(1);
   CHECK(channel.try_send(1).is_ok());
   channel.close();
@@ -216,7 +216,7 @@ CO_TEST("serial: one at a time, in order of arrival") {
   CHECK_FALSE(serial.busy());
 }
 
-CO_TEST("semaphore: so many at a time, in order of arrival") {
+CO_TEST("semaphore: a limited number at a time, in order of arrival") {
   m3::Semaphore semaphore(2);
   m3::Scope scope(ctx.core());
   std::vector<int> entered;
@@ -253,7 +253,7 @@ CO_TEST("serial: one that gives up waiting leaves the queue, and a limit refuses
   CHECK(out.empty());
 }
 
-CO_TEST("scope: close cancels what runs and waits for it") {
+CO_TEST("scope: close cancels running tasks and waits for them") {
   m3::Scope scope(ctx.core());
   std::vector<int> out;
   scope.spawn("never", [&](Ctx& c) { return note_after(c, 24h, out, 1); });
@@ -266,7 +266,7 @@ CO_TEST("scope: close cancels what runs and waits for it") {
   CHECK(out == std::vector<int>{2});
 }
 
-CO_TEST("scope: what is spawned while it closes, or after, is not begun") {
+CO_TEST("scope: a task spawned while it closes, or after, is not started") {
   m3::Scope scope(ctx.core());
   bool begun = false;
   const auto refused = [&](Ctx&) -> Task<> {
@@ -283,7 +283,7 @@ CO_TEST("scope: what is spawned while it closes, or after, is not begun") {
   CHECK_FALSE(begun);
 }
 
-CO_TEST("countdown: all who wait go on at zero, and one that gives up does not stay") {
+CO_TEST("countdown: all waiters continue at zero, and one that gives up is removed") {
   m3::Countdown countdown;
   co_await countdown.zero(ctx);
   countdown.add();
@@ -308,7 +308,7 @@ CO_TEST("countdown: all who wait go on at zero, and one that gives up does not s
   CHECK(out == std::vector<int>{1, 2});
 }
 
-CO_TEST("when_all: gives every value, in the time of the slowest") {
+CO_TEST("when_all: returns every value, in the time of the slowest") {
   const auto began = ctx.core().now();
   auto [a, b] = co_await m3::when_all(ctx.core(), after(ctx, 10ms, 1), after(ctx, 20ms, 2));
   CHECK(a == 1);
@@ -347,7 +347,7 @@ CO_TEST("when_any: one that fails first has ended first") {
   CHECK(first.result.code() == Errc::unavailable);
 }
 
-TEST_CASE("run_on: the body runs on the other core and its outcome comes back") {
+TEST_CASE("run_on: the body runs on the other core and its outcome is returned") {
   m3::testing::SimRuntime two(2);
   auto outcome = two.run([&](Ctx& home) -> Task<unsigned> {
     const unsigned there = co_await m3::run_on(home, two.core(1), [](Ctx& far) -> Task<unsigned> {
@@ -453,7 +453,7 @@ TEST_CASE("timer wheel: every timer fires once, never early, at most a tick late
   CHECK(fired == 2000 - 286);
 }
 
-CO_TEST("when_any: a body that throws before it gives a Task has failed like the others") {
+CO_TEST("when_any: a body that throws before it returns a Task has failed like the others") {
   bool cancelled = false;
   auto waits = [&cancelled](Ctx& inner) -> Task<int> {
     auto slept = co_await as_result(m3::sleep(inner, 1h));

@@ -5,7 +5,7 @@
 
 using m3::Metadata;
 
-TEST_CASE("base: metadata keys are lower case, whoever writes or asks") {
+TEST_CASE("base: metadata keys are lower case, for writers and readers") {
   Metadata meta;
   REQUIRE(meta.set("X-Room", "blue"));
   CHECK(meta.entries.front().first == "x-room");

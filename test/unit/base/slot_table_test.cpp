@@ -73,7 +73,7 @@ TEST_CASE("base: for_each visits each value once and may erase it") {
   table.for_each([&](auto, int value) { CHECK(value % 2 == 1); });
 }
 
-TEST_CASE("base: the table ends the lives of what is left in it") {
+TEST_CASE("base: the table destroys the values left in it") {
   auto counted = std::make_shared<int>(0);
   {
     SlotTable<std::shared_ptr<int>> table;

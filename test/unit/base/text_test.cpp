@@ -47,7 +47,7 @@ TEST_CASE("base: a duration is read with its units") {
   CHECK(*parse_duration("0.9999999999ns") == 0ns);
 }
 
-TEST_CASE("base: a refused duration says what to write") {
+TEST_CASE("base: the error of a refused duration names the fix") {
   CHECK(contains(why_not("10"), "the unit is missing; write 10s or 10ms"));
   CHECK(contains(why_not(""), "write a number and a unit"));
   CHECK(contains(why_not("s"), "needs a number before each unit"));

@@ -212,7 +212,7 @@ ratio = 0.1
        "a.toml:10: rules[1].method: missing\n");
 }
 
-TEST_CASE("config: a wrong value says what is allowed") {
+TEST_CASE("config: the error of a wrong value lists the allowed ones") {
   CHECK(wrong("cores = 0") ==
         "a.toml:1: cores: 0 is out of range; allowed: 1 to 256 (how many threads)\n");
   CHECK(wrong("small = 256") == "a.toml:1: small: 256 is out of range; allowed: 0 to 255\n");
@@ -257,7 +257,7 @@ TEST_CASE("config: keys are checked together only when each is good") {
   CHECK(wrong("[tls]\ncert = 1") == "a.toml:2: tls.cert: expected a string, found the integer 1\n");
 }
 
-TEST_CASE("config: what is right is there also when something else is wrong") {
+TEST_CASE("config: valid keys are decoded even if others are wrong") {
   ErrorList errors;
   const auto section =
       config_test::parse("peers = [\"a\", 1, \"b\"]\nnam = \"c\"\n", errors).root();

@@ -58,7 +58,7 @@ TEST_CASE("config: strings take values from the environment") {
   CHECK(a_of("a = \"${X}\"", {{"X", "${Y}"}, {"Y", "no"}}) == "${Y}");  // not expanded twice
 }
 
-TEST_CASE("config: a missing variable is an error that says what to do") {
+TEST_CASE("config: a missing variable is an error that names the fix") {
   CHECK(a_of("\na = \"${REDIS_URL}\"", {}) ==
         "a.toml:2: a: the environment has no REDIS_URL; set it, or write ${REDIS_URL:-default}\n");
   CHECK(a_of("a = \"${X\"", {}) == "a.toml:1: a: \"${\" without \"}\"; write $${ for a plain ${\n");
@@ -86,7 +86,7 @@ TEST_CASE("config: a syntax error has its line") {
   CHECK(syntax_errors("").empty());
 }
 
-TEST_CASE("config: a file that cannot be parsed is not blamed for what is missing in it as well") {
+TEST_CASE("config: a file that cannot be parsed is not also reported for missing keys") {
   ErrorList errors;
   auto document = parse("[app\n", errors);
   CHECK(errors.size() == 1);
@@ -162,7 +162,7 @@ TEST_CASE("config: plugin sections are handed out by kind, in the file's order")
         "a.toml:6: router.consul.x: unknown key (known here: a, b)\n");
 }
 
-TEST_CASE("config: what stands under a kind but in no plugin's section is an error") {
+TEST_CASE("config: a key under a kind but outside any plugin's section is an error") {
   ErrorList errors;
   auto document = parse("broker = 1\n[router]\nx = 1\n[[lease.redis]]\n", errors);
   CHECK(document.sections("router", errors).empty());
@@ -178,7 +178,7 @@ TEST_CASE("config: what stands under a kind but in no plugin's section is an err
       "which lease\n");
 }
 
-TEST_CASE("config: the top leaves to others what is theirs, and nothing else") {
+TEST_CASE("config: the top of the file leaves only the plugins' sections to others") {
   ErrorList errors;
   auto document = parse("a = \"1\"\n[router.consul]\n[app]\nb = \"2\"\n[ap]\n", errors);
   const std::vector<std::string_view> others{"router", "app"};

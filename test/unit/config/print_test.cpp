@@ -62,7 +62,8 @@ Config filled() {
 
 }  // namespace
 
-TEST_CASE("config: what is in effect is printed as TOML, secrets hidden, defaults marked") {
+TEST_CASE(
+    "config: the configuration in effect is printed as TOML, secrets hidden, defaults marked") {
   CHECK(m3::print_config("router.x", filled()) == R"([router.x]
 addresses = ["a:1", "quo\"te\n", "$${HOME}"]
 count = 3  # default
@@ -83,7 +84,7 @@ password = ""  # default
 )");
 }
 
-TEST_CASE("config: what was printed reads back as what was in effect") {
+TEST_CASE("config: the printed configuration parses to the one in effect") {
   Config before = filled();
   std::string text = m3::print_config("", before);
   m3::ErrorList errors;

@@ -58,7 +58,7 @@ TEST_CASE("consul json: without an address of its own a service is where its mac
   CHECK(one(entry(R"("ID": "x", "Meta": null)", "null")).host == "10.0.0.9");
 }
 
-TEST_CASE("consul json: the worst check counts, maintenance is told apart") {
+TEST_CASE("consul json: the worst check counts, maintenance is separate") {
   const auto health = [](const std::string& checks) { return one(entry(R"("ID": "x")", checks)); };
   CHECK(health("[]").health == Health::passing);
   CHECK(health(R"([{"CheckID": "a", "Status": "critical"}, {"CheckID": "b", "Status": "passing"}])")
@@ -93,7 +93,7 @@ TEST_CASE("consul json: a bad entry is left out with its reason, the others stay
   CHECK(skipped(R"({"Service": {"ID": "x"}})") == "entry 0: Node: missing");
 }
 
-TEST_CASE("consul json: what is no list at all is an error") {
+TEST_CASE("consul json: anything other than a list is an error") {
   CHECK(parse_consul_health("").status() == Errc::data_loss);
   CHECK(parse_consul_health("[").status() == Errc::data_loss);
   CHECK(parse_consul_health("{}").status() == Errc::data_loss);

@@ -43,7 +43,7 @@ std::string seen(const ConsulList::Read& read) {
 
 }  // namespace
 
-TEST_CASE("consul list: instances come in Consul's order, and a change is told from none") {
+TEST_CASE("consul list: instances are in Consul's order, and changes are detected") {
   ConsulList list(kService);
   auto read = list.read(body({hello(2), hello(1)}));
   REQUIRE(read.is_ok());
@@ -60,7 +60,7 @@ TEST_CASE("consul list: instances come in Consul's order, and a change is told f
   CHECK_FALSE(list.read("[]")->changed);
 }
 
-TEST_CASE("consul list: what is not an instance of the service is left out, each time") {
+TEST_CASE("consul list: entries that are not instances of the service are left out, each time") {
   ConsulList list(kService);
   const Texts some{R"({"Service": {"ID": "x\"y"}})", "17", entry("dev-w.hello.x.1"), hello(1),
                    entry("nobody")};
@@ -79,7 +79,9 @@ TEST_CASE("consul list: one that two agents have is one, and well when one of th
   CHECK(seen(*list.read(body({hello(1), hello(1, 7)}))) == "1:100 1:7 ");
 }
 
-TEST_CASE("consul list: what is no list is refused, and what follows is read anew") {
+TEST_CASE(
+    "consul list: anything other than a list is refused, and the next answer is read from "
+    "scratch") {
   for (const std::string& wrong :
        {std::string(), std::string("{}"), std::string("[1,]"), "[" + hello(1), "[" + hello(1) + ",",
         "[" + hello(1) + " " + hello(2) + "]", "[" + hello(1) + "]]", std::string("[{]}"),
@@ -92,7 +94,7 @@ TEST_CASE("consul list: what is no list is refused, and what follows is read ane
   }
 }
 
-TEST_CASE("consul list: after any history of answers it says what a first reading says") {
+TEST_CASE("consul list: after any history of answers it returns the same as a first reading") {
   std::mt19937_64 random(20261130);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
   for (int history = 0; history < 200; ++history) {

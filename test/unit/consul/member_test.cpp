@@ -48,7 +48,7 @@ std::string refused(ConsulService service) {
 
 }  // namespace
 
-TEST_CASE("consul member: what is registered comes back whole") {
+TEST_CASE("consul member: a registration is read back completely") {
   const Member member = whole();
   CHECK(*m3::consul_member(service_of(member)) == member);
   Member plain;
@@ -97,7 +97,7 @@ TEST_CASE(
   CHECK(own.ttl == 6s);
 }
 
-TEST_CASE("consul member: what is no instance of m3 is refused with the reason") {
+TEST_CASE("consul member: an entry that is not an m3 instance is refused with the reason") {
   const ConsulService good = service_of(whole());
   ConsulService bad = good;
   bad.id = "somebody's web server";

@@ -61,7 +61,7 @@ TEST_CASE("http: a request is read, however its bytes are cut") {
   }
 }
 
-TEST_CASE("http: a chunked body is put together, and what stands behind it changes no header") {
+TEST_CASE("http: a chunked body is assembled, and its trailer changes no header") {
   HttpRequestReader reader(small());
   const std::string rest =
       feed(reader,
@@ -88,7 +88,7 @@ TEST_CASE("http: whether a connection stays open is the peer's choice") {
   CHECK(keeps("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
 }
 
-TEST_CASE("http: what is no request, or could be read in two ways, is refused") {
+TEST_CASE("http: invalid and ambiguous requests are refused") {
   CHECK(status_of("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 200);
   CHECK(status_of("GET / HTTP/1.1\r\nHost: a\r\n") == 0);
   CHECK(status_of("GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n") == 200);
@@ -136,7 +136,7 @@ TEST_CASE("http: the sizes are kept before anything is allocated") {
   CHECK(status_of(chunked + "1\r\nx\r\n1;a=\"b\\\"\r\n") == 400);
 }
 
-TEST_CASE("http: a peer that waits to send its body is told once to go on") {
+TEST_CASE("http: a peer that waits to send its body gets one 100 Continue") {
   HttpRequestReader reader(small());
   feed(reader, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
   CHECK(reader.wants_continue());

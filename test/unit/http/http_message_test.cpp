@@ -61,7 +61,7 @@ TEST_CASE("http: a request writes the target that it was read from") {
   }
 }
 
-TEST_CASE("http: an error tells its text, but not what went wrong inside") {
+TEST_CASE("http: an error shows its text, but not internal details") {
   CHECK(http_error(Status(Errc::unavailable, "starting")).status == 503);
   CHECK(http_error(Status(Errc::unavailable, "starting")).body == "starting\n");
   CHECK(http_error(Status(Errc::internal, "secret")).status == 500);

@@ -151,7 +151,7 @@ TEST_CASE("http server: it hangs up when it is asked to, and for HTTP/1.0") {
   CHECK(half.rest().ends_with("GET /a b=c "));
 }
 
-TEST_CASE("http server: what it refuses is told and ends the connection, without a reset") {
+TEST_CASE("http server: a refused request is answered and ends the connection, without a reset") {
   HttpServerConfig config;
   config.sizes.max_body_bytes = 1000;
   Server server(config);
@@ -191,7 +191,7 @@ TEST_CASE("http server: errors of a handler are answers, and exceptions tell not
   CHECK(second.ask(kGet).starts_with("HTTP/1.1 500 "));
 }
 
-TEST_CASE("http server: a slow client is told that it was, and an idle one is let go") {
+TEST_CASE("http server: a slow client gets an error, and an idle one is closed") {
   HttpServerConfig config;
   config.read_timeout = 50ms;
   config.idle_timeout = 50ms;
@@ -240,7 +240,8 @@ TEST_CASE("http server: a handler has a deadline, and one that ignores it is ans
   CHECK(deaf.ask(kGet).starts_with("HTTP/1.1 200 "));
 }
 
-TEST_CASE("http server: when all connections have a request under way, one more is told 503") {
+TEST_CASE(
+    "http server: when all connections are handling a request, one more is answered with 503") {
   HttpServerConfig config;
   config.max_connections = 2;
   Server server(config);
@@ -258,7 +259,7 @@ TEST_CASE("http server: when all connections have a request under way, one more 
   CHECK(four.ask(kGet).starts_with("HTTP/1.1 200 "));
 }
 
-TEST_CASE("http server: who holds connections without a request keeps nobody out") {
+TEST_CASE("http server: a client that holds connections without a request does not block others") {
   HttpServerConfig config;
   config.max_connections = 8;
   Server server(config);
@@ -277,7 +278,7 @@ TEST_CASE("http server: who holds connections without a request keeps nobody out
   CHECK(idle.front()->rest().empty());  // closed
 }
 
-TEST_CASE("http server: who was refused and stays keeps nobody out") {
+TEST_CASE("http server: a refused client that stays does not block others") {
   HttpServerConfig config;
   config.max_connections = 4;
   Server server(config);
@@ -291,7 +292,7 @@ TEST_CASE("http server: who was refused and stays keeps nobody out") {
   CHECK(server.counted("m3_net_http_refused_total", "http") == 0);
 }
 
-TEST_CASE("http server: a connection carries so many requests, then it is closed") {
+TEST_CASE("http server: a connection is closed after a number of requests") {
   HttpServerConfig config;
   config.max_requests = 2;
   Server server(config);
@@ -348,7 +349,7 @@ TEST_CASE("http server: stop ends idle connections at once and lets answers out"
   CHECK_FALSE(Client(server.port).connected());
 }
 
-TEST_CASE("http server: stop cancels what does not end") {
+TEST_CASE("http server: stop cancels handlers that do not end") {
   Server server;
   Client busy(server.port);
   busy.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -14,7 +14,7 @@ TEST_CASE("m3ctl app name: a word of lower-case letters and digits is good") {
   CHECK(check_app_name(std::string(32, 'a')).is_ok());
 }
 
-TEST_CASE("m3ctl app name: anything else is refused with what is good") {
+TEST_CASE("m3ctl app name: anything else is refused with a description of good names") {
   for (const std::string name : {"", "Shop", "1shop", "my_shop", "my-shop", "../shop", "ä", "a b"})
     CHECK(contains(check_app_name(name).text(), "a good name is a lower-case letter"));
   CHECK_FALSE(check_app_name(std::string(33, 'a')).is_ok());

@@ -22,7 +22,7 @@ std::string errors_of(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("m3ctl cluster file: what it does not say has a default") {
+TEST_CASE("m3ctl cluster file: missing keys have defaults") {
   const ClusterFolder folder;
   const ClusterFile file = folder.load("[[app]]\nbinary = \"./app\"\n");
   CHECK(file.name == "town");
@@ -71,7 +71,7 @@ set = { "rpc.token" = "${TOKEN}" }
   CHECK(app.set.at("rpc.token").value.text == "${TOKEN}");
 }
 
-TEST_CASE("m3ctl cluster file: what is wrong is reported with its line, all at once") {
+TEST_CASE("m3ctl cluster file: all errors are reported at once, with their lines") {
   const std::string all = errors_of(R"([[app]]
 instances = 0
 ports = [70000]
@@ -117,7 +117,7 @@ TEST_CASE("m3ctl cluster file: a cluster has an app, and a consul that keeps dat
                  "keep_data needs a port"));
 }
 
-TEST_CASE("m3ctl cluster file: a missing file, and a name that is none, are said") {
+TEST_CASE("m3ctl cluster file: a missing file and an invalid name are reported") {
   m3::ErrorList errors;
   (void)ClusterFile::load("/no/such/town.toml", errors);
   CHECK(contains(errors.to_string(), "there is no such file"));

@@ -81,7 +81,7 @@ TEST_CASE("m3ctl json: a number in quotes that no double can hold is refused") {
   CHECK(read(R"({"ratio": "Infinity"})").is_ok());
 }
 
-TEST_CASE("m3ctl json: nesting is bounded, and the place is said") {
+TEST_CASE("m3ctl json: nesting is bounded, and the error has the place") {
   CHECK(read(nested(64)).is_ok());
   CHECK(says(read(nested(101)), "nested more than 100 deep"));
   CHECK(says(read(nested(200'000)), "nested more than 100 deep"));

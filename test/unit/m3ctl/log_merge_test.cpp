@@ -6,7 +6,8 @@
 using m3ctl::LogFollower;
 using m3ctl_test::ClusterFolder;
 
-TEST_CASE("m3ctl log merge: lines are in the order of their times, with what belongs to them") {
+TEST_CASE(
+    "m3ctl log merge: lines are in the order of their times, followed by their untimed lines") {
   const ClusterFolder folder;
   const std::string a = folder.write("a.log",
                                      "2026-11-30T10:00:00.000001Z INFO one\n"
@@ -27,7 +28,7 @@ TEST_CASE("m3ctl log merge: lines are in the order of their times, with what bel
   CHECK(ends[2] == 0);
 }
 
-TEST_CASE("m3ctl log merge: a follower goes on behind the last whole line") {
+TEST_CASE("m3ctl log merge: a follower continues after the last complete line") {
   const ClusterFolder folder;
   const std::string file = folder.write("a.log", "one\ntw");
   const auto ends = m3ctl::merge_logs({file}, [](std::size_t, const std::string&) {});

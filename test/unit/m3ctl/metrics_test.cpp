@@ -39,7 +39,7 @@ TEST_CASE("m3ctl: the first look has no pace, the second that of the time betwee
   CHECK(*second.p99_seconds == Approx(0.001 + 0.009 * 0.9));
 }
 
-TEST_CASE("m3ctl: without calls there is no latency, and without a histogram neither") {
+TEST_CASE("m3ctl: without calls there is no latency, nor without a histogram") {
   PaceMeter meter;
   meter.update(text(5, 5), kBegin);
   const Pace idle = meter.update(text(5, 5), kBegin + 1s);
@@ -53,7 +53,7 @@ TEST_CASE("m3ctl: without calls there is no latency, and without a histogram nei
 }
 
 TEST_CASE(
-    "m3ctl: a count that went back is no pace, and after reset() the next look is the first") {
+    "m3ctl: a count that decreased is not a rate, and after reset() the next value is the first") {
   PaceMeter meter;
   meter.update(text(100, 0), kBegin);
   CHECK(*meter.update(text(1, 0), kBegin + 1s).calls_per_second == 0);

@@ -180,7 +180,7 @@ TEST_CASE("m3ctl plan: an app that dislikes its configuration is quoted") {
   CHECK(contains(errors_of(folder, "[[app]]\nbinary = \"./mute\"\n"), "is it an m3 app?"));
 }
 
-TEST_CASE("m3ctl plan: what is wrong with one app hides nothing of the others") {
+TEST_CASE("m3ctl plan: errors of one app do not hide those of the others") {
   const ClusterFolder folder;
   folder.program("fussy", "echo \"$4:3: lane: too loud\"; exit 2");
   folder.program("picky", "echo \"$4:3: cores: too many\"; exit 2");
@@ -224,7 +224,7 @@ TEST_CASE("m3ctl plan: the tool's file finds the instances by the list of all") 
   CHECK(plan.tool_config == folder / "m3ctl.toml");
 }
 
-TEST_CASE("m3ctl plan: a router that m3ctl does not contain is none of its own file") {
+TEST_CASE("m3ctl plan: a router that m3ctl does not contain is left out of its own file") {
   const ClusterFolder folder;
   const ClusterPlan plan = plan_of(folder, R"(
 [[app]]

@@ -32,7 +32,7 @@ CO_TEST("broadcasts: a notify to all reaches every instance, with its sender and
   CHECK(two.line().wishes() == 0);
 }
 
-CO_TEST("broadcasts: a topic reaches those who joined, of whatever func, until they leave") {
+CO_TEST("broadcasts: a topic reaches the apps that joined, of any func, until they leave") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1"), guest(sim, &hub, "dev.w.other.1"),
       far(sim, &hub, "dev.w2.role.1");
@@ -58,8 +58,7 @@ CO_TEST("broadcasts: a topic reaches those who joined, of whatever func, until t
   for (Member* member : {&one, &guest, &far}) co_await member->stop(ctx);
 }
 
-CO_TEST(
-    "broadcasts: what is lost is counted by those who hear, and what comes twice is not heard") {
+CO_TEST("broadcasts: receivers count lost messages, and ignore repeated ones") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1"), two(sim, &hub, "dev.w.role.2");
   for (Member* member : {&one, &two}) co_await member->start(ctx);
@@ -99,7 +98,7 @@ CO_TEST("broadcasts: a publisher that was started again is heard from its first 
   co_await two.stop(ctx);
 }
 
-CO_TEST("broadcasts: what somebody recorded of earlier starts takes nothing from the publisher") {
+CO_TEST("broadcasts: replayed messages of earlier starts do not affect the publisher") {
   Hub hub;
   Member two(sim, &hub, "dev.w.role.2");
   Lines recorded;
@@ -137,7 +136,7 @@ CO_TEST("broadcasts: what somebody recorded of earlier starts takes nothing from
   co_await two.stop(ctx);
 }
 
-CO_TEST("broadcasts: what cannot go is refused with the reason") {
+CO_TEST("broadcasts: messages that cannot be sent are refused with the reason") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1");
   co_await one.start(ctx);
@@ -267,7 +266,7 @@ CO_TEST("broadcasts: those of one turn leave as one message, each with its numbe
   for (Member* member : {&one, &two}) co_await member->stop(ctx);
 }
 
-CO_TEST("broadcasts: what the broker took and refused afterwards is counted as unsent") {
+CO_TEST("broadcasts: messages that the broker refuses after accepting them are counted as unsent") {
   Hub hub;
   auto one = std::make_unique<Member>(sim, &hub, "dev.w.role.1");
   co_await one->start(ctx);
@@ -291,7 +290,7 @@ CO_TEST("broadcasts: what the broker took and refused afterwards is counted as u
   co_await one->stop(ctx);
 }
 
-TEST_CASE("broadcasts: what waits for a core is bounded, and what is dropped is counted") {
+TEST_CASE("broadcasts: a core's backlog is bounded, and dropped messages are counted") {
   m3::testing::SimRuntime sim(2);
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1"), two(sim, &hub, "dev.w.role.2");
@@ -337,7 +336,7 @@ TEST_CASE("broadcasts: what waits for a core is bounded, and what is dropped is 
   CHECK(ended.is_ok());
 }
 
-CO_TEST("broadcasts: what is gathered never grows over the broker's limits") {
+CO_TEST("broadcasts: collected messages never exceed the broker's limits") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1");
   co_await one.start(ctx);
@@ -386,7 +385,7 @@ CO_TEST("broadcasts: large and small ones of one turn each leave once, in order"
   co_await one.stop(ctx);
 }
 
-CO_TEST("broadcasts: what was gathered when the broker went away is counted") {
+CO_TEST("broadcasts: messages collected when the broker was lost are counted") {
   Hub hub;
   Member one(sim, &hub, "dev.w.role.1");
   co_await one.start(ctx);
@@ -482,7 +481,7 @@ CO_TEST(
   co_await two.stop(ctx);
 }
 
-CO_TEST("broadcasts: who hears remembers so many publishers, the last ones") {
+CO_TEST("broadcasts: a receiver remembers a limited number of publishers, the latest") {
   Hub hub;
   Member two(sim, &hub, "dev.w.role.2");
   co_await two.start(ctx);

@@ -49,7 +49,7 @@ std::string owner_of(std::uint16_t slot, const HashSlots& slots) {
 
 }  // namespace
 
-TEST_CASE("hash slots: what is kept while ids come and go is what the definition says") {
+TEST_CASE("hash slots: after ids are added and removed the owners match the definition") {
   const std::vector<AppId> all = ids(12);
   std::mt19937_64 random(7);
   HashSlots slots;
@@ -104,7 +104,7 @@ TEST_CASE("hash slots: a million keys are even, and one that leaves moves only i
   CHECK(moved <= kKeys * 0.11);
 }
 
-TEST_CASE("hash slots: nobody owns anything while there is nobody") {
+TEST_CASE("hash slots: without ids no slot has an owner") {
   HashSlots slots;
   slots.set({});
   CHECK(owner_of(5, slots).empty());

@@ -265,7 +265,7 @@ class History {
 
 }  // namespace
 
-TEST_CASE("mesh: random histories never lose a service that lives") {
+TEST_CASE("mesh: random histories never lose a service that is up") {
   const char* given = std::getenv("M3_TEST_SEED");
   const std::uint64_t first = given ? std::strtoull(given, nullptr, 10) : 1;
   const std::uint64_t count = given ? 1 : std::getenv("M3_LONG") ? 10000 : 500;

@@ -45,7 +45,7 @@ struct Diary {
 
 }  // namespace
 
-CO_TEST("member events: an observer hears of each that is there, and then what becomes of them") {
+CO_TEST("member events: an observer gets each present instance, and then its changes") {
   Wires wires;
   Caller caller(sim, wires);
   Diary diary, late;
@@ -72,7 +72,9 @@ CO_TEST("member events: an observer hears of each that is there, and then what b
   co_await caller.stop(ctx);
 }
 
-CO_TEST("member events: one is gone when it does not answer either, and the same start is back") {
+CO_TEST(
+    "member events: an instance is gone when it does not answer either, and the same start can "
+    "return") {
   Wires wires;
   Caller caller(sim, wires);
   Server one(sim, wires, member(1));
@@ -105,7 +107,8 @@ CO_TEST("member events: one is gone when it does not answer either, and the same
   co_await one.die(ctx);
 }
 
-CO_TEST("member events: an observer that ends its watch hears nothing more, whoever ends it") {
+CO_TEST(
+    "member events: an observer gets nothing after its watch has ended, from inside or outside") {
   Wires wires;
   Caller caller(sim, wires);
   std::optional<MemberWatch> self;
@@ -129,7 +132,7 @@ CO_TEST("member events: an observer that ends its watch hears nothing more, whoe
   co_await caller.stop(ctx);
 }
 
-CO_TEST("member events: an observer that begins while another one is told hears of it soon") {
+CO_TEST("member events: an observer added during another one's callback is called soon") {
   Wires wires;
   Caller caller(sim, wires);
   Diary late;
@@ -142,7 +145,7 @@ CO_TEST("member events: an observer that begins while another one is told hears 
   co_await caller.stop(ctx);
 }
 
-CO_TEST("member events: a service is watched as long as it is observed, though nobody calls it") {
+CO_TEST("member events: a service is watched as long as it is observed, even without calls") {
   Wires wires;
   Caller caller(sim, wires);
   Diary diary;
@@ -157,7 +160,7 @@ CO_TEST("member events: a service is watched as long as it is observed, though n
   watch = MemberWatch();  // after the end, too
 }
 
-CO_TEST("member events: an observer may come before the mesh is started") {
+CO_TEST("member events: an observer may be added before the mesh is started") {
   Wires wires;
   mesh_test::ScriptedRouter router;
   m3::MetricRegistry metrics;
@@ -179,7 +182,7 @@ CO_TEST("member events: an observer may come before the mesh is started") {
   co_await node.stop(ctx);
 }
 
-CO_TEST("member events: who adds them up knows what the mesh knows, whatever happens") {
+CO_TEST("member events: their sum always equals the state of the mesh") {
   std::mt19937_64 random(sim.seed());
   const auto below = [&](std::uint64_t n) { return static_cast<int>(random() % n); };
   Wires wires;

@@ -122,7 +122,9 @@ TEST_CASE("membership: a registry that drops one after the other is doubted as w
   CHECK(slow.now() == "1 2 ");
 }
 
-TEST_CASE("membership: a list that lacks all of the one before is doubted, whom else it names") {
+TEST_CASE(
+    "membership: a list without any instance of the previous list is doubted, whichever others it "
+    "names") {
   Judge judge;
   judge.list({2, 4});
   CHECK_FALSE(judge.list({4}));
@@ -160,7 +162,8 @@ TEST_CASE("membership: a single one that leaves is asked too") {
   CHECK(judge.now().empty());
 }
 
-TEST_CASE("membership: the newest generation of an id counts, and a probe of the one before not") {
+TEST_CASE(
+    "membership: the newest generation of an id counts, but not a probe of the previous one") {
   Judge judge;
   judge.list({member(1, 5)});
   const auto old = judge.membership.entries().at(member(1).id).instance;
@@ -201,7 +204,8 @@ TEST_CASE("membership: only another address or another start makes another insta
 }
 
 TEST_CASE(
-    "membership: a restart with a clock that went back is believed once the one before is silent") {
+    "membership: a restart with a clock that went back is believed once the previous start is "
+    "silent") {
   Judge judge;
   judge.list({member(1, 7), member(2, 7)});
   const auto before = judge.membership.entries().at(member(1).id).instance;
@@ -216,7 +220,7 @@ TEST_CASE(
   CHECK(judge.at(1).generation == 4);
 }
 
-TEST_CASE("membership: an old answer changes nothing while the one before it answers") {
+TEST_CASE("membership: an old answer changes nothing while the listed instance answers") {
   Judge judge;
   judge.list({member(1, 7)});
   const auto before = judge.membership.entries().at(member(1).id).instance;
@@ -307,7 +311,7 @@ TEST_CASE("membership: a rival that is no longer named is forgotten") {
   CHECK(judge.now() == "2 ");
 }
 
-TEST_CASE("membership: a restart begins with a good name, though the one before it was silent") {
+TEST_CASE("membership: a restart is trusted, although the previous start was silent") {
   Judge judge;
   Member sick = member(1, 1);
   sick.healthy = false;

@@ -41,7 +41,9 @@ double ejected(Caller& caller) {
 
 }  // namespace
 
-CO_TEST("mesh: one whose answers are errors is left out for a while, but never more than half") {
+CO_TEST(
+    "mesh: an instance that answers with errors is left out for a while, but never more than "
+    "half") {
   Wires wires;
   Server one(sim, wires, member(1)), two(sim, wires, member(2)), three(sim, wires, member(3));
   Caller caller(sim, wires);
@@ -97,7 +99,7 @@ CO_TEST(
   co_await two.die(ctx);
 }
 
-CO_TEST("mesh: one that is leaving still says who it is") {
+CO_TEST("mesh: an instance that is leaving still reports its id") {
   Wires wires;
   Server leaving(sim, wires, member(1, 7));
   Caller caller(sim, wires);
@@ -224,7 +226,7 @@ CO_TEST("mesh: a connection from before does not vouch for one that is silent") 
   co_await two.die(ctx);
 }
 
-CO_TEST("mesh: one that goes while another is asked again is asked at once") {
+CO_TEST("mesh: an instance that disappears while another is probed is probed at once") {
   Wires wires;
   Server one(sim, wires, member(1)), two(sim, wires, member(2)), three(sim, wires, member(3));
   Server four(sim, wires, member(4));
@@ -273,7 +275,7 @@ CO_TEST("mesh: one that says it is leaving is not kept against the registry's wo
   co_await one.die(ctx);
 }
 
-CO_TEST("mesh: what the router said last stands while it is unreachable") {
+CO_TEST("mesh: the router's last lists stay valid while it is unreachable") {
   Wires wires;
   Server one(sim, wires, member(1));
   Caller caller(sim, wires);
@@ -377,7 +379,7 @@ CO_TEST("mesh: hundreds that a registry forgets at once are all asked") {
   for (auto& server : servers) co_await server->die(ctx);
 }
 
-CO_TEST("mesh: who answers at a member's address is known by its generation") {
+CO_TEST("mesh: the instance at a member's address is identified by its generation") {
   Wires wires;
   Server one(sim, wires, member(1, 7));
   Caller caller(sim, wires);

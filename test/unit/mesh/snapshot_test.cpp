@@ -41,7 +41,7 @@ struct Seen {
 
 }  // namespace
 
-TEST_CASE("snapshot: Random goes to the less busy of two, by weight, never where it must not") {
+TEST_CASE("snapshot: Random picks the less busy of two, by weight, and never an excluded one") {
   auto heavy = member(1), light = member(2), none = member(3), leaving = member(4);
   heavy.weight = 300;
   none.weight = 0;
@@ -90,7 +90,7 @@ TEST_CASE("snapshot: Random goes to the less busy of two, by weight, never where
     REQUIRE(id_of(pair.snapshot->random({pair.peers, failed})) == "dev.w.role.2");
 }
 
-TEST_CASE("snapshot: one with weight 0 is taken when there is no other") {
+TEST_CASE("snapshot: an instance with weight 0 is picked when there is no other") {
   auto one = member(1), two = member(2);
   one.weight = two.weight = 0;
   Seen seen({one, two});
@@ -111,7 +111,7 @@ TEST_CASE("snapshot: Single is the lowest id that can be reached, numbers compar
   CHECK(single() == "dev.w.role.2");
 }
 
-TEST_CASE("snapshot: Hash is the same with and without its table, and goes on in rank") {
+TEST_CASE("snapshot: Hash picks the same with and without its table, and then the next in rank") {
   Seen seen({member(1), member(2), member(3), member(4)});
   m3::mesh_detail::HashSlots slots;
   std::vector<m3::mesh_detail::HashSlots::Id> ids;
@@ -140,7 +140,7 @@ TEST_CASE("snapshot: Hash is the same with and without its table, and goes on in
   CHECK(id_of(seen.snapshot->hash("a", {seen.peers})) != owner);
 }
 
-TEST_CASE("snapshot: the sick get calls by name only, unless too many are said to be sick") {
+TEST_CASE("snapshot: sick instances get calls by name only, unless too many are reported sick") {
   std::vector<m3::Member> members;
   for (int i = 1; i <= 4; ++i) members.push_back(member(i));
   members[0].healthy = members[1].healthy = false;

@@ -41,7 +41,7 @@ Task<> call_nonsense(Ctx& ctx, Caller& caller, int number) {
 
 }  // namespace
 
-CO_TEST("mesh watches: a service that nobody calls for ten minutes is no longer watched") {
+CO_TEST("mesh watches: a service without calls for ten minutes is no longer watched") {
   Wires wires;
   Server one(sim, wires, member(1));
   Caller caller(sim, wires);
@@ -61,7 +61,7 @@ CO_TEST("mesh watches: a service that nobody calls for ten minutes is no longer 
   co_await one.die(ctx);
 }
 
-CO_TEST("mesh watches: that nobody is there is remembered for ten seconds after the last call") {
+CO_TEST("mesh watches: an empty service is remembered for ten seconds after the last call") {
   Wires wires;
   Caller caller(sim, wires);
   co_await call_nonsense(ctx, caller, 100);

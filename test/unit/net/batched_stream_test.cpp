@@ -47,7 +47,7 @@ struct Pair {
 
 }  // namespace
 
-CO_TEST("batched stream: what one turn appends leaves together, in order") {
+CO_TEST("batched stream: data appended in one turn is sent together, in order") {
   Pair pair(sim.core(), {});
   co_await m3::sleep(ctx, 10ms);
   pair.here->append({"a", "bc"});
@@ -60,7 +60,7 @@ CO_TEST("batched stream: what one turn appends leaves together, in order") {
   CHECK(pair.here->waiting() == 0);
 }
 
-CO_TEST("batched stream: what the peer does not take yet waits, and follows") {
+CO_TEST("batched stream: data that the peer does not accept yet is kept, and sent later") {
   m3::LoopbackNet::Options options;
   options.window = 100;
   options.latency = 5ms;

@@ -218,7 +218,7 @@ TEST_CASE("connector: a dead name server holds up neither other names nor the en
   host.server->release();
 }
 
-TEST_CASE("connector: those who wait for one name get its answer together") {
+TEST_CASE("connector: concurrent connects to one name share its look-up") {
   Host host;
   Listener good("127.0.0.1");
   std::thread releases([&] {

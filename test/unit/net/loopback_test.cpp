@@ -91,7 +91,7 @@ TEST_CASE("loopback: a dial to an address without a listener is unavailable and 
   CHECK_FALSE(none.status().maybe_executed());
 }
 
-TEST_CASE("loopback: a listener that goes while a dial is under way closes it") {
+TEST_CASE("loopback: a listener that is removed during a dial closes it") {
   SimRuntime sim(2);
   LoopbackNet net;
   int accepted = 0;
@@ -104,7 +104,7 @@ TEST_CASE("loopback: a listener that goes while a dial is under way closes it") 
   CHECK(a.closed == 1);
 }
 
-TEST_CASE("loopback: a cut ends both sides once and loses what was under way") {
+TEST_CASE("loopback: a cut ends both sides once and loses the bytes in flight") {
   Link link(options(5ms, 0, 1000));
   link.a.send("lost");
   link.b.stream().pause_reading(true);

@@ -128,7 +128,7 @@ TEST_CASE("net: a frame that was reserved and not committed is never sent") {
   CHECK(peer.ids() == Ids{1, 2});
 }
 
-TEST_CASE("net: behind a full line control goes before response, request and notify") {
+TEST_CASE("net: behind a full buffer control is sent before response, request and notify") {
   OutBufferPool pool;
   OutQueue queue(pool, kSmallLimits);
   put(queue, FrameKind::request, 1, 1000);
@@ -183,7 +183,7 @@ TEST_CASE("net: new notifies are shed first, then new requests, never the rest")
   CHECK(put(queue, FrameKind::notify, 30));
 }
 
-TEST_CASE("net: responses are never shed, the reader is told to stop and later to go on") {
+TEST_CASE("net: responses are never shed; the reader is told to stop, and later to continue") {
   OutBufferPool pool;
   OutQueue queue(pool, kSmallLimits);
   for (std::uint64_t i = 0; i < 30; ++i) CHECK(put(queue, FrameKind::response, i));
@@ -317,7 +317,7 @@ class Model {
   std::array<std::deque<Item>, kOutClasses> waits_;
 };
 
-TEST_CASE("net: whatever is put in and taken out, the queue does what four lists would do") {
+TEST_CASE("net: after any sequence of operations the queue behaves like four lists") {
   const unsigned seed = GENERATE(range(1u, 41u));
   CAPTURE(seed);
   std::mt19937 random(seed);

@@ -267,7 +267,7 @@ TEST_CASE("tcp: the peer's last words are heard although a send failed") {
         }).is_ok());
 }
 
-TEST_CASE("tcp: a close with unread bytes does not overtake what was sent") {
+TEST_CASE("tcp: a close with unread bytes does not overtake sent data") {
   CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
           Duo duo = co_await make_duo(ctx, node);
           Peer a;
@@ -289,7 +289,7 @@ TEST_CASE("tcp: a close with unread bytes does not overtake what was sent") {
         }).is_ok());
 }
 
-TEST_CASE("tcp: what was sent before start() is sent on after it") {
+TEST_CASE("tcp: data sent before start() is sent after it") {
   CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
           Duo duo = co_await make_duo(ctx, node);
           Peer a;
@@ -355,7 +355,7 @@ bool system_knows(const char* name) {
 
 }  // namespace
 
-TEST_CASE("tcp: a name nobody knows is unavailable and not executed") {
+TEST_CASE("tcp: an unknown name is unavailable and not executed") {
   CHECK(on_tcp([](Ctx& ctx, Node& node) -> Task<> {
           auto unknown =
               co_await as_result(node.transport.connect(ctx, address(80, "no-such-host.invalid")));
@@ -549,7 +549,7 @@ TEST_CASE("tcp: IPv6 works where there is any") {
   if (!outcome.is_ok()) M3_SKIP("no IPv6 here: " + outcome.to_string());
 }
 
-TEST_CASE("net: host:port is read, and what is wrong is said") {
+TEST_CASE("net: host:port is parsed, and the errors name the fault") {
   struct Row {
     const char* text;
     const char* host;  // nullptr: refused

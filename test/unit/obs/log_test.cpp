@@ -168,7 +168,7 @@ TEST_CASE("obs: fatal ends the process with code 1 after its line is on stderr")
   CHECK(contains(text, "cannot bind port=80\n"));
 }
 
-TEST_CASE("obs: fatal ends the process although nobody reads its line") {
+TEST_CASE("obs: fatal ends the process even if its line is not read") {
   int ends[2];
   REQUIRE(::pipe2(ends, O_NONBLOCK) == 0);
   const std::string filling(4096, '.');
@@ -189,7 +189,7 @@ TEST_CASE("obs: fatal ends the process although nobody reads its line") {
   ::close(ends[1]);
 }
 
-TEST_CASE("obs: what was logged just before a normal exit is not lost") {
+TEST_CASE("obs: lines logged just before a normal exit are not lost") {
   auto [code, text] = in_child([] {
     m3::log::set_sink(nullptr);
     for (int i = 0; i < 100; ++i) m3::log::warn("line {}", i);
@@ -283,7 +283,7 @@ TEST_CASE("obs: a log line has time, level, app, place, text, fields and trace")
         "trace=4bf92f3577b34da6a3ce929d0e0e4736");
 }
 
-TEST_CASE("obs: what a player typed cannot forge a log line") {
+TEST_CASE("obs: text typed by a player cannot forge a log line") {
   m3::LogRecord record;
   record.text = "hi\n2023 FATAL x\x1b[31m\x7f";
   std::vector<m3::LogField> plus{{"name", "a\r\nb"}};

@@ -85,7 +85,9 @@ TEST_CASE("obs: a line appears without a flush") {
   }
 }
 
-TEST_CASE("obs: nobody waits for a pipe that nobody reads; what does not fit is counted and told") {
+TEST_CASE(
+    "obs: no caller waits for a pipe that is not read; lines that do not fit are counted and "
+    "reported") {
   Pipe pipe;
   LogWriter writer(pipe.ends[1], 300'000);
   for (int i = 0; i < 1000; ++i) writer.write(kLine);  // would hang

@@ -208,7 +208,7 @@ TEST_CASE("obs: a metric that cannot be is refused in the log and counts nothing
   CHECK(only(registry, "taken").value == 0);
 }
 
-TEST_CASE("obs: label sets beyond the limit share one series and are told once") {
+TEST_CASE("obs: label sets beyond the limit share one series and are logged once") {
   auto sink = std::make_shared<m3::RecordingSink>();
   m3::ScopedLogSink installed(sink);
   MetricRegistry registry({.constant_labels = {}, .max_series_per_name = 3});

@@ -102,7 +102,7 @@ CO_TEST("lifecycle: a step that is interrupted is undone") {
   CHECK(diary.done == Diary::Names{"+a", "-slow", "-a"});
 }
 
-CO_TEST("lifecycle: what is unavailable is tried again, and begun once") {
+CO_TEST("lifecycle: an unavailable step is retried, and begun once") {
   Diary diary;
   diary.add(10, "a");
   diary.fails = "+a";
@@ -115,7 +115,8 @@ CO_TEST("lifecycle: what is unavailable is tried again, and begun once") {
   CHECK(diary.done == Diary::Names{"-a"});
 }
 
-CO_TEST("lifecycle: what stays unavailable ends the start with the reason, within its limit") {
+CO_TEST(
+    "lifecycle: a step that stays unavailable ends the start with the reason, within its limit") {
   Diary diary;
   diary.add(10, "a");
   diary.fails = "+a";
@@ -219,7 +220,7 @@ TEST_CASE("lifecycle: a step on each core is undone where it was begun") {
   CHECK(done == Diary::Names{"+0", "+1", "-1", "-0"});
 }
 
-TEST_CASE("lifecycle: a step on each core that is tried again begins once on each") {
+TEST_CASE("lifecycle: a retried step on each core begins once on each") {
   m3::testing::SimRuntime two(2);
   Lifecycle life;
   std::vector<std::string> done;

@@ -135,7 +135,7 @@ struct Garden {
 
 }  // namespace
 
-TEST_CASE("plugins: what a constructor asks for is made before it, and outlives it") {
+TEST_CASE("plugins: a plugin that a constructor asks for is created first, and outlives it") {
   Garden garden;
   REQUIRE(garden.make("[bird.finch]\n[nest.twigs]\n[tree.oak]\n").is_ok());
   Names order;
@@ -147,7 +147,7 @@ TEST_CASE("plugins: what a constructor asks for is made before it, and outlives 
   CHECK(diary == Names{"+tree", "+nest", "+bird in a nest", "-bird in a nest", "-nest", "-tree"});
 }
 
-TEST_CASE("plugins: what is not chosen is null, or an error for who needs it") {
+TEST_CASE("plugins: a plugin that is not chosen is null, or an error if it is needed") {
   Garden garden;
   REQUIRE(garden.make("[bird.finch]\n").is_ok());
   CHECK(diary == Names{"+bird on the ground"});
@@ -157,7 +157,7 @@ TEST_CASE("plugins: what is not chosen is null, or an error for who needs it") {
   CHECK(garden.set.slots().empty());
 }
 
-TEST_CASE("plugins: circles, wrong stages and throwing constructors are told") {
+TEST_CASE("plugins: cycles, wrong stages and throwing constructors are reported") {
   Garden garden;
   CHECK(garden.make("[hen.plain]\n[egg.plain]\n").to_string() ==
         "failed_precondition: hen.plain is part of a cycle: egg.plain needs hen.plain needs "
@@ -182,7 +182,7 @@ TEST_CASE("plugins: of a kind that says kMany an app has several, found by name"
   CHECK(diary == Names{"+hedge", "+dog behind 1"});
 }
 
-TEST_CASE("plugins: who catches that another cannot be made is named itself when it fails later") {
+TEST_CASE("plugins: a plugin that catches another's error is named itself when it fails later") {
   Garden garden;
   CHECK(garden.make("[worm.small]\n[rotten.apple]\n").to_string() ==
         "failed_precondition: worm.small needs a tree: add a section [tree.NAME]");

@@ -147,7 +147,7 @@ CO_TEST("reconciler: a thousand wishes take one round trip, also after the conne
   co_await pair.stop(ctx);
 }
 
-CO_TEST("reconciler: wishes that come and go while it connects again are not lost") {
+CO_TEST("reconciler: wishes added and dropped while it reconnects are not lost") {
   Pair pair(sim.core());
   co_await pair.reconciler.start(ctx);
   pair.reconciler.want("stays");
@@ -193,7 +193,7 @@ CO_TEST("reconciler: a refused wish is its own error, and is met once it is allo
   co_await pair.stop(ctx);
 }
 
-CO_TEST("reconciler: who asks for a refused wish once more is not told the old answer") {
+CO_TEST("reconciler: a repeated refused wish does not get the old answer") {
   Pair pair(sim.core());
   pair.service.refuses = {"secret"};
   co_await pair.reconciler.start(ctx);
@@ -205,7 +205,7 @@ CO_TEST("reconciler: who asks for a refused wish once more is not told the old a
   co_await pair.stop(ctx);
 }
 
-CO_TEST("reconciler: a wish that is dropped under way does not stay, and its waiter is told") {
+CO_TEST("reconciler: a wish dropped while in flight does not stay, and its waiter is notified") {
   Pair pair(sim.core());
   co_await pair.reconciler.start(ctx);
   pair.reconciler.want("t");
@@ -227,7 +227,7 @@ CO_TEST("reconciler: a wish that is dropped under way does not stay, and its wai
   co_await pair.stop(ctx);
 }
 
-CO_TEST("reconciler: slow answers are waited for as long as some come, silence is not") {
+CO_TEST("reconciler: slow answers are waited for as long as some arrive, silence is not") {
   Pair pair(sim.core());
   pair.service.between = 1s;
   co_await pair.reconciler.start(ctx);
@@ -290,7 +290,7 @@ CO_TEST("reconciler: a ping that is only slow is waited for while something is h
   co_await scope.close(ctx);
 }
 
-CO_TEST("reconciler: an error in the loop is logged, and the loop goes on") {
+CO_TEST("reconciler: an error in the loop is logged, and the loop continues") {
   Pair pair(sim.core());
   pair.service.throws_once = true;
   pair.service.fails_to_leave = true;
@@ -324,7 +324,7 @@ CO_TEST("reconciler: a start that fails leaves nothing, and can be called again"
   co_await never.stop(ctx);
 }
 
-CO_TEST("reconciler: what is told of a confirmed wish may change the wishes") {
+CO_TEST("reconciler: the callback of a confirmed wish may change the wishes") {
   Pair pair(sim.core());
   pair.service.on_confirm = [&](const std::string& key) {
     if (key == "a") {

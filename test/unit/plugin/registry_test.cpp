@@ -79,7 +79,7 @@ using m3::testing::contains;
 
 }  // namespace
 
-TEST_CASE("plugin: sections choose; order is by stage, and what is needed comes first") {
+TEST_CASE("plugin: sections choose; order is by stage, dependencies first") {
   const Registry registry = all();
   CHECK(choose(registry, "").empty());
   CHECK(choose(registry, "[lease.local]\n[admin.console]\n[database.sqlite]\n") ==
@@ -97,7 +97,7 @@ TEST_CASE("plugin: the section configures it") {
                  "a.toml:2: database.memory.size"));
 }
 
-TEST_CASE("plugin: what cannot be is told with its line") {
+TEST_CASE("plugin: impossible choices are reported with their lines") {
   const Registry registry = all();
   CHECK(contains(
       choose(registry, "[database.sqlit]\n"),
@@ -113,7 +113,7 @@ TEST_CASE("plugin: what cannot be is told with its line") {
                  "early.bird starts before database.memory, which it needs"));
 }
 
-TEST_CASE("plugin: one that is listed twice is told") {
+TEST_CASE("plugin: a plugin that is listed twice is an error") {
   Registry registry = all();
   registry.add<Memory>();
   CHECK(contains(choose(registry, ""), "database.memory: the program lists this plugin twice"));

@@ -32,7 +32,7 @@ void add(Subscribers& all, const std::string& topic, Ear& ear) {
 
 }  // namespace
 
-TEST_CASE("subscribers: who leaves while others are told is not told, and may be gone") {
+TEST_CASE("subscribers: one that leaves during a callback is not called, and may be destroyed") {
   for (const bool again : {false, true}) {
     Subscribers all;
     Ear first, last;
@@ -76,7 +76,7 @@ TEST_CASE("subscribers: the last one may remove the topic, and telling may nest"
   CHECK(!all.remove("t", one));
 }
 
-TEST_CASE("subscribers: one whose subscribe() is under way is told by its outcome") {
+TEST_CASE("subscribers: one whose subscribe() is in progress is notified by its outcome") {
   Subscribers all;
   Ear waits, other;
   add(all, "t", other);
@@ -92,7 +92,7 @@ TEST_CASE("subscribers: one whose subscribe() is under way is told by its outcom
   CHECK(waits.again == 1);
 }
 
-TEST_CASE("subscribers: a topic that may not be published to is tried again now and then") {
+TEST_CASE("subscribers: a refused topic is retried now and then") {
   m3::RefusedTopics refused;
   const TimePoint now{24h};
   CHECK(refused.check("t", now).is_ok());

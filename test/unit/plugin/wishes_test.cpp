@@ -198,7 +198,7 @@ class History {
 
 }  // namespace
 
-TEST_CASE("wishes: after any history the service has what is wished for, and nothing else") {
+TEST_CASE("wishes: after any history the service has the wanted keys, and nothing else") {
   const int rounds = std::getenv("M3_TEST_SEED") ? 1 : 2000;
   for (const bool lasting : {false, true}) {
     for (int round = 0; round < rounds; ++round) {
@@ -224,7 +224,7 @@ TEST_CASE(
   CHECK(wishes.up());
 }
 
-TEST_CASE("wishes: what is renewed while its order is under way is established again") {
+TEST_CASE("wishes: a key renewed while its order is in flight is established again") {
   Wishes wishes({}, [] { return 0u; });
   wishes.connected();
   wishes.want("t");
@@ -237,7 +237,7 @@ TEST_CASE("wishes: what is renewed while its order is under way is established a
   CHECK(wishes.answered(second[0].number, m3::ok, kStart).confirmed);
 }
 
-TEST_CASE("wishes: what outlives its connection is withdrawn when it was dropped meanwhile") {
+TEST_CASE("wishes: a key that outlives its connection is withdrawn if it was dropped meanwhile") {
   Wishes::Options lasting;
   lasting.lasting = true;
   Wishes wishes(lasting, [] { return 0u; });

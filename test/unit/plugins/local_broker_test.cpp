@@ -46,7 +46,7 @@ struct Listener {
 
 }  // namespace
 
-TEST_CASE("local broker: what was delivered waits no longer, however much came before") {
+TEST_CASE("local broker: delivered messages leave the backlog, however many came before") {
   Listener listener;
   std::string all;
   for (char c = 'a'; c <= 'z'; ++c) {
@@ -68,7 +68,8 @@ TEST_CASE(
   CHECK(listener.heard() == "acd");
 }
 
-TEST_CASE("local broker: who unsubscribes hears nothing more, nor what is under way") {
+TEST_CASE(
+    "local broker: an unsubscribed subscriber gets nothing more, not even messages in flight") {
   Listener listener;
   CHECK(listener.host.on_core([&] {
     CHECK(listener.host.plugin().publish("news", "a", 1).is_ok());

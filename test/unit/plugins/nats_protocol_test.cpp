@@ -65,7 +65,7 @@ std::string refusal(const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("nats protocol: what a server says is cut into its parts, wherever it is torn") {
+TEST_CASE("nats protocol: a server's messages are cut into parts, wherever the bytes are split") {
   for (std::size_t cut = 0; cut <= kAll.size(); ++cut) {
     INFO("cut at " << cut);
     std::vector<std::string> seen;
@@ -94,7 +94,7 @@ TEST_CASE("nats protocol: of a message it says how many bytes are missing, to th
   }
 }
 
-TEST_CASE("nats protocol: what breaks the protocol is refused with the reason") {
+TEST_CASE("nats protocol: violations are refused with the reason") {
   CHECK(contains(refusal("PINGS\r\n"), "\"PINGS\""));
   CHECK(contains(refusal("MSG a 1\r\n"), "wrong number of words"));
   CHECK(contains(refusal("MSG a 1 r 2 3\r\n"), "wrong number of words"));
@@ -111,7 +111,7 @@ TEST_CASE("nats protocol: what breaks the protocol is refused with the reason") 
   CHECK(contains(refusal("INFO " + std::string(NatsReader::kMostLine, 'x') + "\r\n"), "256 KiB"));
 }
 
-TEST_CASE("nats protocol: a complaint says what it is about and what it means") {
+TEST_CASE("nats protocol: a complaint has a subject and a meaning") {
   const auto is = [](std::string_view text, NatsComplaint::About about, Errc code,
                      std::string_view subject = "") {
     INFO(text);
@@ -133,7 +133,7 @@ TEST_CASE("nats protocol: a complaint says what it is about and what it means") 
   is("Stale Connection", About::connection, Errc::unavailable);
 }
 
-TEST_CASE("nats protocol: INFO is read, and what it does not say has a default") {
+TEST_CASE("nats protocol: INFO is read, and missing members have defaults") {
   const auto info = m3::parse_nats_info(
       R"({"max_payload": 7, "auth_required": true, "tls_required": "no", "other": []})");
   REQUIRE(info.is_ok());

@@ -36,7 +36,7 @@ std::string message(std::string_view channel, std::string_view payload) {
 
 }  // namespace
 
-TEST_CASE("redis filter: what is within the limit passes as it is, however it comes") {
+TEST_CASE("redis filter: values within the limit pass unchanged, however the bytes are split") {
   const std::string stream = "+OK\r\n:7\r\n$-1\r\n*2\r\n$0\r\n\r\n$4\r\n\r\n$9\r\n" +
                              message("news", "a line\r\n$99\r\nof its own") + "-ERR no\r\n";
   for (std::size_t piece : {1, 2, 3, 7, 1000}) {
@@ -47,7 +47,8 @@ TEST_CASE("redis filter: what is within the limit passes as it is, however it co
   }
 }
 
-TEST_CASE("redis filter: a value over the limit comes as an empty one, and what follows is read") {
+TEST_CASE(
+    "redis filter: a value over the limit becomes an empty one, and the next values are read") {
   const std::string large(1000, '$');
   for (std::size_t piece : {1, 5, 64, 10'000}) {
     const Filtered out = filtered(message("news", large) + message("news", "next"), 999, piece);
@@ -59,7 +60,7 @@ TEST_CASE("redis filter: a value over the limit comes as an empty one, and what 
 }
 
 TEST_CASE(
-    "redis filter: a line without an end is refused, and what is no size is left to hiredis") {
+    "redis filter: a line without an end is refused, and an invalid size is left to hiredis") {
   const std::string line(RespFilter::kMostLine, 'x');
   CHECK(filtered("+" + line.substr(3) + "\r\n", 10, 4096).good);
   for (std::size_t piece : {100, 4096, 1'000'000})

@@ -51,7 +51,7 @@ using Lines = std::vector<std::string>;
 
 }  // namespace
 
-CO_TEST("rpc: an admission is asked before a request is parsed, and told how it ended") {
+CO_TEST("rpc: an admission is called before a request is parsed, and again when it has ended") {
   Net net(sim);
   Gatekeeper::Book book;
   auto& server = net.add("dev.w.echo.1", true);
@@ -111,7 +111,7 @@ CO_TEST("rpc: admissions are asked in order, for calls of this process and notif
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: an admission hears of the end of requests that cannot be read, too") {
+CO_TEST("rpc: an admission is called at the end of requests that cannot be parsed, too") {
   Net net(sim);
   Gatekeeper::Book book;
   auto& server = net.add("dev.w.echo.1", true);

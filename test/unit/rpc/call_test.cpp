@@ -53,7 +53,7 @@ CO_TEST("rpc: an error comes back with code, text and the application's number")
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: an exception out of a handler answers internal and the app lives on") {
+CO_TEST("rpc: an exception in a handler is answered with internal and the app continues") {
   Net net(sim);
   net.add("dev.w.echo.1", true);
   auto& caller = net.add("dev.w.test.1", false);
@@ -67,7 +67,8 @@ CO_TEST("rpc: an exception out of a handler answers internal and the app lives o
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: a handler that is no coroutine may throw, or give no Task, and the app lives on") {
+CO_TEST(
+    "rpc: a handler that is not a coroutine may throw, or return no Task, and the app continues") {
   /// Overrides that are plain functions.
   struct Plain final : EchoService {
     Task<> echo(Ctx&, const EchoReq&, EchoRsp&) override { throw std::runtime_error("pooled"); }
@@ -129,7 +130,7 @@ CO_TEST("rpc: a method the peer does not serve is refused here, with near names"
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: metadata goes with a call, comes with its answer, and does not travel on by itself") {
+CO_TEST("rpc: metadata is sent with a call and its answer, and is not forwarded") {
   Net net(sim);
   net.add("dev.w.echo.1", true);
   auto& caller = net.add("dev.w.test.1", false);
@@ -178,7 +179,7 @@ CO_TEST(
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: a hash call of a method without a key is an error that says what to do") {
+CO_TEST("rpc: a hash call of a method without a key is an error that names the fix") {
   Net net(sim);
   net.add("dev.w.echo.1", true);
   auto& caller = net.add("dev.w.test.1", false);
@@ -233,7 +234,7 @@ CO_TEST("rpc: more metadata than an answer may carry is refused where it is set"
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: an error is told however long it is and however little the caller takes") {
+CO_TEST("rpc: an error is delivered, however long it is and however small the caller's limits") {
   struct Wordy final : EchoService {
     Task<ValueRsp> value(Ctx&, const ValueReq&) override {
       co_return Status::moved(std::string(255, 'o'), std::string(5000, 't'));
@@ -326,7 +327,7 @@ CO_TEST("rpc: a broadcast does not wait for one instance before it tells the nex
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: a broadcast that reached nobody was not executed") {
+CO_TEST("rpc: a broadcast that reached no instance was not executed") {
   Net net(sim);
   auto& one = net.add("dev.w.echo.1", true);
   net.wire.unlisten(one.address);
@@ -384,7 +385,7 @@ class Circle final : public OtherService {
 
 }  // namespace
 
-CO_TEST("rpc: calls that go round inside a process end with an error, not with the stack") {
+CO_TEST("rpc: a cycle of calls inside a process ends with an error, not a stack overflow") {
   Net net(sim);
   Circle circle;
   auto& app = net.add("dev.w.other.1", false);
@@ -443,7 +444,7 @@ CO_TEST("rpc: a handler whose own call was not executed has run, unless it says 
   }
 }
 
-CO_TEST("rpc: calls that go round from process to process end after fifteen") {
+CO_TEST("rpc: a cycle of calls between processes ends after fifteen") {
   Net net(sim);
   Circle circles[2];
   for (int i = 0; i < 2; ++i) {

@@ -187,7 +187,7 @@ CO_TEST("rpc: an application's own errors are its callers' business") {
   }
 }
 
-CO_TEST("rpc: what may not be sent again is not, although it was not executed") {
+CO_TEST("rpc: a call that must not be retried is not, although it was not executed") {
   for (const Errc code : {Errc::invalid_argument, Errc::permission_denied, Errc::aborted,
                           Errc::failed_precondition, Errc::deadline_exceeded}) {
     Net net(sim);
@@ -338,7 +338,9 @@ CO_TEST("rpc: one that says \"moved\" to every call gets few, unless they name i
   }
 }
 
-CO_TEST("rpc: who dials an instance that is leaving calls another one, or does with it") {
+CO_TEST(
+    "rpc: a caller that dials a leaving instance uses another one, or that one if there is no "
+    "other") {
   Net net(sim);
   auto& leaving = net.add(kOne, true);
   net.add(kTwo, true);
@@ -377,7 +379,7 @@ CO_TEST("rpc: a full connection sends its calls to another instance") {
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: a peer that dies on every request is out at once, and asked ever less often") {
+CO_TEST("rpc: a peer that dies on every request is left out at once, and retried with backoff") {
   for (const auto& [name, route] : kRoutes)
     for (const Manner manner : {Manner::closes, Manner::says_goaway, Manner::drains}) {
       INFO(name << ", manner " << static_cast<int>(manner));

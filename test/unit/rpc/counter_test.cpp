@@ -167,7 +167,7 @@ CO_TEST("rpc: a silent dialer is let go, a dead acceptor too, and both are count
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: an answer that nobody waits for any more is counted") {
+CO_TEST("rpc: an answer without a waiting caller is counted") {
   Net net(sim);
   net.add("dev.w.echo.1", true);
   auto& caller = net.add("dev.w.test.1", false);
@@ -182,7 +182,7 @@ CO_TEST("rpc: an answer that nobody waits for any more is counted") {
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: what a peer that does not read makes a caller shed is refused at once, and counted") {
+CO_TEST("rpc: calls shed because a peer does not read are refused at once, and counted") {
   Net net(sim);
   m3::LoopbackNet::Options narrow;
   narrow.window = 4096;

@@ -84,7 +84,7 @@ CO_TEST("rpc: a cancelled caller cancels its handler") {
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: when an instance dies its calls fail at once, and new ones go elsewhere") {
+CO_TEST("rpc: when an instance dies its calls fail at once, and new ones use another instance") {
   Net net(sim);
   auto& one = net.add("dev.w.echo.1", true);
   net.add("dev.w.echo.2", true);
@@ -131,7 +131,7 @@ CO_TEST("rpc: a frozen peer is found by pings within three seconds") {
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: a dead link is found within three seconds although nobody calls any more") {
+CO_TEST("rpc: a dead link is found within three seconds even without further calls") {
   Net net(sim);
   net.add("dev.w.echo.1", true);
   auto& caller = net.add("dev.w.test.1", false);
@@ -452,7 +452,7 @@ CO_TEST("rpc: a call is tried on as many instances as max_attempts says") {
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: nobody was asked where no connection came: eight such instances are no attempt") {
+CO_TEST("rpc: without a connection there is no attempt: eight such instances count none") {
   Net net(sim);
   for (int i = 1; i <= 20; ++i) {
     m3::HostPort nobody;

@@ -50,7 +50,7 @@ struct Service {
 
 }  // namespace
 
-TEST_CASE("peers: what an answer says about its instance") {
+TEST_CASE("peers: how an answer is judged") {
   using By = Peers::By;
   const auto of = [](Errc code, bool executed, By by) {
     Status status(code, "x");
@@ -185,7 +185,7 @@ TEST_CASE("peers: one bad answer of a trial ends it, one of a call from before d
   CHECK(service.usable(0));
 }
 
-TEST_CASE("peers: errors take out at most half of a service, complaints only what is alone") {
+TEST_CASE("peers: errors eject at most half of a service, complaints only a single instance") {
   Service service(4);
   for (const std::size_t i : {0u, 1u}) {
     CHECK(service.peers.half_stay_without(service.instances[i], service.all));

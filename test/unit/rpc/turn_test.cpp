@@ -88,7 +88,7 @@ CO_TEST("rpc: a call that waited until it cannot be answered in time any more is
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: a core that stays behind refuses what waited, and nothing that has just come") {
+CO_TEST("rpc: an overloaded core refuses calls that waited, but none that have just arrived") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
   EchoClient echo(net.add("dev.w.test.1", false).node);
@@ -120,7 +120,7 @@ CO_TEST("rpc: a core that stays behind refuses what waited, and nothing that has
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: what waited for other connections has waited, too") {
+CO_TEST("rpc: calls that waited behind other connections count as waiting, too") {
   Net net(sim);
   auto& server = net.add("dev.w.echo.1", true);
   m3::RpcConfig once;
@@ -413,7 +413,7 @@ CO_TEST("rpc: a drain lets notify handlers end, and a stop cancels them") {
   co_await net.stop(ctx);
 }
 
-CO_TEST("rpc: answers that nobody reads stay within the connection's memory") {
+CO_TEST("rpc: unread answers stay within the connection's memory") {
   Net net(sim);
   m3::RpcConfig config;
   config.connection_memory = 8u << 20;

@@ -111,7 +111,7 @@ TEST_CASE("breaking stream: wherever it breaks, both sides hear of it once") {
   CHECK(steps <= 16);
 }
 
-TEST_CASE("breaking stream: one that goes before it could tell is safe") {
+TEST_CASE("breaking stream: one destroyed before it could report is safe") {
   SimRuntime sim;
   LoopbackNet net;
   const HostPort address = *HostPort::parse("10.0.0.1:1");

@@ -182,7 +182,7 @@ TEST_CASE("chaos proxy: one bit of one byte is turned") {
   CHECK(line.client.read(10) == "0123446789");
 }
 
-TEST_CASE("chaos proxy: a cut comes after exactly so many bytes, on every connection") {
+TEST_CASE("chaos proxy: a cut happens after exactly that many bytes, on every connection") {
   Line line;
   line.proxy->cut_at(7, Way::to_server);
   line.client.send("0123456789");

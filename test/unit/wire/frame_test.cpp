@@ -55,7 +55,7 @@ TEST_CASE("wire: a header lies on the wire as the table in wire.md says") {
   CHECK(frame_size(read_header(bytes)) == 24 + 0x0102 + 0x10000);
 }
 
-TEST_CASE("wire: the reader gives each frame as views and counts what it consumed") {
+TEST_CASE("wire: the reader returns each frame as views and counts the consumed bytes") {
   const std::string bytes = frame_bytes(FrameKind::request, 1, "meta", "body one") +
                             frame_bytes(FrameKind::ping, 2, "", "");
   FrameReader reader(bytes, {});
@@ -134,7 +134,7 @@ TEST_CASE("wire: frames before a bad one are still handed out") {
   CHECK(reader.consumed() == good);
 }
 
-TEST_CASE("wire: limits are the lesser of both sides, and silence is no wish") {
+TEST_CASE("wire: limits are the lesser of both sides, and 0 means no wish") {
   WireLimits mine;
   WireLimits theirs;
   mine.max_frame_bytes = 10'000;
@@ -150,7 +150,7 @@ TEST_CASE("wire: limits are the lesser of both sides, and silence is no wish") {
   CHECK(both.max_calls == WireLimits{}.max_calls);
 }
 
-TEST_CASE("wire: limits nobody can work with are refused by name") {
+TEST_CASE("wire: unusable limits are refused by name") {
   WireLimits limits;
   CHECK(check_limits(limits));
   limits.max_frame_bytes = 5;

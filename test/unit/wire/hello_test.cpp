@@ -85,7 +85,7 @@ struct Meeting {
   Status acceptor_status;
 };
 
-TEST_CASE("wire: two sides with the same token come to know each other in four hellos") {
+TEST_CASE("wire: two sides with the same token introduce themselves in four hellos") {
   HelloConfig dialer = dialer_config();
   dialer.features = 0b0110;
   dialer.limits.max_calls = 7;
@@ -160,7 +160,7 @@ TEST_CASE("wire: the token itself never crosses the wire") {
   CHECK(hello_in(hellos[2]).proof() != hello_in(hellos[3]).proof());
 }
 
-TEST_CASE("wire: an acceptor says nothing of itself to who has proven nothing") {
+TEST_CASE("wire: an acceptor reveals nothing to an unproven dialer") {
   const auto hellos = hellos_of(dialer_config(), acceptor_config());
   wire::Hello bare;
   bare.set_protocol(kProtocolVersion);
@@ -223,7 +223,7 @@ TEST_CASE("wire: another token is refused on both sides") {
   CHECK(meeting.acceptor_status.code() == Errc::unauthenticated);
 }
 
-TEST_CASE("wire: an acceptor tells operators from apps by what they prove") {
+TEST_CASE("wire: an acceptor distinguishes operators from apps by their proofs") {
   HelloConfig acceptor = acceptor_config();
   Meeting all(dialer_config(), acceptor);
   CHECK(all.acceptor.peer().is_operator);  // there is only one token
@@ -319,7 +319,7 @@ TEST_CASE("wire: every broken proof is refused") {
   CHECK(dialer_after("dev.world1.hello.2", last.proof()) == State::failed);
 }
 
-TEST_CASE("wire: whoever was not dialled says so, and is not believed when it does not") {
+TEST_CASE("wire: an acceptor that was not dialled reports that, and is refused if it does not") {
   HelloConfig dialer = dialer_config();
   dialer.dialled = "dev.world1.hello.2";
   Meeting meeting(dialer, acceptor_config());
@@ -382,7 +382,7 @@ TEST_CASE("wire: another protocol version is refused naming both") {
   CHECK(goaway->reason.code() == Errc::failed_precondition);
 }
 
-TEST_CASE("wire: whom admit refuses is told why, after it has proven itself") {
+TEST_CASE("wire: a peer that admit refuses gets the reason, after it has proven itself") {
   HelloConfig acceptor = acceptor_config();
   int asked = 0;
   acceptor.admit = [&asked](const PeerInfo& peer) {

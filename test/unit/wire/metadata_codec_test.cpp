@@ -37,14 +37,14 @@ wire::Metadata as_protobuf(const std::string& bytes) {
   return message;
 }
 
-TEST_CASE("wire: empty metadata is no bytes") {
+TEST_CASE("wire: empty metadata has no bytes") {
   CHECK(encoded(Metadata()).empty());
   Metadata out = full();
   REQUIRE(decode_metadata("", out));
   CHECK(out.empty());
 }
 
-TEST_CASE("wire: full metadata comes back as it went") {
+TEST_CASE("wire: full metadata survives a round trip") {
   Metadata out;
   REQUIRE(decode_metadata(encoded(full()), out));
   CHECK(out == full());
@@ -149,7 +149,7 @@ TEST_CASE("wire: a key that could not have been set is refused") {
   }
 }
 
-TEST_CASE("wire: decoding anew reuses the memory of what was there") {
+TEST_CASE("wire: decoding again reuses memory") {
   Metadata out;
   const std::string bytes = encoded(full());
   REQUIRE(decode_metadata(bytes, out));

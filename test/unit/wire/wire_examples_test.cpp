@@ -125,7 +125,7 @@ std::map<std::string, std::string> written_by_the_code() {
   return out;
 }
 
-TEST_CASE("wire: every example in wire.md is what the code writes") {
+TEST_CASE("wire: every example in wire.md matches the code") {
   const auto documented = blocks_of(std::string(M3_SOURCE_DIR) + "/docs/reference/wire.md");
   const auto written = written_by_the_code();
   CHECK(documented.size() == written.size());
