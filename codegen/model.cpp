@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "codegen/entities.h"
 #include "codegen/names.h"
 #include "codegen/rpc_options.h"
 #include "m3/base/app_id.h"
@@ -84,6 +85,7 @@ class Builder {
     if (file_.service_count() > 0) {
       for (int i = 0; i < file_.message_type_count(); ++i) check_holder(*file_.message_type(i));
     }
+    check_entities(file_, errors_);
     return model;
   }
 

@@ -21,10 +21,10 @@ struct FieldMeta {
 
 /// How entities of one message type are stored. Made once per type (m3/data/table.h); a value.
 struct TableMeta {
-  std::string name;                ///< of the message: "demo.RoleDb"
-  std::string table;               ///< where its rows are: "role_db"
-  std::uint32_t key = 0;           ///< number of the key field
-  std::vector<FieldMeta> fields;   ///< all of them, by ascending number
+  std::string name;               ///< of the message: "demo.RoleDb"
+  std::string table;              ///< where its rows are: "role_db"
+  std::uint32_t key = 0;          ///< number of the key field
+  std::vector<FieldMeta> fields;  ///< all of them, by ascending number
   /// An empty entity, whose New() makes another. Lives as long as its type.
   const google::protobuf::Message* prototype = nullptr;
 

@@ -12,12 +12,12 @@ Result<Database*> find_database(Ctx& ctx, std::string_view name) {
   if (!ctx.host())
     return Status(Errc::failed_precondition, "this context belongs to no app: it has no database");
   auto* plugins = ctx.host()->part<PluginSet>();
-  auto* found =
-      plugins ? dynamic_cast<Database*>(plugins->find(Database::kKind, name)) : nullptr;
+  auto* found = plugins ? dynamic_cast<Database*>(plugins->find(Database::kKind, name)) : nullptr;
   if (found) return found;
   const std::string section = name.empty() ? "NAME" : std::string(name);
-  return Status(Errc::failed_precondition, "this app has no such database: add a section [database." +
-                                               section + "] to its configuration");
+  return Status(Errc::failed_precondition,
+                "this app has no such database: add a section [database." + section +
+                    "] to its configuration");
 }
 
 }  // namespace m3

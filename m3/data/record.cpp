@@ -185,9 +185,8 @@ const FieldDescriptor& RecordBase::field_of(const Descriptor& type) const {
 bool data_detail::has_value(const Message& entity, const FieldDescriptor& field,
                             const Message& value) {
   const Reflection& reflection = *entity.GetReflection();
-  return reflection.HasField(entity, &field) &&
-         google::protobuf::util::MessageDifferencer::Equals(reflection.GetMessage(entity, &field),
-                                                            value);
+  return reflection.HasField(entity, &field) && google::protobuf::util::MessageDifferencer::Equals(
+                                                    reflection.GetMessage(entity, &field), value);
 }
 
 std::uint32_t data_detail::number_of(const FieldDescriptor& field) {

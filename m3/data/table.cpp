@@ -33,9 +33,8 @@ std::string snake_case(const std::string& name) {
     const char c = name[i];
     const bool upper = c >= 'A' && c <= 'Z';
     const bool next_lower = i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
-    const bool before_lower =
-        i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z') ||
-                  (name[i - 1] >= '0' && name[i - 1] <= '9'));
+    const bool before_lower = i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z') ||
+                                        (name[i - 1] >= '0' && name[i - 1] <= '9'));
     if (upper && i > 0 && out.back() != '_' && (before_lower || next_lower)) out += '_';
     out += upper ? static_cast<char>(c - 'A' + 'a') : c;
   }
@@ -117,7 +116,7 @@ bool set_integer(Message& entity, const FieldDescriptor& field, const std::strin
 
 }  // namespace
 
-Result<TableMeta> make_table_meta(const Message& prototype) {
+Result<TableMeta> make_table_meta(const Message& prototype, std::string table) {
   const Descriptor& type = *prototype.GetDescriptor();
   const std::string key = key_name(type);
   if (key.empty())
@@ -127,7 +126,8 @@ Result<TableMeta> make_table_meta(const Message& prototype) {
   if (Status good = check_key(type, *key_field); !good) return good;
   TableMeta meta;
   meta.name = type.full_name();
-  if (type.options().HasExtension(m3::table)) meta.table = type.options().GetExtension(m3::table).name();
+  meta.table = std::move(table);
+  if (meta.table.empty()) meta.table = type.options().GetExtension(m3::table).name();
   if (meta.table.empty()) meta.table = snake_case(std::string(type.name()));
   if (!is_table_name(meta.table) || meta.table.front() == '_')
     return bad(type, "has the table '" + meta.table +

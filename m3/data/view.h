@@ -9,18 +9,12 @@
 
 namespace m3 {
 
-/// What others may see of an entity: a copy with the fields that the view shows, as the .proto says.
-///
-///   message RoleDb {
-///     string role_id = 1 [(m3.view) = { show: "public" }];
-///     Bag bag = 2;       // of Bag what its own fields show; nothing, if they show nothing
-///     Mail mail = 3 [(m3.view) = { hide: "public" }];
-///   }
-///
-/// A field that the view hides is left out; one that it shows is copied whole; of any other message
-/// field (also in lists and maps) what is shown in it is copied; everything else is left out. So a
-/// view that no field names shows nothing. m3game's viewfield_option is read too: wflag names views
-/// that show, bflag views that hide.
+/// What others may see of an entity: a copy with the fields that the view shows, as the .proto
+/// says: `string role_id = 1 [(m3.view) = { show: "public" }];`. A field that the view hides is
+/// left out; one that it shows is copied whole; of any other message field (also in lists and maps)
+/// what is shown in it is copied; everything else is left out. So a view that no field names shows
+/// nothing. m3game's viewfield_option is read too: wflag names views that show, bflag views that
+/// hide.
 ///
 /// Made once per type and view, then a constant: any core.
 class View {

@@ -78,7 +78,8 @@ TEST_CASE("record: every kind of field is stored and read") {
   CHECK(again.version() == 1);
 }
 
-TEST_CASE("record: only what was changed is written, and setting the present value changes nothing") {
+TEST_CASE(
+    "record: only what was changed is written, and setting the present value changes nothing") {
   Store store;
   Record<RoleDb> one("42"), two("42");
   one.set(named("ann", 1));

@@ -66,7 +66,8 @@ TEST_CASE("table: keys are texts and integers") {
   CHECK(m3::key_of(meta, numbered) == "4294967295");
   for (const char* bad : {"4294967296", "-1", "1x", "", " 1", "0x1"}) {
     CHECK(m3::set_key(meta, numbered, bad).text() ==
-          "'" + std::string(bad) + "' is not a key of data_test.ByNumber: its id is an integer "
-                                   "(uint32)");
+          "'" + std::string(bad) +
+              "' is not a key of data_test.ByNumber: its id is an integer "
+              "(uint32)");
   }
 }
