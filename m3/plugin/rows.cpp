@@ -135,9 +135,10 @@ Status check_request(const RowRequest& request) {
   std::uint32_t previous = 0;
   std::size_t bytes = 0;
   for (const StoredField& field : request.fields) {
-    if (field.number <= previous) return bad("the fields of a row are not by ascending number");
+    if (field.number <= previous) return bad("the fields of a row are not in ascending order");
     if (is_reserved(field.number) && request.kind != Kind::save)
-      return bad("field " + std::to_string(field.number) + " is written by a row's owner only");
+      return bad("field " + std::to_string(field.number) +
+                 " can only be written by the row's owner");
     previous = field.number;
     bytes += field.bytes.size();
   }
@@ -145,7 +146,7 @@ Status check_request(const RowRequest& request) {
     return bad("an entity of " + std::to_string(bytes) + " bytes: at most " +
                std::to_string(kLargestRow));
   const bool owned = request.kind >= Kind::activate;
-  if (owned && request.owner.empty()) return bad("who owns the row is not said");
+  if (owned && request.owner.empty()) return bad("the request has no owner");
   if (request.kind == Kind::save && !request.version) return bad("a save needs the row's version");
   return ok;
 }

@@ -55,8 +55,7 @@ Task<> Generation::agree(Ctx& ctx) {
     }
   }
   co_return Status(Errc::already_exists,
-                   fmt::format("{} is being started several times at once: give each an id of its "
-                               "own",
+                   fmt::format("{} is being started several times at once: give each its own id",
                                app_.id.to_string()));
 }
 
@@ -111,9 +110,8 @@ Task<> Generation::write_address(Ctx& ctx) {
   if (address.port == 0 || address.to_string() == told_address_) co_return ok;
   const Status written = (co_await as_result(write(ctx))).status();
   if (written == Errc::aborted)
-    co_return Status(Errc::already_exists, app_.id.to_string() +
-                                               " was started a second time meanwhile: give each "
-                                               "an id of its own");
+    co_return Status(Errc::already_exists,
+                     app_.id.to_string() + " was started again meanwhile: give each its own id");
   co_return written;
 }
 

@@ -13,19 +13,21 @@ using sqlite_detail::SqliteWorker;
 
 void SqliteDatabase::Config::describe(Schema<Config>& s) {
   s.add("path", &Config::path)
-      .doc("the file; it is made when there is none, its folder is not. ${…} takes a variable")
+      .doc(
+          "path of the file, which is created if it is missing, unlike its folder; ${NAME} is "
+          "replaced by a variable")
       .required()
       .not_empty();
   s.add("synchronous", &Config::synchronous)
       .doc(
           "full: an answered write survives a power failure; normal: it survives the end of the "
-          "process, and a power failure may undo the last ones")
+          "process, but a power failure may undo the last ones")
       .choices({"full", "normal"});
   s.add("busy_timeout", &Config::busy_timeout)
-      .doc("how long to wait for another process that writes the file")
+      .doc("how long to wait while another process writes the file")
       .range(std::chrono::milliseconds(1), std::chrono::minutes(1));
   s.add("max_pending", &Config::max_pending)
-      .doc("the most that may wait to be stored; requests beyond it fail")
+      .doc("largest backlog of unstored data; requests beyond it fail")
       .range(ByteSize{1u << 20}, ByteSize{std::uint64_t{4} << 30});
 }
 

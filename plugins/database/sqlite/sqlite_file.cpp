@@ -82,11 +82,11 @@ std::string_view advice(int sqlite) {
     case SQLITE_FULL:
       return ": free some space on its disk";
     case SQLITE_BUSY:
-      return ": another process keeps it locked";
+      return ": another process has it locked";
     case SQLITE_NOTADB:
       return ": name another file, or move this one away";
     case SQLITE_CANTOPEN:
-      return ": its folder must be there, and this user must be allowed to write in it";
+      return ": its folder must exist, and this user must be allowed to write to it";
     default:
       return "";
   }

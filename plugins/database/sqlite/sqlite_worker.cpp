@@ -128,7 +128,7 @@ Status SqliteWorker::submit(std::shared_ptr<Job> job) {
     if (!open_) return Status(Errc::unavailable, "the SQLite database is not open").not_executed();
     if (pending_ + job->bytes() > max_pending_)
       return Status(Errc::resource_exhausted,
-                    "more than database.sqlite.max_pending waits to be stored")
+                    "the backlog of unstored data is over database.sqlite.max_pending")
           .not_executed();
     pending_ += job->bytes();
     waiting_.push_back(std::move(job));

@@ -161,7 +161,7 @@ TEST_CASE("rows: requests that fit no row are refused before a database sees the
   }
   SECTION("who owns it, and which version it has") {
     request.kind = Kind::save;
-    CHECK(m3::check_request(request).text() == "who owns the row is not said");
+    CHECK(m3::check_request(request).text() == "the request has no owner");
     request.owner = {"a", 1, "x"};
     CHECK(m3::check_request(request).text() == "a save needs the row's version");
     request.version = 0;

@@ -163,8 +163,8 @@ TEST_CASE("database: a file that sqlite cannot use is a clear error of the start
     const std::string path = folder.file("none/rows.db");
     CHECK(start(sqlite(path)).to_string() ==
           "not_found: start 20 database.sqlite: " + path +
-              ": cannot be opened: unable to open database file: its folder must be there, and "
-              "this user must be allowed to write in it");
+              ": cannot be opened: unable to open database file: its folder must exist, and this "
+              "user must be allowed to write to it");
   }
   SECTION("it is not a database") {
     const std::string path = folder.file("text");
@@ -216,7 +216,7 @@ TEST_CASE("database: sqlite waits for another process's lock, and says when it g
   const Status status = create("during");
   CHECK(status == Errc::unavailable);
   CHECK(status.text() ==
-        path + ": cannot be written: database is locked: another process keeps it locked");
+        path + ": cannot be written: database is locked: another process has it locked");
   CHECK_FALSE(status.maybe_executed());
   other.run("ROLLBACK");
   CHECK(create("after").to_string() == "ok");
