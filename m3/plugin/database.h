@@ -19,7 +19,7 @@ struct RowScan {
 
   std::string table;
   std::string after;                  ///< keys above this one; empty: from the first
-  std::size_t limit = 100;            ///< at most so many rows; 1 to kLargestPage
+  std::size_t limit = 100;            ///< the most rows of a page; 1 to kLargestPage
   std::vector<std::uint32_t> select;  ///< field numbers; empty: all
 };
 struct ScannedRow {
@@ -29,15 +29,15 @@ struct ScannedRow {
 };
 struct RowPage {
   std::vector<ScannedRow> rows;  ///< those with an entity
-  std::string next;              ///< what `after` is for the next page; empty: that was all
+  std::string next;              ///< `after` for the next page; empty: this was the last one
 };
 
 /// Stores entities: a row per entity, with an owner's epoch and one field per top-level field of
-/// its message (m3/plugin/rows.h). Chosen by `[database.NAME]`; several may be, then callers name
-/// theirs. Started in stage store.
+/// its message (m3/plugin/rows.h). Chosen by `[database.NAME]`; with several, callers name theirs.
+/// Started in stage store.
 ///
-/// A back end has run() and scan_rows(); callers use the functions above them, from any core. What
-/// is answered is durable as far as the back end promises. Errors of both:
+/// A back end implements run() and scan_rows(); callers use the functions above them, from any
+/// core. Answered writes are as durable as the back end promises. Errors of both:
 ///   - unavailable: the store does not answer, or could not write; nothing has happened, unless the
 ///     Status says maybe_executed
 ///   - deadline_exceeded, cancelled: with maybe_executed when it may still happen
@@ -52,10 +52,10 @@ class Database : public Plugin {
 
   /// Whether other processes see the same rows.
   virtual bool reaches_other_processes() const = 0;
-  /// `request` was checked (check_request). One step, atomic with all others of its row; answers of
-  /// steps that were begun one after the other by one core come in that order for each row.
+  /// `request` was checked (check_request). One step, atomic with all others of its row; steps that
+  /// one core begins one after the other are answered in that order for each row.
   virtual Task<RowAnswer> run(Ctx& ctx, RowRequest request) = 0;
-  /// Rows that change meanwhile are in it or not.
+  /// Rows that change meanwhile may or may not be included.
   virtual Task<RowPage> scan_rows(Ctx& ctx, RowScan scan) = 0;
 
   // ---- rows without an owner: for stateless services. failed_precondition: the row has, or had,
@@ -80,14 +80,14 @@ class Database : public Plugin {
 
   // ---- any row
 
-  /// One step, for those who know the rules: actors, tools. Its verdict is not an error.
+  /// One step, for actors and tools, which know the rules. Its verdict is not an error.
   /// invalid_argument: check_request() refuses it.
   Task<RowAnswer> step(Ctx& ctx, RowRequest request);
   /// A page of a table. invalid_argument: not a table's name, or a limit out of range.
   Task<RowPage> scan(Ctx& ctx, RowScan scan);
 };
 
-/// OK for `done`; else what a caller of read, create, update and erase gets.
+/// OK for `done`; else the error for a caller of read, create, update and erase.
 Status to_status(const RowRequest& request, const RowAnswer& answer);
 
 }  // namespace m3

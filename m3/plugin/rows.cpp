@@ -15,7 +15,7 @@ bool is_reserved(std::uint32_t number) noexcept {
 
 Status bad(std::string text) { return Status(Errc::invalid_argument, std::move(text)); }
 
-/// Of a row that never had an owner.
+/// For a row that never had an owner.
 RowVerdict judge_open(const RowRequest& request, RowHead& head) {
   if (head.epoch > 0) return RowVerdict::owned;
   const bool creates = request.kind == Kind::create;
@@ -30,7 +30,7 @@ RowVerdict judge_open(const RowRequest& request, RowHead& head) {
 RowVerdict judge_activate(const RowRequest& request, RowHead& head) {
   if (request.must_exist && !head.exists) return RowVerdict::not_found;
   const RowOwner& me = request.owner;
-  if (head.owner.is(me)) {  // a lost answer is asked for again
+  if (head.owner.is(me)) {  // repeated, because the answer was lost
     head.owner.address = me.address;
     return RowVerdict::done;
   }
@@ -59,7 +59,7 @@ RowVerdict judge_owned(const RowRequest& request, RowHead& head) {
   }
 }
 
-/// The next varint of `bytes`, which it leaves; false: there is none.
+/// Removes the next varint from `bytes`; false: there is none.
 bool take_varint(std::string_view& bytes, std::uint64_t& value) noexcept {
   value = 0;
   for (unsigned i = 0; i < 10 && i < bytes.size(); ++i) {
@@ -78,7 +78,7 @@ bool skip(std::string_view& bytes, std::uint64_t count) noexcept {
   return true;
 }
 
-/// Past the value of a field. Groups, which proto3 does not have, are refused.
+/// Skips the value of a field. Groups, which proto3 does not have, are refused.
 bool skip_value(std::string_view& bytes, unsigned wire_type) noexcept {
   std::uint64_t number = 0;
   switch (wire_type) {
@@ -172,7 +172,7 @@ RowVerdict judge(const RowRequest& request, RowHead& head) {
 void apply(const RowRequest& request, StoredFields& fields) {
   if (request.kind == Kind::activate || request.kind == Kind::release || !request.writes()) return;
   const bool gone = request.kind == Kind::erase || (request.kind == Kind::save && !request.exists);
-  // A row without an entity may have fields from before it was erased: none of them comes back.
+  // A row without an entity may have fields from before it was erased: none of them is restored.
   if (gone || request.whole || request.kind == Kind::create) fields.clear();
   if (gone) return;
   for (const StoredField& field : request.fields) {

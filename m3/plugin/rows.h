@@ -9,15 +9,14 @@
 
 #include "m3/base/status.h"
 
-// What a database stores of an entity, and the rules by which a row changes. The rules are plain
-// functions, so that the back ends which run them in this process (memory, SQLite) share them, and
-// those which cannot (Redis runs a script) are compared with them by one suite
-// (m3/testing/database_suite.h).
+// The stored form of an entity, and the rules by which a row changes. The rules are plain
+// functions, so that back ends in this process (memory, SQLite) share them, and others (Redis runs
+// a script) are compared with them by one suite (m3/testing/database_suite.h).
 
 namespace m3 {
 
-/// One top-level field of an entity as it is stored: the bytes that protobuf writes of an entity
-/// that has only this field, with its tag. Empty: the field is not set.
+/// One stored top-level field of an entity: the bytes that protobuf writes for an entity with only
+/// this field, including its tag. Empty: the field is not set.
 struct StoredField {
   std::uint32_t number = 0;
   std::string bytes;
@@ -27,9 +26,9 @@ struct StoredField {
 /// By ascending number, each number once.
 using StoredFields = std::vector<StoredField>;
 
-/// Who may change a row: one start of one app, and where it can be asked.
+/// The owner of a row: one start of one app, and its address.
 struct RowOwner {
-  std::string app;               ///< app id; empty: nobody
+  std::string app;               ///< app id; empty: no owner
   std::uint64_t generation = 0;  ///< of that app: a later start has a higher one
   std::string address;           ///< "host:port"
 
@@ -42,10 +41,10 @@ struct RowOwner {
   friend bool operator==(const RowOwner&, const RowOwner&) = default;
 };
 
-/// What a row says of itself. A row that was never written is RowHead{}.
+/// The state of a row. A row that was never written is RowHead{}.
 struct RowHead {
-  std::uint64_t epoch = 0;    ///< the number of the right to own it; never goes back
-  std::uint64_t version = 0;  ///< counts its writes; never goes back
+  std::uint64_t epoch = 0;    ///< the number of its present ownership; never decreases
+  std::uint64_t version = 0;  ///< counts its writes; never decreases
   bool exists = false;        ///< false: it has no entity, or one that was erased
   RowOwner owner;
   friend bool operator==(const RowHead&, const RowHead&) = default;
@@ -73,23 +72,23 @@ struct RowRequest {
   bool whole = false;       ///< update, save: fields that are not in `fields` are removed
   bool exists = true;       ///< save: whether there is an entity afterwards
   bool must_exist = false;  ///< activate: a row without an entity is not_found, and stays as it is
-  RowOwner owner;           ///< activate, save, check, release: who asks
+  RowOwner owner;           ///< activate, save, check, release: the caller
   std::uint64_t epoch = 0;  ///< save, check, release
-  /// activate: takes the row from its owner if this is its epoch still.
+  /// activate: takes the row from its owner if its epoch is still this one.
   std::optional<std::uint64_t> over;
 
   bool writes() const noexcept { return kind != Kind::read && kind != Kind::check; }
   bool reads_fields() const noexcept { return kind == Kind::read || kind == Kind::activate; }
 };
 
-/// What became of a step. All but `done` have changed nothing.
+/// The outcome of a step. Nothing has changed unless it is `done`.
 enum class RowVerdict : std::uint8_t {
   done,
   not_found,        ///< there is no entity
   already_exists,   ///< create: there is one
   version_differs,  ///< the row's version is not the one that the step expects
   owned,            ///< create, update, erase: the row has or had an owner; only owners write it
-  held,             ///< activate: somebody else owns it
+  held,             ///< activate: another start owns it
   fenced,           ///< save, check, release: the row is no longer this owner's under this epoch
 };
 std::string_view row_verdict_name(RowVerdict verdict) noexcept;
@@ -102,10 +101,10 @@ struct RowAnswer {
 
 /// Keys are 1 to 255 bytes without NUL.
 inline constexpr std::size_t kLongestKey = 255;
-/// What a row may hold in all.
+/// The largest size of a row.
 inline constexpr std::size_t kLargestRow = 16u << 20;
-/// Field numbers that protobuf keeps from users: m3 stores what belongs to a row, but not to its
-/// entity, under them. Only the owner's saves may write them.
+/// Field numbers that protobuf reserves: m3 uses them to store data of a row that is not part of
+/// its entity. Only the owner's saves may write them.
 inline constexpr std::uint32_t kFirstReserved = 19000;
 inline constexpr std::uint32_t kLastReserved = 19999;
 
@@ -113,24 +112,24 @@ inline constexpr std::uint32_t kLastReserved = 19999;
 /// for m3's own tables). It does not begin with "sqlite_".
 bool is_table_name(std::string_view name) noexcept;
 
-/// invalid_argument when the request cannot be right for any row: for the caller, before a back end
-/// sees it.
+/// invalid_argument when the request is not valid for any row: checked by the caller, before a back
+/// end sees it.
 Status check_request(const RowRequest& request);
 
-/// Decides a request on a row whose head is `head`. done: `head` is what it becomes; else it is as
-/// it was.
+/// Decides a request on a row whose head is `head`. done: `head` is the new head; else it is
+/// unchanged.
 RowVerdict judge(const RowRequest& request, RowHead& head);
 
-/// `fields` after a request that judge() has let through.
+/// `fields` after a request that judge() has accepted.
 void apply(const RowRequest& request, StoredFields& fields);
 
-/// Those of `select`; all of them but the reserved ones when it is empty.
+/// The fields in `select`; all except the reserved ones when it is empty.
 StoredFields selected(const StoredFields& fields, const std::vector<std::uint32_t>& select);
 
 /// All bytes in a row: the message that has these fields.
 std::string join(const StoredFields& fields);
-/// The way back, for any message: takes what belongs to one number together. data_loss: the bytes
-/// are not a message.
+/// The reverse, for any message: groups the fields by number. data_loss: the bytes are not a
+/// message.
 Status split(std::string_view message, StoredFields& fields);
 
 }  // namespace m3

@@ -13,7 +13,7 @@ namespace m3::app_detail {
 namespace {
 
 constexpr auto kTable = "_app";
-/// Two starts of one id that write at the same time see each other's row at the next try.
+/// Two starts of one id that write at the same time see each other's row at the next attempt.
 constexpr int kMostTries = 10;
 
 StoredFields encode(const store::AppStart& start) {
@@ -42,7 +42,7 @@ Task<> Generation::agree(Ctx& ctx) {
         co_return Status(Errc::data_loss, fmt::format("the row of {} in {} cannot be read",
                                                       app_.id.to_string(), kTable));
       versions_.push_back(row.is_ok() ? row->head.version : 0);
-      if (last.run() == app_.run_id) continue;  // of a try before this one
+      if (last.run() == app_.run_id) continue;  // of an earlier attempt of this start
       if (last.generation() >= number_) address = last.address();
       if (address.empty()) address = last.address();
       number_ = std::max(number_, last.generation() + 1);
@@ -59,7 +59,8 @@ Task<> Generation::agree(Ctx& ctx) {
                                app_.id.to_string()));
 }
 
-/// The last start of this id left its address. Whoever answers there under this id is alive.
+/// The last start of this id stored its address. If an app with this id answers there, it is still
+/// running.
 Task<> Generation::refuse_twin(Ctx& ctx, std::string address) {
   Result<HostPort> where = HostPort::parse(address);
   if (!where.is_ok() || where->port == 0) co_return ok;
@@ -104,7 +105,7 @@ Task<> Generation::write(Ctx& ctx) {
   co_return ok;
 }
 
-/// The port may have been chosen by the system.
+/// Stores the address again once the port is known, which the system may have chosen.
 Task<> Generation::write_address(Ctx& ctx) {
   const HostPort address = app_.address();
   if (address.port == 0 || address.to_string() == told_address_) co_return ok;

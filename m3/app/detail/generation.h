@@ -14,13 +14,13 @@
 
 namespace m3::app_detail {
 
-/// The number of this start among all starts of its app id, by which rows tell their owner from an
-/// earlier start of it. It is the clock's, nanoseconds since 1970, but above the last one that any
-/// database of the app remembers: so it grows also when the clock goes back, or one of the
-/// databases is lost. Without a database it is the clock's alone. Core 0.
+/// The number of this start among all starts of its app id, by which rows distinguish their owner
+/// from an earlier start. It is the clock's time, nanoseconds since 1970, but above the last one
+/// stored in any database of the app: so it grows even if the clock goes back, or one of the
+/// databases is lost. Without a database it is only the clock's time. Core 0.
 class Generation final : public Part {
  public:
-  /// What outlives it.
+  /// Objects that outlive it.
   struct App {
     AppId id;
     std::uint64_t run_id = 0;
@@ -31,14 +31,14 @@ class Generation final : public Part {
   };
   Generation(App app, std::uint64_t from_clock) : app_(std::move(app)), number_(from_clock) {}
 
-  /// When the mesh can ask others, before services are ready. already_exists: an earlier start of
-  /// this id is alive.
+  /// Called when the mesh can probe others, before services are ready. already_exists: an earlier
+  /// start of this id is running.
   void steps(Steps& steps) override;
 
  private:
   Task<> agree(Ctx& ctx);
   Task<> refuse_twin(Ctx& ctx, std::string address);
-  /// aborted: another start was written meanwhile.
+  /// aborted: another start was stored meanwhile.
   Task<> write(Ctx& ctx);
   Task<> write_address(Ctx& ctx);
 

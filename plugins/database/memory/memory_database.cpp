@@ -8,7 +8,7 @@
 
 namespace m3 {
 
-/// Of all apps that share it; any thread.
+/// The tables of all apps that share them; any thread.
 class MemoryDatabase::Tables {
  public:
   RowAnswer run(const RowRequest& request) {

@@ -9,9 +9,9 @@
 
 namespace m3 {
 
-/// `[database.memory]`: rows in this process, gone with it; for tests, and for what need not be
-/// kept. Apps that are embedded together and share their parts (App::Embedding::shared) see the
-/// same rows. Callers always get copies. Answers at once, from any core.
+/// `[database.memory]`: rows in this process, lost when it ends; for tests, and for data that need
+/// not be kept. Apps that are embedded together and share their parts (App::Embedding::shared) see
+/// the same rows. Callers always get copies. Answers at once, from any core.
 class MemoryDatabase final : public Database {
  public:
   static constexpr std::string_view kName = "memory";

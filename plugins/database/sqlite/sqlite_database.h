@@ -16,11 +16,10 @@ namespace sqlite_detail {
 class SqliteWorker;
 }
 
-/// `[database.sqlite]`: rows in a file of this machine. A thread of its own has the file; what
-/// comes in while it writes goes into the next transaction together. An answered write survives
-/// kill -9, and with `synchronous = "full"`, the default, a power failure. Several processes of one
-/// machine may use a file (not over a network file system); each waits for the others'
-/// transactions.
+/// `[database.sqlite]`: rows in a file of this machine. A separate thread owns the file; requests
+/// that arrive while it writes share the next transaction. An answered write survives kill -9, and
+/// with `synchronous = "full"`, the default, a power failure. Several processes of one machine may
+/// use a file (not over a network file system); each waits for the others' transactions.
 class SqliteDatabase final : public Database {
  public:
   static constexpr std::string_view kName = "sqlite";

@@ -10,10 +10,10 @@
 namespace m3::sqlite_detail {
 namespace {
 
-constexpr int kApplication = 0x6d336462;  // "m3db": what `file` shows
+constexpr int kApplication = 0x6d336462;  // "m3db": shown by the `file` command
 constexpr int kSchema = 1;
 
-/// sqlite3_step() of a statement that gives no rows, ready for the next time.
+/// sqlite3_step() of a statement without result rows, then reset for its next use.
 int run_once(sqlite3_stmt* statement) {
   sqlite3_step(statement);
   return sqlite3_reset(statement);
@@ -42,7 +42,7 @@ std::uint64_t number_at(sqlite3_stmt* statement, int column) {
   return static_cast<std::uint64_t>(sqlite3_column_int64(statement, column));
 }
 
-/// From epoch on, as every SELECT here has them.
+/// From epoch on, as in every SELECT here.
 RowHead head_at(sqlite3_stmt* statement, int first) {
   RowHead head;
   head.epoch = number_at(statement, first);
@@ -148,7 +148,7 @@ Status SqliteFile::open() {
   sqlite3_extended_result_codes(db_, 1);
   sqlite3_busy_timeout(db_, static_cast<int>(options_.busy_timeout.count()));
   Status good = check_owner();
-  // The log is written into the file by checkpoint(), when there is time for it.
+  // The log is written into the file by checkpoint(), when the thread has time.
   for (const char* pragma : {"PRAGMA journal_mode = WAL", "PRAGMA wal_autocheckpoint = 0"})
     if (good) good = execute(pragma);
   if (good)
@@ -173,7 +173,7 @@ Status SqliteFile::open() {
   return good;
 }
 
-/// A new file becomes m3's; one with other tables in it stays as it is.
+/// A new file becomes m3's; one with other tables in it is not changed.
 Status SqliteFile::check_owner() {
   const Result<std::int64_t> application = number("PRAGMA application_id");
   if (!application.is_ok()) return application.status();
@@ -315,7 +315,7 @@ Result<RowPage> SqliteFile::scan(const RowScan& scan) {
   if (!found.is_ok()) return found.status();
   sqlite3_stmt* statement = (*found)->scan.get();
   bind_text(statement, 1, scan.after);
-  // One more tells whether there is another page.
+  // One more row shows whether there is another page.
   sqlite3_bind_int64(statement, 2, static_cast<std::int64_t>(scan.limit) + 1);
   RowPage page;
   Status read;
@@ -342,7 +342,7 @@ Status SqliteFile::checkpoint() {
   const int code =
       sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   log_pages_ = 0;
-  // Busy: a reader is in the way, and the next time will do.
+  // Busy: a reader blocks it, and the next attempt will do.
   return code == SQLITE_OK || code == SQLITE_BUSY ? Status() : error(code, "checkpoint");
 }
 

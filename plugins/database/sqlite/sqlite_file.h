@@ -15,13 +15,12 @@ struct sqlite3_stmt;
 
 namespace m3::sqlite_detail {
 
-/// How far an answered write is safe. SQLite's own words:
-/// https://sqlite.org/pragma.html#pragma_synchronous
+/// How durable an answered write is; see https://sqlite.org/pragma.html#pragma_synchronous
 enum class Synchronous { normal, full };
 
-/// An SQLite file with a table of rows for each m3 table: its name is the table's, and the entity
-/// is one column, a message that `protoc --decode` reads. In WAL mode, so that others may read it,
-/// and other processes write it. For one thread at a time. Blocks.
+/// An SQLite file with a table of rows for each m3 table: with the same name, and the entity in one
+/// column, as a message that `protoc --decode` reads. In WAL mode, so that others may read it, and
+/// other processes write it. For one thread at a time. Blocks.
 ///
 ///   key TEXT · epoch · version · live · owner TEXT · generation · address TEXT · entity BLOB
 class SqliteFile {
@@ -36,15 +35,15 @@ class SqliteFile {
   SqliteFile& operator=(const SqliteFile&) = delete;
   ~SqliteFile();  ///< close()
 
-  /// Makes the file when there is none. data_loss: it is not a database; failed_precondition: it is
+  /// Creates the file if it is missing. data_loss: it is not a database; failed_precondition: it is
   /// another program's, or a newer m3's; unavailable: locked by another process; not_found: there
   /// is no such folder, or it may not be written.
   Status open();
   void close();
 
-  /// Between them come run() and scan(). resource_exhausted: the disk is full; unavailable: it
-  /// cannot be written, or another process has it for longer than busy_timeout. After an error of
-  /// commit() nothing of the transaction has happened.
+  /// run() and scan() are called between them. resource_exhausted: the disk is full; unavailable:
+  /// it cannot be written, or another process has it for longer than busy_timeout. After an error
+  /// of commit() nothing of the transaction has happened.
   Status begin();
   Status commit();
   void rollback();
@@ -56,7 +55,7 @@ class SqliteFile {
 
   /// Pages in the log that are not in the file yet.
   int log_pages() const noexcept { return log_pages_; }
-  /// Writes what is in the log into the file, as far as readers let it.
+  /// Writes the log into the file, as far as readers allow it.
   Status checkpoint();
 
  private:
@@ -73,7 +72,7 @@ class SqliteFile {
   Status execute(const std::string& sql);
   Result<std::int64_t> number(const std::string& sql);
   Result<Statement> prepare(const std::string& sql);
-  /// Makes it when it is not there.
+  /// Creates it if it is missing.
   Result<Table*> table(const std::string& name);
   Status check_owner();
   Status load(Table& table, const std::string& key, Stored& stored);

@@ -17,8 +17,8 @@ namespace {
 
 /// Steps that share a transaction. More make the first of them wait without being faster.
 constexpr std::size_t kLargestBatch = 1024;
-/// Pages in the log (of 4 KiB): from the first number on it is written into the file when nothing
-/// waits, from the second one on in any case.
+/// Pages in the log (of 4 KiB): above the first number it is written into the file when nothing is
+/// waiting, above the second one in any case.
 constexpr int kPagesWhenIdle = 1000;
 constexpr int kPagesAtMost = 16'000;
 
@@ -45,7 +45,7 @@ bool Job::run(SqliteFile& file) {
     status_ = page.is_ok() ? Status() : page.status();
     if (page.is_ok()) page_ = *std::move(page);
   }
-  // A row that cannot be read, or would grow too large, is nobody else's trouble.
+  // A row that cannot be read, or would grow too large, does not fail the other steps.
   return status_.is_ok() || status_ == Errc::data_loss || status_ == Errc::invalid_argument;
 }
 
@@ -178,8 +178,9 @@ void SqliteWorker::run(const Batch& batch) {
   if (begun) status = run_together(batch);
   if (status) return;
   log::warn_limited("{}", status.to_string());
-  // What fails together may work alone: a read while the disk is full, all but one of them. When
-  // no transaction can begin, each further try would wait for the lock as long as the first.
+  // Steps that fail together may succeed alone: a read while the disk is full, or all but one of
+  // them. When no transaction can begin, each further attempt would wait for the lock as long as
+  // the first.
   const bool alone = begun && batch.size() > 1;
   bool locked = false;
   for (const auto& job : batch) {

@@ -36,9 +36,9 @@ class Job final : public async_detail::Runnable {
   std::size_t bytes() const noexcept { return bytes_; }
 
   // ---- on the worker's thread
-  /// False: nobody waits for it any more.
+  /// False: its answer is no longer expected.
   bool take() noexcept { return claim(State::taken); }
-  /// In a transaction. False: the transaction must be rolled back.
+  /// Runs it in a transaction. False: the transaction must be rolled back.
   bool run(SqliteFile& file);
   /// It has not happened.
   void fail(Status why) { status_ = std::move(why); }
@@ -71,13 +71,13 @@ class Job final : public async_detail::Runnable {
   std::shared_ptr<Job> keep_;
 };
 
-/// The thread that has the file. What waits when a transaction begins goes into it together, so
+/// The thread that owns the file. All requests waiting when a transaction begins are part of it, so
 /// that many writes share one wait for the disk.
 class SqliteWorker {
  public:
   struct Options {
     SqliteFile::Options file;
-    std::size_t max_pending = 0;  ///< bytes that may wait
+    std::size_t max_pending = 0;  ///< largest backlog in bytes
   };
   SqliteWorker(Options options, MetricRegistry& metrics);
   SqliteWorker(const SqliteWorker&) = delete;
@@ -86,10 +86,10 @@ class SqliteWorker {
 
   /// Opens the file and starts the thread. Blocks.
   Status start();
-  /// Takes no more, runs what waits, closes the file. Blocks. May be called again.
+  /// Accepts no more requests, runs the waiting ones, closes the file. Blocks. May be called again.
   void stop();
 
-  /// From any core. resource_exhausted: too much waits; unavailable: it does not run.
+  /// From any core. resource_exhausted: the backlog is full; unavailable: it is not running.
   Status submit(std::shared_ptr<Job> job);
 
  private:
@@ -113,7 +113,7 @@ class SqliteWorker {
   std::thread thread_;
 };
 
-/// co_await it: ends when the job has come home.
+/// co_await it: ends when the job has returned.
 class JobOp final : public async_detail::CtxOp {
  public:
   using value_type = void;
