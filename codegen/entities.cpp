@@ -35,8 +35,8 @@ Place place_of(const FieldDescriptor& field) {
 /// 1 to 64 lower-case letters, digits and '_', a letter first; not SQLite's own.
 bool is_table_name(const std::string& name) {
   const bool starts_well = !name.empty() && name.size() <= 64 && name[0] >= 'a' && name[0] <= 'z';
-  return starts_well && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
-                            std::string::npos &&
+  return starts_well &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos &&
          name.rfind("sqlite_", 0) != 0;
 }
 
