@@ -21,15 +21,8 @@ using google::protobuf::DescriptorProto;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
 
-Place place_of(const Descriptor& message) {
-  Place place{message.file(), {}};
-  message.GetLocationPath(&place.path);
-  return place;
-}
-Place place_of(const FieldDescriptor& field) {
-  Place place{field.file(), {}};
-  field.GetLocationPath(&place.path);
-  return place;
+Place place_of_field(const FieldDescriptor& field) {
+  return place_of(*field.containing_type()).at({DescriptorProto::kFieldFieldNumber, field.index()});
 }
 
 /// 1 to 64 lower-case letters, digits and '_', a letter first; not SQLite's own.
@@ -81,7 +74,7 @@ class EntityCheck {
       const FieldDescriptor& field = *message_.field(i);
       if (field.name() == key) continue;
       if (!field.message_type() || field.is_repeated()) {
-        errors_.error(place_of(field),
+        errors_.error(place_of_field(field),
                       "field '" + field.name() + "' of " + message_.full_name() +
                           " must be a single message, because the message has (db_primary_key): "
                           "use (m3.table).key, which allows every type");
@@ -89,7 +82,7 @@ class EntityCheck {
       }
       const auto [first, is_new] = types.emplace(field.message_type(), &field);
       if (!is_new)
-        errors_.error(place_of(field),
+        errors_.error(place_of_field(field),
                       "fields '" + first->second->name() + "' and '" + field.name() + "' of " +
                           message_.full_name() + " have the same type " +
                           field.message_type()->full_name() +
@@ -104,11 +97,11 @@ class EntityCheck {
       const FieldDescriptor& field = *message_.field(i);
       if (!field.options().GetExtension(::dbfield_option).primary()) continue;
       if (primary)
-        errors_.error(place_of(field), "fields '" + primary->name() + "' and '" + field.name() +
-                                           "' of " + message_.full_name() +
-                                           " are both primary: an entity has one key");
+        errors_.error(place_of_field(field), "fields '" + primary->name() + "' and '" +
+                                                 field.name() + "' of " + message_.full_name() +
+                                                 " are both primary: an entity has one key");
       primary = &field;
-      check_key("(dbfield_option).primary", field.name(), place_of(field));
+      check_key("(dbfield_option).primary", field.name(), place_of_field(field));
     }
   }
 

@@ -16,6 +16,7 @@ namespace m3 {
 /// Rows of a table, by ascending key.
 struct RowScan {
   static constexpr std::size_t kLargestPage = 10'000;
+  static constexpr std::size_t kLargestPageBytes = 8u << 20;  ///< a page of large rows ends there
 
   std::string table;
   std::string after;                  ///< keys above this one; empty: from the first

@@ -32,13 +32,15 @@ class MemoryDatabase::Tables {
   RowPage scan(const RowScan& scan) {
     const std::lock_guard lock(mutex_);
     RowPage page;
+    std::size_t bytes = 0;
     const Rows& rows = tables_[scan.table];
     for (auto at = rows.upper_bound(scan.after); at != rows.end(); ++at) {
       if (!at->second.head.exists) continue;
-      if (page.rows.size() == scan.limit) {
+      if (page.rows.size() == scan.limit || bytes >= RowScan::kLargestPageBytes) {
         page.next = page.rows.back().key;
         break;
       }
+      for (const StoredField& field : at->second.fields) bytes += field.bytes.size();
       page.rows.push_back({at->first, at->second.head, selected(at->second.fields, scan.select)});
     }
     return page;

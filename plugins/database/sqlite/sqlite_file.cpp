@@ -154,8 +154,9 @@ Status SqliteFile::open() {
   if (good)
     good = execute(std::string("PRAGMA synchronous = ") +
                    (options_.synchronous == Synchronous::full ? "FULL" : "NORMAL"));
-  for (auto [sql, into] : {std::pair("BEGIN IMMEDIATE", &begin_), std::pair("COMMIT", &commit_),
-                           std::pair("ROLLBACK", &rollback_)}) {
+  for (auto [sql, into] :
+       {std::pair("BEGIN", &begin_read_), std::pair("BEGIN IMMEDIATE", &begin_write_),
+        std::pair("COMMIT", &commit_), std::pair("ROLLBACK", &rollback_)}) {
     if (!good) break;
     Result<Statement> made = prepare(sql);
     good = made.is_ok() ? Status() : made.status();
@@ -196,14 +197,15 @@ Status SqliteFile::check_owner() {
 
 void SqliteFile::close() {
   tables_.clear();
-  begin_.reset();
+  begin_read_.reset();
+  begin_write_.reset();
   commit_.reset();
   rollback_.reset();
   if (db_) sqlite3_close_v2(std::exchange(db_, nullptr));
 }
 
-Status SqliteFile::begin() {
-  const int code = run_once(begin_.get());
+Status SqliteFile::begin(bool writes) {
+  const int code = run_once((writes ? begin_write_ : begin_read_).get());
   return code == SQLITE_OK ? Status() : error(code, "cannot be written");
 }
 
@@ -220,8 +222,15 @@ void SqliteFile::rollback() {
   tables_.clear();  // one may have been made in this transaction
 }
 
-Result<SqliteFile::Table*> SqliteFile::table(const std::string& name) {
+Result<SqliteFile::Table*> SqliteFile::table(const std::string& name, bool create) {
   if (const auto at = tables_.find(name); at != tables_.end()) return &at->second;
+  if (!create) {
+    // `name` is a table's name, which needs no quoting inside a text.
+    const Result<std::int64_t> count = number(fmt::format(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '{}'", name));
+    if (!count.is_ok()) return count.status();
+    if (*count == 0) return nullptr;
+  }
   const Status made = execute(fmt::format(
       "CREATE TABLE IF NOT EXISTS \"{}\" (key TEXT PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL, "
       "version INTEGER NOT NULL, live INTEGER NOT NULL, owner TEXT NOT NULL, "
@@ -293,11 +302,11 @@ Status SqliteFile::store(Table& table, const RowRequest& request, const RowHead&
 }
 
 Result<RowAnswer> SqliteFile::run(const RowRequest& request) {
-  const Result<Table*> found = table(request.table);
+  const Result<Table*> found = table(request.table, request.writes());
   if (!found.is_ok()) return found.status();
   Stored stored;
-  if (Status read = load(**found, request.key, stored); !read)
-    return std::move(read).add_context(request.table + " '" + request.key + "'");
+  if (Status read = *found ? load(**found, request.key, stored) : Status(); !read)
+    return std::move(read).add_context(request.table + " '" + request.key + "'").not_executed();
   RowAnswer answer;
   answer.head = stored.head;
   answer.verdict = judge(request, answer.head);
@@ -311,28 +320,33 @@ Result<RowAnswer> SqliteFile::run(const RowRequest& request) {
 }
 
 Result<RowPage> SqliteFile::scan(const RowScan& scan) {
-  const Result<Table*> found = table(scan.table);
+  const Result<Table*> found = table(scan.table, false);
   if (!found.is_ok()) return found.status();
+  if (!*found) return RowPage();
   sqlite3_stmt* statement = (*found)->scan.get();
   bind_text(statement, 1, scan.after);
   // One more row shows whether there is another page.
   sqlite3_bind_int64(statement, 2, static_cast<std::int64_t>(scan.limit) + 1);
   RowPage page;
   Status read;
-  int code = 0;
+  std::size_t bytes = 0;
+  int code = SQLITE_ROW;
   while (read && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-    if (page.rows.size() == scan.limit) {
+    if (page.rows.size() == scan.limit || bytes >= RowScan::kLargestPageBytes) {
       page.next = page.rows.back().key;
-      continue;
+      break;
     }
     ScannedRow row{bytes_at(statement, 0), head_at(statement, 1), {}};
+    const std::string entity = bytes_at(statement, 7);
+    bytes += entity.size();
     StoredFields fields;
-    read = split(bytes_at(statement, 7), fields);
+    read = split(entity, fields);
     if (!read) read = std::move(read).add_context(scan.table + " '" + row.key + "'");
     row.fields = selected(fields, scan.select);
     page.rows.push_back(std::move(row));
   }
-  if (read && code != SQLITE_DONE) read = error(code, "cannot be read");
+  const bool ended = code == SQLITE_ROW || code == SQLITE_DONE;
+  if (read && !ended) read = error(code, "cannot be read");
   sqlite3_reset(statement);
   if (!read) return read;
   return page;

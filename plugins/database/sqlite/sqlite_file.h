@@ -44,7 +44,7 @@ class SqliteFile {
   /// run() and scan() are called between them. resource_exhausted: the disk is full; unavailable:
   /// it cannot be written, or another process has it for longer than busy_timeout. After an error
   /// of commit() nothing of the transaction has happened.
-  Status begin();
+  Status begin(bool writes);
   Status commit();
   void rollback();
 
@@ -72,15 +72,15 @@ class SqliteFile {
   Status execute(const std::string& sql);
   Result<std::int64_t> number(const std::string& sql);
   Result<Statement> prepare(const std::string& sql);
-  /// Creates it if it is missing.
-  Result<Table*> table(const std::string& name);
+  /// Creates it if it is missing; or, with `create` false, returns null.
+  Result<Table*> table(const std::string& name, bool create);
   Status check_owner();
   Status load(Table& table, const std::string& key, Stored& stored);
   Status store(Table& table, const RowRequest& request, const RowHead& head, const Stored& stored);
 
   const Options options_;
   sqlite3* db_ = nullptr;
-  Statement begin_, commit_, rollback_;
+  Statement begin_read_, begin_write_, commit_, rollback_;
   std::map<std::string, Table, std::less<>> tables_;
   int log_pages_ = 0;
 };

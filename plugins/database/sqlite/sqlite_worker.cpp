@@ -35,6 +35,11 @@ std::size_t Job::bytes_of(const Request& request) noexcept {
   return bytes;
 }
 
+bool Job::writes() const noexcept {
+  const auto* row = std::get_if<RowRequest>(&request_);
+  return row && row->writes();
+}
+
 bool Job::run(SqliteFile& file) {
   if (const auto* row = std::get_if<RowRequest>(&request_)) {
     Result<RowAnswer> answer = file.run(*row);
@@ -173,7 +178,9 @@ void SqliteWorker::serve() {
 }
 
 void SqliteWorker::run(const Batch& batch) {
-  Status status = file_.begin();
+  const bool writes =
+      std::any_of(batch.begin(), batch.end(), [](const auto& job) { return job->writes(); });
+  Status status = file_.begin(writes);
   const bool begun = status.is_ok();
   if (begun) status = run_together(batch);
   if (status) return;
@@ -185,7 +192,7 @@ void SqliteWorker::run(const Batch& batch) {
   bool locked = false;
   for (const auto& job : batch) {
     if (alone && !locked) {
-      status = file_.begin();
+      status = file_.begin(job->writes());
       locked = !status;
       if (status) status = run_together({job});
     }

@@ -34,6 +34,7 @@ class Job final : public async_detail::Runnable {
         bytes_(bytes_of(request_)) {}
 
   std::size_t bytes() const noexcept { return bytes_; }
+  bool writes() const noexcept;
 
   // ---- on the worker's thread
   /// False: its answer is no longer expected.

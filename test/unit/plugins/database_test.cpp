@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 // The databases that need no service beside them.
 #include <sqlite3.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 
+#include "m3/async/scope.h"
 #include "m3/testing/catch.h"
 #include "m3/testing/database_suite.h"
 #include "m3/testing/plugin_host.h"
@@ -220,4 +227,91 @@ TEST_CASE("database: sqlite waits for another process's lock, and says when it g
   CHECK_FALSE(status.maybe_executed());
   other.run("ROLLBACK");
   CHECK(create("after").to_string() == "ok");
+}
+
+TEST_CASE("database: sqlite keeps every answered write of a process that is killed") {
+  const Folder folder;
+  const std::string config = sqlite(folder.file("rows.db"));
+  int pipe_ends[2];
+  REQUIRE(pipe(pipe_ends) == 0);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // Counts as fast as it can, several rows at once, and tells each answered write.
+    ::close(pipe_ends[0]);
+    Host host(config);
+    (void)host.run([&](Ctx& ctx) -> Task<> {
+      m3::Scope scope(ctx.core());
+      for (char row = 'a'; row < 'e'; ++row)
+        scope.spawn("count", [&host, &pipe_ends, row](Ctx& own) -> Task<> {
+          const std::string key(1, row);
+          co_await host.plugin().create(own, "t", key, text("0"));
+          for (;;) {
+            co_await host.plugin().update(own, "t", key, text("x"));
+            if (::write(pipe_ends[1], &row, 1) != 1) ::_exit(1);
+          }
+        });
+      co_await scope.drain(ctx);
+      co_return m3::ok;
+    });
+    ::_exit(1);
+  }
+  ::close(pipe_ends[1]);
+  std::map<char, std::uint64_t> answered;
+  char row = 0;
+  for (int i = 0; i < 400 && ::read(pipe_ends[0], &row, 1) == 1; ++i) ++answered[row];
+  ::kill(child, SIGKILL);
+  while (::read(pipe_ends[0], &row, 1) == 1) ++answered[row];
+  ::close(pipe_ends[0]);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  REQUIRE(answered.size() == 4);
+  Host host(config);
+  REQUIRE(host.started.to_string() == "ok");
+  for (const auto& [key, count] : answered) {
+    auto found =
+        host.ask([&](Ctx& ctx) { return host.plugin().read(ctx, "t", std::string(1, key)); });
+    REQUIRE(found.is_ok());
+    CHECK(found->head.version >= 1 + count);
+    CHECK(found->head.version <= 2 + count);  // the one that was not answered any more
+  }
+}
+
+TEST_CASE("database: sqlite on a full disk refuses writes, still reads, and goes on with room") {
+  const Folder folder;
+  if (::mount("tmpfs", folder.file("").c_str(), "tmpfs", 0, "size=400k") != 0) {
+    WARN("not run: only root can mount a small disk");
+    return;
+  }
+  struct Unmount {
+    std::string path;
+    ~Unmount() { ::umount2(path.c_str(), MNT_DETACH); }
+  } const unmount{folder.file("")};
+  Host host(sqlite(folder.file("rows.db")));
+  REQUIRE(host.started.to_string() == "ok");
+  const auto write = [&](int i) {
+    const std::string big(30'000, 'x');
+    // A field of its own: 2, with a length of two varint bytes.
+    const StoredFields fields{{2, std::string("\x12\xb0\xea\x01", 4) + big}};
+    return host
+        .ask([&](Ctx& ctx) { return host.plugin().create(ctx, "t", std::to_string(i), fields); })
+        .status();
+  };
+  Status full;
+  int written = 0;
+  for (; written < 50 && full.is_ok(); ++written) full = write(written);
+  CHECK(full == Errc::resource_exhausted);
+  CHECK_FALSE(full.maybe_executed());
+  CHECK(full.text().find("database or disk is full: free some space on its disk") !=
+        std::string::npos);
+  const auto read = [&](int i) {
+    return host.ask([&](Ctx& ctx) { return host.plugin().read(ctx, "t", std::to_string(i)); })
+        .status();
+  };
+  CHECK(read(0).to_string() == "ok");
+  CHECK(read(written - 1) == Errc::not_found);  // the refused one
+  REQUIRE(::mount("tmpfs", folder.file("").c_str(), nullptr, MS_REMOUNT, "size=4m") == 0);
+  CHECK(write(100).to_string() == "ok");
+  CHECK(read(100).to_string() == "ok");
 }
