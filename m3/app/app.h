@@ -29,6 +29,10 @@ struct AppConfig;
 class RpcNode;
 class Transport;
 
+/// serve<S>(m3::serial, …): one handler at a time.
+struct SerialModel {};
+inline constexpr SerialModel serial;
+
 namespace app_detail {
 class Program;
 class ServiceList;
@@ -62,16 +66,23 @@ class App final : public Host {
         std::constructible_from<S, Args...> || std::constructible_from<S, App&, Args...>,
         "serve<S>(args…): S can be constructed neither from args nor from m3::App& and args");
     return add_service([... args = std::move(args)](App& app) mutable {
-      ServiceSlot slot;
-      std::unique_ptr<S> made;
-      if constexpr (std::constructible_from<S, Args...>)
-        made = std::make_unique<S>(std::move(args)...);
-      else
-        made = std::make_unique<S>(app, std::move(args)...);
-      if constexpr (std::derived_from<S, ServiceHooks>) slot.hooks = made.get();
-      if constexpr (requires { S::template not_overridden<S>(); })
-        slot.not_overridden = S::template not_overridden<S>();
-      slot.service = std::move(made);
+      return make_slot<S>(app, std::move(args)...);
+    });
+  }
+  /// A service whose handlers run one at a time, on one core, in order of arrival: its fields need
+  /// no lock. While a handler waits for the answer of another app the next one runs
+  /// (m3/rpc/serial_runner.h). Its hooks run on that core and in turn, too. The section [serial]
+  /// limits what may wait.
+  template <class S, class... Args>
+    requires std::derived_from<S, Service>
+  App& serve(SerialModel, Args... args) {
+    static_assert(
+        std::constructible_from<S, Args...> || std::constructible_from<S, App&, Args...>,
+        "serve<S>(m3::serial, args…): S can be constructed neither from args nor from m3::App& and "
+        "args");
+    return add_service([... args = std::move(args)](App& app) mutable {
+      ServiceSlot slot = make_slot<S>(app, std::move(args)...);
+      slot.is_serial = true;
       return slot;
     });
   }
@@ -212,7 +223,22 @@ class App final : public Host {
     std::unique_ptr<Service> service;
     ServiceHooks* hooks = nullptr;
     std::vector<std::string_view> not_overridden;  // rpcs
+    bool is_serial = false;
   };
+  template <class S, class... Args>
+  static ServiceSlot make_slot(App& app, Args... args) {
+    ServiceSlot slot;
+    std::unique_ptr<S> made;
+    if constexpr (std::constructible_from<S, Args...>)
+      made = std::make_unique<S>(std::move(args)...);
+    else
+      made = std::make_unique<S>(app, std::move(args)...);
+    if constexpr (std::derived_from<S, ServiceHooks>) slot.hooks = made.get();
+    if constexpr (requires { S::template not_overridden<S>(); })
+      slot.not_overridden = S::template not_overridden<S>();
+    slot.service = std::move(made);
+    return slot;
+  }
   template <class Make>
   App& add_service(Make make) {
     // std::function copies; the arguments may be move-only.

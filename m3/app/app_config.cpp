@@ -143,6 +143,15 @@ void AppConfig::Rpc::describe(Schema<Rpc>& s) {
   s.check(good_tokens);
 }
 
+void AppConfig::Serial::describe(Schema<Serial>& s) {
+  s.add("max_waiting", &Serial::max_waiting)
+      .doc("calls that may wait for one serial service; more are refused")
+      .range(1, 10'000'000);
+  s.add("max_wait", &Serial::max_wait)
+      .doc("longest wait of a call for its serial service; it is refused then")
+      .range(1ms, 1h);
+}
+
 void AppConfig::Admin::describe(Schema<Admin>& s) {
   s.add("listen", &Admin::listen)
       .doc(
@@ -219,6 +228,7 @@ void AppConfig::describe(Schema<AppConfig>& s) {
       .doc("deadline of a handler for a notify from a broker")
       .range(1ms, 1h);
   s.add("rpc", &AppConfig::rpc);
+  s.add("serial", &AppConfig::serial);
   s.add("admin", &AppConfig::admin);
 }
 

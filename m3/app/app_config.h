@@ -40,6 +40,13 @@ struct AppConfig {
     static void describe(Schema<Rpc>& s);
   };
 
+  /// `[serial]`: what may wait for the turn of a serial service, each of them.
+  struct Serial {
+    unsigned max_waiting = 10000;
+    Duration max_wait = std::chrono::seconds(5);
+    static void describe(Schema<Serial>& s);
+  };
+
   /// `[admin]`: the port for health checks, metrics and people.
   struct Admin {
     std::string listen;
@@ -66,6 +73,7 @@ struct AppConfig {
   Duration broadcast_timeout = std::chrono::seconds(5);
   Duration drain_wait = std::chrono::seconds(2);
   Rpc rpc;
+  Serial serial;
   Admin admin;
 
   static void describe(Schema<AppConfig>& s);

@@ -12,7 +12,8 @@ class App;
 ///
 ///   class Hello final : public hello::HelloService, public m3::ServiceHooks {};
 ///
-/// All of them run on core 0, one after the other. If one of the first two returns unavailable, it
+/// All of them run on core 0, one after the other; those of a serial service on its core, and in
+/// turn with its handlers. If one of the first two returns unavailable, it
 /// is retried within start_timeout; any other error ends the start.
 class ServiceHooks {
  public:

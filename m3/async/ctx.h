@@ -21,6 +21,7 @@ class Host;
 
 class Core;
 class Ctx;
+class SerialTurn;
 struct LogContext;
 
 /// Why a context was cancelled.
@@ -73,6 +74,7 @@ class Ctx {
     const Metadata* incoming = nullptr;  ///< stays as it is while a context refers to it
     std::string_view caller;             ///< as proven by its connection
     bool by_operator = false;            ///< the caller has proven the operator's token, too
+    SerialTurn* turn = nullptr;          ///< of the serial service whose handler this is
     std::uint8_t depth = 0;              ///< calls inside this process that led here
     std::uint8_t hops = 0;               ///< calls between processes that led here
   };
@@ -150,6 +152,8 @@ class Ctx {
     facts_.depth = depth;
     facts_.hops = hops;
   }
+  /// `turn` outlives the context.
+  void set_turn(SerialTurn* turn) noexcept { facts_.turn = turn; }
   void set_last_reply(const Metadata* metadata);
   void add(async_detail::CancelNode& node);
   /// An operation has ended, and its coroutine is in the ready queue; then it is resumed.

@@ -7,7 +7,8 @@
 
 namespace m3 {
 
-/// One call made by an app's code: CallOp, inside the app's interceptors if there are any.
+/// One call made by an app's code: CallOp, inside the app's interceptors if there are any. In a
+/// handler of a serial service the next one has its turn meanwhile (m3/async/serial_turn.h).
 /// Everything referred to must outlive the op. Generated clients await it.
 class [[nodiscard("co_await it: it does nothing before it is awaited")]] Call final {
  public:

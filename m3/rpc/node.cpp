@@ -57,7 +57,9 @@ RpcCore& RpcNode::here() const {
   return *cores_[now.index()];
 }
 Caller& RpcNode::caller() { return here().caller(); }
-Status RpcNode::serve(Service& service) { return shared_->dispatcher.add(service); }
+Status RpcNode::serve(Service& service, CallRunner* runner) {
+  return shared_->dispatcher.add(service, runner);
+}
 const std::vector<Service*>& RpcNode::services() const { return shared_->dispatcher.services(); }
 std::size_t RpcNode::left_behind() noexcept { return rpc_detail::calls_left_behind; }
 void RpcNode::set_generation(std::uint64_t generation) noexcept {

@@ -49,8 +49,9 @@ class RpcNode final : public Host {
   const AppId& app_id() const override;
   Caller& caller() override;
 
-  /// Before listen(). The caller keeps the service. already_exists: its name is taken.
-  Status serve(Service& service);
+  /// Before listen(). The caller keeps the service, and the runner of its calls; without one they
+  /// run as the service says. already_exists: its name is taken.
+  Status serve(Service& service, CallRunner* runner = nullptr);
   const std::vector<Service*>& services() const;
   /// Before listen(); in order, first = outermost.
   void intercept_calls(std::shared_ptr<Interceptor> interceptor);     ///< made from here

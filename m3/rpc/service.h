@@ -39,12 +39,29 @@ class IncomingCall {
   ~IncomingCall() = default;
 };
 
+/// Decides where and when the handlers of a service run. Owned by the app; outlives their calls.
+class CallRunner {
+ public:
+  /// Called on the core where the call arrived, inside the interceptors, with the call's context;
+  /// ends when the handler has. The record of the call, its request and its answer stay on that
+  /// core: only the reference is passed to another core, for as long as this waits for it.
+  ///   Task<> run(Ctx& ctx, IncomingCall& call) override {
+  ///     co_await run_on(ctx, home_, [&](Ctx& there) { return call.handle(there); });
+  ///     co_return ok;
+  ///   }
+  /// Every call must be handled or fail: ending without either is `internal`.
+  virtual Task<> run(Ctx& ctx, IncomingCall& call) = 0;
+
+ protected:
+  ~CallRunner() = default;
+};
+
 /// Base of every generated service. One object per app answers on all cores at once (Multi), so its
 /// own state must be safe for that. Owned by the app; outlives its calls.
 ///
 /// A service that decides where and when its handlers run (one after the other, by key, on another
 /// core) overrides takes_over() and run(). Each call then costs one more coroutine.
-class Service {
+class Service : public CallRunner {
  public:
   virtual ~Service() = default;
   virtual std::string_view service_name() const = 0;  ///< "hello.Hello"
@@ -55,15 +72,8 @@ class Service {
 
   /// Called once, before the app listens. True: run() runs the calls.
   virtual bool takes_over() const { return false; }
-  /// Called on the core where the call arrived, inside the interceptors, with the call's context;
-  /// ends when the handler has. The record of the call, its request and its answer stay on that
-  /// core: only the reference is passed to another core, for as long as this waits for it.
-  ///   Task<> run(Ctx& ctx, IncomingCall& call) override {
-  ///     co_await run_on(ctx, home_, [&](Ctx& there) { return call.handle(there); });
-  ///     co_return ok;
-  ///   }
-  /// Every call must be handled or fail: ending without either is `internal`.
-  virtual Task<> run(Ctx& ctx, IncomingCall& call) { return call.handle(ctx); }
+  /// See CallRunner.
+  Task<> run(Ctx& ctx, IncomingCall& call) override { return call.handle(ctx); }
 };
 
 namespace rpc_detail {

@@ -7,7 +7,8 @@
 
 namespace m3 {
 
-Status Dispatcher::add(Service& service) {
+Status Dispatcher::add(Service& service, CallRunner* runner) {
+  if (!runner && service.takes_over()) runner = &service;
   for (const Service* known : services_)
     if (known->service_name() == service.service_name())
       return Status(Errc::already_exists, "service " + std::string(service.service_name()) +
@@ -22,7 +23,7 @@ Status Dispatcher::add(Service& service) {
     entry->service = &service;
     entry->binding = binding;
     entry->index = static_cast<std::uint32_t>(entries_.size());
-    entry->takes_over = service.takes_over();
+    entry->runner = runner;
     entry->requests = metrics_.counter("m3_rpc_requests_total", "Calls that reached a handler",
                                        {{"method", std::string(binding.info->full_name)}});
     entries_.push_back(std::move(entry));

@@ -17,15 +17,16 @@ class Dispatcher {
   struct Entry {
     Service* service = nullptr;
     MethodBinding binding;
-    std::uint32_t index = 0;  // from 0, without gaps
-    bool takes_over = false;  // the service's word
+    std::uint32_t index = 0;       // from 0, without gaps
+    CallRunner* runner = nullptr;  // null: the handler runs where the call arrived
     mutable Counter requests;
   };
 
   explicit Dispatcher(MetricRegistry& metrics) : metrics_(metrics) {}
 
   /// already_exists: a service of that name, or a method with the same hash, is there.
-  Status add(Service& service);
+  /// `runner`: runs the calls; null: the service's word.
+  Status add(Service& service, CallRunner* runner = nullptr);
   /// nullptr when no method has this hash.
   const Entry* find(std::uint32_t hash) const noexcept {
     if (table_.empty()) return nullptr;

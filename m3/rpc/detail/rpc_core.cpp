@@ -290,7 +290,7 @@ void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   metrics_.running.inc();
   core_.set_task_name(call.ctx.name());
   bool ended = false;
-  if (shared_.server_interceptors.empty() && !entry.takes_over) {
+  if (shared_.server_interceptors.empty() && !entry.runner) {
     ended = call.start(*entry.service);
   } else {
     call.chain = intercepted(call, entry);
@@ -313,8 +313,8 @@ class RpcCore::Handling final : public Interceptor::Next, public IncomingCall {
       co_return Status(Errc::internal,
                        "an interceptor called next() again: a request is handled once, and only "
                        "its caller may retry it");
-    if (entry_.takes_over) {
-      const Status ran = (co_await as_result(entry_.service->run(call_.ctx, *this))).status();
+    if (entry_.runner) {
+      const Status ran = (co_await as_result(entry_.runner->run(call_.ctx, *this))).status();
       call_.ctx.put_reply(std::move(reply_));
       if (!ran.is_ok()) co_return ran;
       if (!handled_)
