@@ -32,13 +32,13 @@ App& App::add_factory(std::function<ServiceSlot(App&)> make) {
   return *this;
 }
 
-App& App::intercept(std::shared_ptr<Interceptor> interceptor) {
-  impl_->interceptors.requests.push_back(std::move(interceptor));
+App& App::intercept(std::shared_ptr<Interceptor> interceptor, Intercepts which) {
+  impl_->interceptors.requests.push_back(std::move(interceptor), which);
   return *this;
 }
 
-App& App::client_interceptor(std::shared_ptr<Interceptor> interceptor) {
-  impl_->interceptors.calls.push_back(std::move(interceptor));
+App& App::client_interceptor(std::shared_ptr<Interceptor> interceptor, Intercepts which) {
+  impl_->interceptors.calls.push_back(std::move(interceptor), which);
   return *this;
 }
 

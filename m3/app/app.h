@@ -87,10 +87,13 @@ class App final : public Host {
     });
   }
 
-  /// Runs around every incoming request; the first is outermost.
-  App& intercept(std::shared_ptr<Interceptor> interceptor);
-  /// Runs around every outgoing call.
-  App& client_interceptor(std::shared_ptr<Interceptor> interceptor);
+  /// Runs around every incoming request; the first is outermost. Requests to m3's own services
+  /// (package m3.*) are left out, unless `which` is Intercepts::all_calls.
+  App& intercept(std::shared_ptr<Interceptor> interceptor,
+                 Intercepts which = Intercepts::app_calls);
+  /// Runs around every outgoing call, with the same exception.
+  App& client_interceptor(std::shared_ptr<Interceptor> interceptor,
+                          Intercepts which = Intercepts::app_calls);
 
   /// A plugin that the configuration can choose with a section [kind.name]: m3/plugin/plugin.h.
   template <std::derived_from<Plugin> P>

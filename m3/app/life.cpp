@@ -149,9 +149,8 @@ Status App::Impl::make_node() {
   options.transport = embedding.transport;
   options.host = &app;
   node = std::make_unique<RpcNode>(*runtime, std::move(options), *mesh, *metrics);
-  index.add(*node);
-  for (const auto& interceptor : interceptors.requests) node->intercept_requests(interceptor);
-  for (const auto& interceptor : interceptors.calls) node->intercept_calls(interceptor);
+  if (Status added = index.add(*node); !added) return added;
+  node->intercept(interceptors);
   for (const auto& make : admissions.makers) node->admit_by(make);
   try {
     for (const auto& make : part_makers) parts.push_back(make(*env, index));

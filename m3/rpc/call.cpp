@@ -16,7 +16,8 @@ class Call::Around final : public async_detail::CtxOp, Interceptor::Next {
       : CtxOp(call.ctx()),
         call_(call),
         info_{call.method_, call.request_, nullptr, call.service_.to_string()},
-        chain_(call.caller_.core().shared().client_interceptors, info_, *this) {}
+        chain_(call.caller_.core().shared().client_interceptors.around(call.method_), info_,
+               *this) {}
 
   bool start(async_detail::Waiter& waiter) {
     if (misplaced()) return true;
@@ -72,7 +73,8 @@ Call::Call(Call&& other) noexcept : op_(std::move(other.op_)) {}
 Call::~Call() = default;
 
 bool Call::start(async_detail::Waiter& waiter) {
-  const bool plain = op_.caller_.core().shared().client_interceptors.empty();
+  const bool plain =
+      op_.caller_.core().shared().client_interceptors.around(op_.method_).empty();
   if (plain && !Around::turn_of(op_)) [[likely]]
     return op_.start(waiter);
   around_ = std::make_unique<Around>(op_);

@@ -274,7 +274,7 @@ Task<> Caller::notify(Ctx& ctx, ServiceId service, const MethodInfo& method,
   };
   InterceptedCall call{method, request, nullptr, service.to_string()};
   Last last(*this, service, call, Route(mode, route.key()));
-  rpc_detail::Chain chain(core_.shared().client_interceptors, call, last);
+  rpc_detail::Chain chain(core_.shared().client_interceptors.around(method), call, last);
   co_return (co_await as_result(chain.run(ctx))).status().of_callee();
 }
 

@@ -1,7 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "m3/rpc/interceptor.h"
 
-namespace m3::rpc_detail {
+#include <utility>
+
+namespace m3 {
+
+void Interceptors::push_back(std::shared_ptr<Interceptor> interceptor, Intercepts which) {
+  if (which == Intercepts::all_calls) around_m3_calls_.push_back(interceptor);
+  around_app_calls_.push_back(std::move(interceptor));
+}
+
+void Interceptors::append(const Interceptors& others) {
+  const auto add = [](List& to, const List& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  add(around_app_calls_, others.around_app_calls_);
+  add(around_m3_calls_, others.around_m3_calls_);
+}
+
+namespace rpc_detail {
 
 Task<> Chain::from(Ctx& ctx, std::size_t at) {
   if (at == list_.size()) return innermost(ctx);
@@ -36,4 +53,5 @@ Task<> Chain::innermost(Ctx& ctx) {
   co_return ok;
 }
 
-}  // namespace m3::rpc_detail
+}  // namespace rpc_detail
+}  // namespace m3

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,9 @@ struct InterceptedCall {
   std::string_view peer;
 };
 
-/// Runs around every call of one side: to inspect, measure, refuse or limit it. Added to the app in
-/// main, first = outermost. Called on every core at once.
+/// Runs around the calls of one side: to inspect, measure, refuse or limit them. Added to the app
+/// in main, first = outermost. Called on every core at once. Calls of m3's own services are left
+/// out by default, so that a rule of the game cannot lock m3ctl out; see Intercepts.
 ///
 ///     Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next& next) override {
 ///       if (full()) co_return Status(Errc::resource_exhausted, "…").not_executed();
@@ -50,7 +52,31 @@ class Interceptor {
   virtual Task<> on_call(Ctx& ctx, const InterceptedCall& call, Next& next) = 0;
 };
 
-using Interceptors = std::vector<std::shared_ptr<Interceptor>>;
+/// Which calls an interceptor runs around.
+enum class Intercepts : std::uint8_t {
+  app_calls,  ///< those of the apps' services
+  all_calls,  ///< also those of m3's own services (package m3.*), which m3ctl calls
+};
+
+/// The interceptors of one side; the first is outermost.
+class Interceptors {
+ public:
+  using List = std::vector<std::shared_ptr<Interceptor>>;
+
+  void push_back(std::shared_ptr<Interceptor> interceptor,
+                 Intercepts which = Intercepts::app_calls);
+  /// Adds all of `others`, inside these.
+  void append(const Interceptors& others);
+  /// The interceptors around a call of the method.
+  const List& around(const MethodInfo& method) const noexcept {
+    const bool differ = around_m3_calls_.size() != around_app_calls_.size();
+    return differ && is_of_m3(method) ? around_m3_calls_ : around_app_calls_;
+  }
+
+ private:
+  List around_app_calls_;
+  List around_m3_calls_;
+};
 
 /// The interceptors of an app; the first is outermost. Plugins add theirs in their constructors,
 /// inside the app's own: `env.part<InterceptorLists>()->requests.push_back(…)`.
@@ -64,7 +90,7 @@ namespace rpc_detail {
 /// The interceptors around one call, and `last` inside them. All three must outlive it.
 class Chain {
  public:
-  Chain(const Interceptors& list, InterceptedCall& call, Interceptor::Next& last)
+  Chain(const Interceptors::List& list, InterceptedCall& call, Interceptor::Next& last)
       : list_(list), call_(call), last_(last) {}
   Chain(const Chain&) = delete;
   Chain& operator=(const Chain&) = delete;
@@ -86,7 +112,7 @@ class Chain {
   Task<> from(Ctx& ctx, std::size_t at);
   Task<> innermost(Ctx& ctx);
 
-  const Interceptors& list_;
+  const Interceptors::List& list_;
   InterceptedCall& call_;
   Interceptor::Next& last_;
   bool inside_ = false;

@@ -36,4 +36,9 @@ struct MethodInfo {
   const google::protobuf::Message& (*response)() = nullptr;
 };
 
+/// Whether the method belongs to one of the services that m3 adds to every app.
+constexpr bool is_of_m3(const MethodInfo& method) noexcept {
+  return method.full_name.starts_with("/m3.");
+}
+
 }  // namespace m3

@@ -69,12 +69,17 @@ bool RpcNode::set_sick(bool sick) noexcept { return shared_->sick.exchange(sick)
 std::size_t RpcNode::running() const { return here().running(); }
 std::size_t RpcNode::connections() const { return here().connections(); }
 
-void RpcNode::intercept_calls(std::shared_ptr<Interceptor> interceptor) {
-  shared_->client_interceptors.push_back(std::move(interceptor));
+void RpcNode::intercept_calls(std::shared_ptr<Interceptor> interceptor, Intercepts which) {
+  shared_->client_interceptors.push_back(std::move(interceptor), which);
 }
 
-void RpcNode::intercept_requests(std::shared_ptr<Interceptor> interceptor) {
-  shared_->server_interceptors.push_back(std::move(interceptor));
+void RpcNode::intercept_requests(std::shared_ptr<Interceptor> interceptor, Intercepts which) {
+  shared_->server_interceptors.push_back(std::move(interceptor), which);
+}
+
+void RpcNode::intercept(const InterceptorLists& lists) {
+  shared_->client_interceptors.append(lists.calls);
+  shared_->server_interceptors.append(lists.requests);
 }
 
 void RpcNode::admit_by(const std::function<std::unique_ptr<Admission>(Core&)>& make) {

@@ -54,8 +54,11 @@ class RpcNode final : public Host {
   Status serve(Service& service, CallRunner* runner = nullptr);
   const std::vector<Service*>& services() const;
   /// Before listen(); in order, first = outermost.
-  void intercept_calls(std::shared_ptr<Interceptor> interceptor);     ///< made from here
-  void intercept_requests(std::shared_ptr<Interceptor> interceptor);  ///< that come here
+  void intercept_calls(std::shared_ptr<Interceptor> interceptor,  ///< made from here
+                       Intercepts which = Intercepts::app_calls);
+  void intercept_requests(std::shared_ptr<Interceptor> interceptor,  ///< that come here
+                          Intercepts which = Intercepts::app_calls);
+  void intercept(const InterceptorLists& lists);
   /// Before listen(); called in that order. `make` is called once for each core.
   void admit_by(const std::function<std::unique_ptr<Admission>(Core&)>& make);
 

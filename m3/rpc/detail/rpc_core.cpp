@@ -290,7 +290,7 @@ void RpcCore::run(ServerCall& call, const Dispatcher::Entry& entry) {
   metrics_.running.inc();
   core_.set_task_name(call.ctx.name());
   bool ended = false;
-  if (shared_.server_interceptors.empty() && !entry.runner) {
+  if (shared_.server_interceptors.around(*call.method).empty() && !entry.runner) {
     ended = call.start(*entry.service);
   } else {
     call.chain = intercepted(call, entry);
@@ -348,7 +348,7 @@ class RpcCore::Handling final : public Interceptor::Next, public IncomingCall {
 Task<> RpcCore::intercepted(ServerCall& call, const Dispatcher::Entry& entry) {
   InterceptedCall info{*call.method, call.request(), nullptr, call.ctx.caller()};
   Handling handling(call, entry, info);
-  Chain chain(shared_.server_interceptors, info, handling);
+  Chain chain(shared_.server_interceptors.around(*call.method), info, handling);
   co_await chain.run(call.ctx);
   co_return ok;
 }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "app_fixture.h"
+#include "m3/admin.m3.h"
 #include "m3/async/scope.h"
 #include "m3/obs/recording_sink.h"
 #include "m3/testing/eventually.h"
@@ -231,6 +232,44 @@ CO_TEST("app: interceptors stand around requests and calls, in order") {
   const auto req = question("hi");
   co_await client.ask(ctx, req);
   CHECK(*diary == Names{"out", "in 1", "in 2", "ask"});
+  co_await caller.stop(ctx);
+  co_await talk.stop(ctx);
+}
+
+CO_TEST("app: interceptors see m3's own services only when they ask for it") {
+  struct Noting final : m3::Interceptor {
+    Noting(Diary to, std::string text) : diary(std::move(to)), name(std::move(text)) {}
+    Task<> on_call(Ctx& ctx, const m3::InterceptedCall& call, Next& next) override {
+      diary->push_back(name + std::string(call.method.full_name));
+      co_await next(ctx);
+      co_return m3::ok;
+    }
+    Diary diary;
+    std::string name;
+  };
+  World world(sim);
+  auto seen = std::make_shared<Names>();
+  App talk("talk"), caller("caller");
+  talk.serve<Talk>(std::make_shared<Names>())
+      .intercept(std::make_shared<Noting>(seen, "in "))
+      .intercept(std::make_shared<Noting>(seen, "all in "), m3::Intercepts::all_calls);
+  caller.client_interceptor(std::make_shared<Noting>(seen, "out "))
+      .client_interceptor(std::make_shared<Noting>(seen, "all out "), m3::Intercepts::all_calls);
+  co_await talk.start(ctx, world.embedding("dev.w.talk.1", kTalk));
+  co_await caller.start(ctx, world.embedding("dev.w.caller.1", kPeers));
+
+  m3::admin::ReflectionClient tool(caller, m3::func("talk"));
+  const m3::admin::DescribeReq brief;
+  co_await tool.describe(ctx, brief);
+  CHECK(*seen ==
+        Names{"all out /m3.admin.Reflection/Describe", "all in /m3.admin.Reflection/Describe"});
+
+  seen->clear();
+  TalkClient client(caller);
+  const auto req = question("hi");
+  co_await client.ask(ctx, req);
+  const std::string ask(app_test::TalkService::kAsk.full_name);
+  CHECK(*seen == Names{"out " + ask, "all out " + ask, "in " + ask, "all in " + ask});
   co_await caller.stop(ctx);
   co_await talk.stop(ctx);
 }
