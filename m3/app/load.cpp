@@ -116,14 +116,23 @@ bool tell(const std::vector<ConfigChange>& changes) {
 
 }  // namespace
 
+/// Logs all that goes wrong, each once.
 Task<> App::Impl::reload(Ctx& caller) {
+  app_detail::ReloadErrors failed;
+  failed.note((co_await as_result(reload(caller, failed))).status());
+  co_return failed.first();
+}
+
+/// `failed`: all that is known to go wrong. An error is one more, and not logged yet.
+Task<> App::Impl::reload(Ctx& caller, app_detail::ReloadErrors& failed) {
   Ctx ctx(caller, Deadline(caller.core().read_clock() + config.start_timeout));
   ErrorList errors;
   LoadedConfig fresh = load(errors);
   if (!errors.empty()) {
     log::error("reload: the configuration is wrong, the previous one stays in effect:\n{}",
                errors.to_string());
-    co_return errors.to_status();
+    failed.keep(errors.to_status());
+    co_return ok;
   }
   if (fresh.app.id && *fresh.app.id == id) fresh.app.id = config.id;
   tell(diff_config("", config, fresh.app));
@@ -138,13 +147,12 @@ Task<> App::Impl::reload(Ctx& caller) {
   }
   take(fresh);
   // One that cannot apply its part does not stop the others.
-  app_detail::ReloadErrors failed;
   co_await reload_plugins(ctx, fresh.plugins, failed);
   failed.note((co_await as_result(announcement->refresh(ctx))).status());
   co_await services->reload(ctx, failed);
   for (const Hook& hook : reload_hooks) failed.note((co_await as_result(hook(ctx))).status());
   if (failed.first()) log::info("reloaded");
-  co_return failed.first();
+  co_return ok;
 }
 
 Task<> App::Impl::reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh,

@@ -50,6 +50,7 @@ struct App::Impl {
   std::string reference() const;
   void take(const LoadedConfig& loaded);
   Task<> reload(Ctx& ctx);
+  Task<> reload(Ctx& ctx, app_detail::ReloadErrors& failed);
   Task<> reload_plugins(Ctx& ctx, const std::vector<PluginChoice>& fresh,
                         app_detail::ReloadErrors& failed);
 

@@ -156,8 +156,7 @@ Task<> Program::serve() {
   if (!started) co_return stops_asked_ > 0 ? Status() : started;  // ended as it was asked to
   while (stops_asked_ == 0) {
     if (std::exchange(reload_asked_, false)) {
-      const Status status = (co_await as_result(app_.reload(*work_ctx_))).status();
-      if (!status && status != Errc::invalid_argument) log::error("reload: {}", status.to_string());
+      (void)co_await as_result(app_.reload(*work_ctx_));  // which logs what goes wrong
       continue;
     }
     (void)co_await as_result(wake_->receive(*stop_ctx_));

@@ -19,6 +19,10 @@ class ReloadErrors {
     if (status) return;
     if (!whose.empty()) status = std::move(status).add_context(std::string(whose));
     log::error("reload: {}", status.to_string());
+    keep(std::move(status));
+  }
+  /// One that was logged already.
+  void keep(Status status) {
     if (first_) first_ = std::move(status);
   }
   const Status& first() const noexcept { return first_; }
