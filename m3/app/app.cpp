@@ -42,7 +42,7 @@ App& App::client_interceptor(std::shared_ptr<Interceptor> interceptor, Intercept
   return *this;
 }
 
-App& App::add_part(std::function<std::unique_ptr<Part>(Env&, PartIndex&)> make) {
+App& App::add_part(std::function<Result<std::unique_ptr<Part>>(Env&, PartIndex&)> make) {
   impl_->part_makers.push_back(std::move(make));
   return *this;
 }

@@ -112,15 +112,14 @@ class App final : public Host {
   /// the app starts, after the plugins. Handlers get it with `ctx.host()->part<P>()`.
   template <std::derived_from<Part> P, class... Args>
   App& part(Args... args) {
-    auto make = [... args = std::move(args)](Env& env, PartIndex& index) mutable {
+    auto make = [... args = std::move(args)](
+                    Env& env, PartIndex& index) mutable -> Result<std::unique_ptr<Part>> {
       auto made = std::make_unique<P>(env, std::move(args)...);
-      index.add(*made);
-      return made;
+      if (Status added = index.add(*made); !added) return added;
+      return std::unique_ptr<Part>(std::move(made));
     };
     auto shared = std::make_shared<decltype(make)>(std::move(make));
-    return add_part([shared](Env& env, PartIndex& index) -> std::unique_ptr<Part> {
-      return (*shared)(env, index);
-    });
+    return add_part([shared](Env& env, PartIndex& index) { return (*shared)(env, index); });
   }
 
   /// `[app]` of the file holds a T. Without this, an app has no such section.
@@ -249,7 +248,7 @@ class App final : public Host {
     return add_factory([shared](App& app) { return (*shared)(app); });
   }
   App& add_factory(std::function<ServiceSlot(App&)> make);
-  App& add_part(std::function<std::unique_ptr<Part>(Env&, PartIndex&)> make);
+  App& add_part(std::function<Result<std::unique_ptr<Part>>(Env&, PartIndex&)> make);
   Plugin* find_plugin(std::string_view kind) const;
   void* find_part(std::type_index type) override;
   void end_life();

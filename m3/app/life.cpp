@@ -99,11 +99,9 @@ Status App::Impl::make_admin() {
 }
 
 Status App::Impl::make_plugins() {
-  index.add(admin->pages());
-  index.add(checks);
-  index.add(interceptors);
-  index.add(admissions);
-  index.add(plugins);
+  for (const Status& added : {index.add(admin->pages()), index.add(checks), index.add(interceptors),
+                              index.add(admissions), index.add(plugins)})
+    if (!added) return added;
   env.emplace(Env::App{id, *runtime, *metrics,
                        embedding.shared ? embedding.shared : std::make_shared<SharedParts>(),
                        &generation, &app, &index});
@@ -119,7 +117,7 @@ Status App::Impl::make_node() {
   mesh_config.wait_for_route = config.rpc.wait_for_route;
   mesh_config.max_sick_percent = config.rpc.max_sick_percent;
   mesh = std::make_unique<Mesh>(*runtime, *router, mesh_config, *metrics);
-  index.add(*mesh);
+  if (Status added = index.add(*mesh); !added) return added;
   auto* broker = app.find<Broker>();
   if (broker && !broker->reaches_other_processes() && router->reaches_other_processes())
     return Status(Errc::invalid_argument,
@@ -153,7 +151,11 @@ Status App::Impl::make_node() {
   node->intercept(interceptors);
   for (const auto& make : admissions.makers) node->admit_by(make);
   try {
-    for (const auto& make : part_makers) parts.push_back(make(*env, index));
+    for (const auto& make : part_makers) {
+      auto made = make(*env, index);
+      if (!made.is_ok()) return std::move(made).status();
+      parts.push_back(*std::move(made));
+    }
   } catch (const std::exception& e) {
     return Status(Errc::internal, std::string("the constructor of a part threw: ") + e.what());
   }

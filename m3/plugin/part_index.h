@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <cassert>
 #include <typeindex>
 #include <unordered_map>
+
+#include "m3/base/status.h"
 
 namespace m3 {
 
@@ -12,11 +13,10 @@ namespace m3 {
 /// app, which outlives its users. Filled while the app is created, then only read, on any core.
 class PartIndex {
  public:
-  /// `part` is owned by the caller and found as a T. One of each type.
+  /// `part` is owned by the caller and found as a T. already_exists: there is one of that type.
   template <class T>
-  void add(T& part) {
-    [[maybe_unused]] const bool is_new = parts_.emplace(typeid(T), &part).second;
-    assert(is_new && "an app has only one part of each type");
+  Status add(T& part) {
+    return add(typeid(T), &part);
   }
   /// Null: there is none (yet).
   template <class T>
@@ -29,6 +29,8 @@ class PartIndex {
   }
 
  private:
+  Status add(std::type_index type, void* part);
+
   std::unordered_map<std::type_index, void*> parts_;
 };
 

@@ -88,7 +88,7 @@ struct App::Impl {
   // ---- what main() declared
   std::string version;
   std::vector<std::function<ServiceSlot(App&)>> service_makers;
-  std::vector<std::function<std::unique_ptr<Part>(Env&, PartIndex&)>> part_makers;
+  std::vector<std::function<Result<std::unique_ptr<Part>>(Env&, PartIndex&)>> part_makers;
   InterceptorLists interceptors;
   AdmissionList admissions;
   HealthChecks checks;

@@ -269,6 +269,21 @@ CO_TEST("app: interceptors see m3's own services only when they ask for it") {
   co_await talk.stop(ctx);
 }
 
+CO_TEST("app: a part of a type that is there already ends the start") {
+  struct Treasury final : m3::Part {
+    explicit Treasury(m3::Env&) {}
+    void steps(m3::Steps&) override {}
+  };
+  World world(sim);
+  App app("talk");
+  app.part<Treasury>().part<Treasury>();
+  const Status started =
+      (co_await as_result(app.start(ctx, world.embedding("dev.w.talk.1", kTalk)))).status();
+  CHECK(started == Errc::already_exists);
+  CHECK(contains(started.text(), "the app has two parts of the type "));
+  CHECK(contains(started.text(), "Treasury, and parts are found by their type: list it once"));
+}
+
 CO_TEST("app: m3::call finds its way from a hook's context") {
   World world(sim);
   App talk("talk"), caller("caller");
