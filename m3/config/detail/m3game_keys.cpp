@@ -15,7 +15,20 @@ struct OldKey {
 };
 
 constexpr std::string_view kListen = "write listen = \"host:port\" at the top of the file";
-constexpr std::string_view kEpochs = "gone: the entity's row says who owns it";
+constexpr std::string_view kNoTables = "gone: m3 has no game tables yet";
+constexpr std::string_view kNoRules =
+    "gone: m3 has no traffic rules yet; a plugin with an m3::Admission refuses calls";
+constexpr std::string_view kOneMachine =
+    "gone: m3 does not store there; [database.sqlite] path = \"FILE\" stores on one machine";
+constexpr std::string_view kNoLease = "gone: m3 has no leases yet";
+constexpr std::string_view kNoTrace = "gone: m3 has no trace exporters yet";
+constexpr std::string_view kNoGate = "gone: m3 has no gates for game clients yet";
+constexpr std::string_view kNoActor = "gone: m3 has no actors yet";
+constexpr std::string_view kStderr =
+    "gone: an app logs to stderr; whatever starts it writes that to files";
+constexpr std::string_view kConsulCheck = "gone: the app's health is checked where it listens";
+constexpr std::string_view kScrape = "gone: Prometheus finds the apps in Consul itself";
+constexpr std::string_view kMulti = "gone: main() chooses with serve<T>()";
 
 constexpr auto kOldKeys = std::to_array<OldKey>({
     {"transport.addr", "now listen = {} at the top of the file"},
@@ -25,12 +38,12 @@ constexpr auto kOldKeys = std::to_array<OldKey>({
     {"transport.broadcasttimeout", "now broadcast_timeout = \"{n}s\" at the top of the file"},
 
     {"options.mesh.watcherintersecond", "gone: Consul pushes"},
-    {"options.resource.cfgpath", "now [resource] path = {}"},
-    {"options.shape.ruleconfigfile", "now [shape.rules] file = {}"},
+    {"options.resource.cfgpath", kNoTables},
+    {"options.shape.ruleconfigfile", kNoRules},
 
     {"plugin.router.router_consul.consulhost", "now [router.consul] addresses = [{}]"},
-    {"plugin.router.router_consul.alivehost", "gone: the app's health is checked where it listens"},
-    {"plugin.router.router_consul.aliveport", "gone: the app's health is checked where it listens"},
+    {"plugin.router.router_consul.alivehost", kConsulCheck},
+    {"plugin.router.router_consul.aliveport", kConsulCheck},
     {"plugin.broker.broker_nats.natsurl", "now [broker.nats] servers = [{}]"},
     {"plugin.broker.broker_nats.url", "now [broker.nats] servers = [{}]"},
     {"plugin.trans.trans_http2.host", kListen},
@@ -41,58 +54,33 @@ constexpr auto kOldKeys = std::to_array<OldKey>({
      "gone: calls go directly between apps; topics go through [broker.nats] servers = [{}]"},
 
     {"plugin.db.db_cache", "now [database.memory]"},
-    {"plugin.db.db_redis.host", "now [database.redis] addresses = [\"{text}:port\"]"},
-    {"plugin.db.db_redis.port", "now [database.redis] addresses = [\"host:{n}\"]"},
-    {"plugin.db.db_redis.auth", "now [database.redis] password = \"${REDIS_PASSWORD}\""},
-    {"plugin.db.db_redis.maxidle", "gone: each core has one connection and pipelines"},
-    {"plugin.db.db_redis.maxactive", "gone: each core has one connection and pipelines"},
-    {"plugin.db.db_mongo.uri", "gone: use [database.redis] or [database.sqlite]"},
-    {"plugin.db.db_mongo.database", "gone: use [database.redis] or [database.sqlite]"},
-
-    {"plugin.lease.lease_etcd.endpoints", "now [lease.consul] or [lease.redis], with addresses"},
-    {"plugin.lease.lease_etcd.dialtimeout", "gone: every dependency is retried with backoff"},
-    {"plugin.lease.lease_etcd.leasekeeplivetime",
-     "now ttl = \"{n}s\" in [lease.consul] or [lease.redis]"},
-    {"plugin.lease.lease_etcd.preexittime",
-     "gone: a holder stops acting before its lease can pass on"},
+    {"plugin.db.db_redis", kOneMachine},
+    {"plugin.db.db_mongo", kOneMachine},
+    {"plugin.lease.lease_etcd", kNoLease},
 
     {"plugin.log.log_zap.loglevel", "now log_level = \"{name}\" at the top of the file"},
-    {"plugin.log.log_zap.encoding", "now [log.spdlog] format = \"{name}\""},
-    {"plugin.log.log_zap.filename", "now [log.spdlog] file = {}"},
-    {"plugin.log.log_zap.maxsize", "now [log.spdlog] max_size = \"{n}MB\""},
-    {"plugin.log.log_zap.maxage", "now [log.spdlog] max_age = \"{n}d\""},
-    {"plugin.log.log_zap.maxbackups", "now [log.spdlog] max_files = {}"},
+    {"plugin.log.log_zap.encoding", kStderr},
+    {"plugin.log.log_zap.filename", kStderr},
+    {"plugin.log.log_zap.maxsize", kStderr},
+    {"plugin.log.log_zap.maxage", kStderr},
+    {"plugin.log.log_zap.maxbackups", kStderr},
     {"plugin.log.log_zap.localtime", "gone: times are UTC"},
     {"plugin.log.log_zap.compress", "gone: m3game read it and did nothing"},
 
-    {"plugin.metric.metric_prom.host", "now [metric.prometheus] listen = \"{text}:port\""},
-    {"plugin.metric.metric_prom.port", "now [metric.prometheus] listen = \"127.0.0.1:{n}\""},
-    {"plugin.metric.metric_prom.consulhost", "gone: Prometheus finds the apps in Consul itself"},
-    {"plugin.metric.metric_prom.consulsvc", "gone: Prometheus finds the apps in Consul itself"},
-    {"plugin.metric.metric_prom.consulappprefix",
-     "gone: Prometheus finds the apps in Consul itself"},
-    {"plugin.shape.shape_sentinel", "now [shape.rules]"},
-    {"plugin.shape.shape_sentinel.configfile", "gone: [shape.rules] needs only its rules"},
-    {"plugin.trace.trace_stdout", "now [trace.stdout]"},
-    {"plugin.trace.trace_jaeger", "now [trace.otlp]"},
-    {"plugin.trace.trace_jaeger.host", "now [trace.otlp] endpoint = \"http://{text}:4318\""},
-    {"plugin.gate.gate_grpc.addr", "now [gate.tcp] listen = {}, or [gate.websocket]"},
-    {"plugin.gate.gate_grpc.port", "now [gate.tcp] listen = \"0.0.0.0:{n}\", or [gate.websocket]"},
+    {"plugin.metric.metric_prom.host", "now [admin] listen = \"{text}:port\", where /metrics is"},
+    {"plugin.metric.metric_prom.port", "now [admin] listen = \"127.0.0.1:{n}\", where /metrics is"},
+    {"plugin.metric.metric_prom.consulhost", kScrape},
+    {"plugin.metric.metric_prom.consulsvc", kScrape},
+    {"plugin.metric.metric_prom.consulappprefix", kScrape},
+    {"plugin.shape.shape_sentinel", kNoRules},
+    {"plugin.trace.trace_stdout", kNoTrace},
+    {"plugin.trace.trace_jaeger", kNoTrace},
+    {"plugin.gate.gate_grpc", kNoGate},
 
-    {"server.actor.activetimeout", "now [actor] idle_timeout = \"{n}s\""},
-    {"server.actor.savetimeinter", "now [actor] save_interval = \"{n}s\""},
-    {"server.actor.ticktimeinter", "now [actor] tick_interval = \"{n}ms\""},
-    {"server.actor.maxreqchansize", "now [actor] max_queue = {}"},
-    {"server.actor.maxreqwaittime", "now [actor] max_wait = \"{n}s\""},
-    {"server.actor.autocreate", "gone: the actor's own code says whether it creates its row"},
-    {"server.actor.leasemode", kEpochs},
-    {"server.actor.leaseprefix", kEpochs},
-    {"server.actor.allocleasetimeout", kEpochs},
-    {"server.actor.waitfreeleasetimeout", kEpochs},
-    {"server.actor.luafile", "gone: there are no scripts; write the rule in C++"},
-    {"server.multi", "gone: main() chooses the model with serve<T>()"},
-    {"server.mutil", "gone: main() chooses the model with serve<T>()"},
-    {"server.async", "gone: main() chooses the model with serve<T>(m3::serial)"},
+    {"server.actor", kNoActor},
+    {"server.multi", kMulti},
+    {"server.mutil", kMulti},
+    {"server.async", "gone: main() chooses with serve<T>(), and T holds an m3::Serial"},
 
     {"app.preparetime", "gone: an app is announced when it is ready, and nothing sleeps"},
 });

@@ -58,13 +58,17 @@ TEST_CASE("config: m3game's keys are known in any case, and values are carried o
   CHECK(
       answers(
           "[server]\n[[server.actor]]\nactivetimeout = 60\nTICKTIMEINTER = 10\nAutoCreate = 1\n") ==
-      "a.toml:3: server.actor.activetimeout: now [actor] idle_timeout = \"60s\"\n"
-      "a.toml:4: server.actor.TICKTIMEINTER: now [actor] tick_interval = \"10ms\"\n"
-      "a.toml:5: server.actor.AutoCreate: gone: the actor's own code says whether it creates its "
-      "row\n");
-  CHECK(answers("[[Plugin.Log.log_zap]]\nLogLevel = \"INFO \"\nMaxSize = 100\n") ==
-        "a.toml:2: Plugin.Log.log_zap.LogLevel: now log_level = \"info\" at the top of the file\n"
-        "a.toml:3: Plugin.Log.log_zap.MaxSize: now [log.spdlog] max_size = \"100MB\"\n");
+      "a.toml:2: server.actor: gone: m3 has no actors yet\n");
+  CHECK(answers("[[Plugin.Log.log_zap]]\nLOGLEVEL = \"INFO \"\nMaxSize = 100\n") ==
+        "a.toml:2: Plugin.Log.log_zap.LOGLEVEL: now log_level = \"info\" at the top of the file\n"
+        "a.toml:3: Plugin.Log.log_zap.MaxSize: gone: an app logs to stderr; whatever starts it "
+        "writes "
+        "that to files\n");
+  CHECK(answers("[[Plugin.Metric.metric_prom]]\nHost = \"10.0.0.1\"\nport = 9100\n") ==
+        "a.toml:2: Plugin.Metric.metric_prom.Host: now [admin] listen = \"10.0.0.1:port\", where "
+        "/metrics is\n"
+        "a.toml:3: Plugin.Metric.metric_prom.port: now [admin] listen = \"127.0.0.1:9100\", where "
+        "/metrics is\n");
   CHECK(answers("[[Plugin.DB.db_cache]]\nPass = \"1\"\n") ==
         "a.toml:1: Plugin.DB.db_cache: now [database.memory]\n");
 }
