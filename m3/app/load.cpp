@@ -34,10 +34,13 @@ LoadedConfig App::Impl::decode(const Document& document, ErrorList& errors) cons
     out.section = section_type->decode(document.section("app", errors), errors);
   } else if (document.has("app")) {
     also_known.push_back("app");
-    document.section("app", errors)
-        .report(errors, "the app \"" + func +
-                            "\" reads no [app] section: remove it from the file, or declare it in "
-                            "main with App::use_section<T>()");
+    const std::size_t before = errors.size();
+    const Section section = document.section("app", errors);
+    if (errors.size() == before)
+      section.report(errors,
+                     "the app \"" + func +
+                         "\" reads no [app] section: remove it from the file, or declare it in "
+                         "main with App::use_section<T>()");
   }
   for (std::string_view kind : registry.kinds()) also_known.push_back(kind);
   out.plugins = registry.choose(document, errors);

@@ -142,8 +142,11 @@ bool Document::has(std::string_view name) const { return root_->find(name) != nu
 Section Document::section(std::string_view name, ErrorList& errors) const {
   const Value* found = root_->find(name);
   if (found && found->kind != Value::Kind::table) {
-    errors.add({*file_, found->line, config_detail::toml_key(name),
-                "expected a section, found " + describe(*found)});
+    const std::string key = config_detail::toml_key(name);
+    errors.add({*file_, found->line, key,
+                is_table_list(*found)
+                    ? config_detail::one_section(key)
+                    : "expected a section [" + key + "], found " + describe(*found)});
     found = nullptr;
   }
   return make_section(std::string(name), "", found);
@@ -156,18 +159,21 @@ std::vector<Section> Document::sections(std::string_view kind, ErrorList& errors
   std::string key = config_detail::toml_key(kind);
   if (found->kind != Value::Kind::table) {
     errors.add({*file_, found->line, key,
-                "expected a section [" + key + ".name], found " + describe(*found)});
+                "expected a section [" + key + ".name], found " +
+                    (is_table_list(*found) ? "[[" + key + "]]" : describe(*found))});
     return out;
   }
   for (std::size_t i = 0; i < found->names.size(); ++i) {
     const Value& item = found->items[i];
+    const std::string name = key + "." + config_detail::toml_key(found->names[i]);
     if (item.kind == Value::Kind::table) {
       out.push_back(make_section(std::string(kind), found->names[i], &item));
+    } else if (is_table_list(item)) {
+      errors.add({*file_, item.line, name, config_detail::one_section(name)});
     } else {
       std::string what =
           "not a key of any plugin; put it below [" + key + ".name], where name says which ";
-      errors.add({*file_, item.line, key + "." + config_detail::toml_key(found->names[i]),
-                  what.append(key)});
+      errors.add({*file_, item.line, name, what.append(key)});
     }
   }
   return out;

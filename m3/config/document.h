@@ -43,9 +43,10 @@ class Section {
   /// For tools that continue to look for further errors: what could be read, even if something is
   /// wrong. A list has only its valid items.
   template <class T>
-  T decode_the_good(ErrorList& errors) const {
+  T decode_the_good(ErrorList& errors, std::span<const std::string_view> also_known = {}) const {
     T out{};
-    (void)decode_into(config_detail::schema_of<T>(), &out, errors, {});  // the rest is in `errors`
+    // What is wrong is in `errors`.
+    (void)decode_into(config_detail::schema_of<T>(), &out, errors, also_known);
     return out;
   }
 

@@ -35,7 +35,10 @@ class SchemaField {
     return limit(&least, &most, text_of(least) + " to " + text_of(most));
   }
   SchemaField& at_least(M least) { return limit(&least, nullptr, "at least " + text_of(least)); }
-  SchemaField& at_most(M most) { return limit(nullptr, &most, "at most " + text_of(most)); }
+  SchemaField& at_most(M most) {
+    if constexpr (std::unsigned_integral<M>) return range(M(0), most);
+    return limit(nullptr, &most, "at most " + text_of(most));
+  }
 
   SchemaField& not_empty()
     requires requires(const M& value) { value.empty(); }

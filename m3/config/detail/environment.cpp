@@ -63,10 +63,13 @@ void expand_string(Value& value, const Environment& environment, Decoder& decode
     out += rest.substr(0, mark);
     rest.remove_prefix(mark + 2);
     auto end = rest.find('}');
-    if (end == std::string_view::npos)
-      return decoder.error(value.line, "\"${\" without \"}\"; write $${ for a plain ${");
-    std::string wrong = append_variable(rest.substr(0, end), environment, out);
-    if (!wrong.empty()) return decoder.error(value.line, wrong);
+    std::string wrong = end == std::string_view::npos
+                            ? "\"${\" without \"}\"; write $${ for a plain ${"
+                            : append_variable(rest.substr(0, end), environment, out);
+    if (!wrong.empty()) {
+      value.reported = true;
+      return decoder.error(value.line, std::move(wrong));
+    }
     value.from_environment = true;
     rest.remove_prefix(end + 1);
   }

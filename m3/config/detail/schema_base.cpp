@@ -52,8 +52,13 @@ bool check_field(const FieldInfo& field, const void* object, const Value* given,
 
 bool decode_field(const FieldInfo& field, const Value& table, void* object, Decoder& decoder) {
   const Value* given = table.find(field.name);
-  Decoder at{decoder.file, decoder.errors, inside(decoder.key, field.name),
-             given ? given->line : table.line, decoder.secret || field.secret};
+  Decoder at{decoder.file,
+             decoder.errors,
+             inside(decoder.key, field.name),
+             given ? given->line : table.line,
+             decoder.secret || field.secret,
+             field.allowed};
+  if (given && given->reported) return false;
   if (given) {
     if (!field.ops->decode(*given, field.reach(object), at)) return false;
   } else if (field.required) {
@@ -103,12 +108,21 @@ void add_choices(FieldInfo& info, std::vector<std::string> names) {
   });
 }
 
+std::string one_section(std::string_view key) {
+  const std::string name(key);
+  return "expected one section, found a list; write [" + name + "] instead of [[" + name + "]]";
+}
+
 std::string plain_text(const Value& value) {
   return value.kind == Value::Kind::string ? value.text : to_toml(value);
 }
 
 bool decode_table(const Value& table, const SchemaBase& schema, void* out, Decoder& decoder,
                   std::span<const std::string_view> also_known) {
+  if (is_table_list(table)) {
+    decoder.error(table.line, one_section(decoder.key));
+    return false;
+  }
   if (table.kind != Value::Kind::table) {
     decoder.mismatch(table, "a table");
     return false;

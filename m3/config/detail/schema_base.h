@@ -49,6 +49,8 @@ class SchemaBase {
 };
 
 void add_choices(FieldInfo& info, std::vector<std::string> names);
+/// What is wrong with [[key]] where [key] is due.
+std::string one_section(std::string_view key);
 /// A value for people: strings without quotes.
 std::string plain_text(const Value& value);
 

@@ -28,6 +28,7 @@ struct ParserAssertion {};
 #include <optional>
 #include <sstream>
 
+#include "m3/config/detail/toml_advice.h"
 #include "m3/config/detail/toml_text.h"
 
 namespace m3::config_detail {
@@ -122,15 +123,48 @@ int assertion_line(std::string_view text) {
   return static_cast<int>(std::min(found, ends.end() - 1) - ends.begin()) + 1;
 }
 
+std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> out;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    out.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+/// Reports the line, and makes it blank; false: what follows it cannot be judged.
+bool report_line(std::string& text, std::size_t number, std::string_view parser_text,
+                 Decoder& decoder) {
+  const std::vector<std::string_view> lines = lines_of(text);
+  Advice advice = advise(lines, number, parser_text);
+  Decoder at{decoder.file, decoder.errors, std::move(advice.key)};
+  at.error(static_cast<int>(number), std::move(advice.what));
+  if (!advice.rest_stands) return false;
+  const std::string_view line = lines[number - 1];
+  const auto begin = static_cast<std::size_t>(line.data() - text.data());
+  text.replace(begin, line.size(), line.size(), ' ');
+  return true;
+}
+
 }  // namespace
 
 Value parse_toml(std::string_view text, Decoder& decoder) {
-  try {
-    return convert(toml::parse(text));
-  } catch (const toml::parse_error& error) {
-    decoder.error(static_cast<int>(error.source().begin.line), std::string(error.description()));
-  } catch (const ParserAssertion&) {
-    decoder.error(assertion_line(text), "this is not TOML");
+  constexpr int kMostErrors = 20;
+  std::string rest;  // without the lines that were reported
+  for (int errors = 0; errors < kMostErrors; ++errors) {
+    const std::string_view now = errors == 0 ? text : rest;
+    try {
+      Value found = convert(toml::parse(now));
+      return errors == 0 ? std::move(found) : Value();
+    } catch (const toml::parse_error& error) {
+      if (errors == 0) rest = text;
+      const auto line = static_cast<std::size_t>(error.source().begin.line);
+      if (!report_line(rest, line, error.description(), decoder)) return Value();
+    } catch (const ParserAssertion&) {
+      decoder.error(assertion_line(now), "this is not TOML");
+      return Value();
+    }
   }
   return Value();
 }

@@ -25,6 +25,22 @@ bool is_env_text(const Value& value) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
+/// What to write instead, where the value itself says it.
+std::string remedy(const Value& value, std::string_view expected) {
+  using Kind = Value::Kind;
+  if (expected == "a string" && (value.kind == Kind::integer || value.kind == Kind::floating ||
+                                 value.kind == Kind::boolean || value.kind == Kind::date))
+    return "; write it in quotes";
+  if (expected == "a list" && value.kind == Kind::string) return "; write it in brackets: [\"…\"]";
+  if (value.kind != Kind::string || value.from_environment) return "";
+  double number = 0;
+  const bool fits = expected == "true or false" ? value.text == "true" || value.text == "false"
+                                                : number_from(value, number);
+  const bool bare =
+      expected == "true or false" || expected == "an integer" || expected == "a number";
+  return fits && bare ? "; write it without quotes" : "";
+}
+
 /// m3game wrote log levels with a blank at the end and in capitals.
 std::string folded_name(std::string_view text) {
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
@@ -42,7 +58,8 @@ void Decoder::error(int at_line, std::string what) {
 void Decoder::mismatch(const Value& value, std::string_view expected) {
   std::string found = secret ? "something else" : describe(value);
   if (is_env_text(value)) found += " from the environment";
-  error(value.line, fmt::format("expected {}, found {}", expected, found));
+  error(value.line,
+        fmt::format("expected {}, found {}{}", expected, found, remedy(value, expected)));
 }
 
 bool decode_bool(const Value& value, bool& out, Decoder& decoder) {
@@ -68,9 +85,10 @@ bool decode_integer(const Value& value, std::int64_t least, std::int64_t most, s
     return false;
   }
   if (out >= least && out <= most) return true;
-  std::string shown = decoder.secret ? "it" : std::to_string(out);
-  decoder.error(value.line,
-                fmt::format("{} is out of range; allowed: {} to {}", shown, least, most));
+  const std::string shown = decoder.secret ? "it" : std::to_string(out);
+  const std::string allowed =
+      decoder.allowed.empty() ? fmt::format("{} to {}", least, most) : std::string(decoder.allowed);
+  decoder.error(value.line, fmt::format("{} is out of range; allowed: {}", shown, allowed));
   return false;
 }
 
@@ -162,17 +180,28 @@ Value encode_struct(const SchemaBase& schema, const void* value) {
 
 bool decode_items(const Value& value, std::string_view expected, Value::Kind kind, Decoder& decoder,
                   const std::function<bool(std::size_t, Decoder&)>& item) {
+  if (kind == Value::Kind::array && value.kind == Value::Kind::table) {
+    decoder.error(value.line,
+                  fmt::format("expected a list, found one [{0}]; write [[{0}]], once for "
+                              "each item",
+                              decoder.key));
+    return false;
+  }
   if (value.kind != kind) {
     decoder.mismatch(value, expected);
     return false;
   }
   bool good = true;
   for (std::size_t i = 0; i < value.items.size(); ++i) {
+    if (value.items[i].reported) {
+      good = false;
+      continue;
+    }
     std::string name = kind == Value::Kind::array
                            ? fmt::format("{}[{}]", decoder.key, i)
                            : fmt::format("{}.{}", decoder.key, toml_key(value.names[i]));
-    Decoder inner{decoder.file, decoder.errors, std::move(name), value.items[i].line,
-                  decoder.secret};
+    Decoder inner{decoder.file,        decoder.errors, std::move(name),
+                  value.items[i].line, decoder.secret, decoder.allowed};
     good = item(i, inner) && good;
   }
   return good;

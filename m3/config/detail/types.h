@@ -35,9 +35,10 @@ class SchemaBase;
 struct Decoder {
   const std::string& file;
   ErrorList& errors;
-  std::string key = {};  ///< of the value being decoded
-  int line = 0;          ///< of the innermost value that has one
-  bool secret = false;   ///< its value must not be shown
+  std::string key = {};           ///< of the value being decoded
+  int line = 0;                   ///< of the innermost value that has one
+  bool secret = false;            ///< its value must not be shown
+  std::string_view allowed = {};  ///< of the key, as declared: "1 to 256"
   void error(int at_line, std::string what);
   /// "…; found the integer 5", or only its type when it is secret.
   void mismatch(const Value& value, std::string_view expected);
@@ -185,7 +186,7 @@ bool decode_into(const Value& value, M& out, Decoder& decoder) {
     out = (enum_names(M()).begin() + static_cast<std::ptrdiff_t>(index))->second;
   } else if constexpr (is_vector<M>) {
     out.clear();
-    return decode_items(value, "an array", Value::Kind::array, decoder,
+    return decode_items(value, "a list", Value::Kind::array, decoder,
                         [&](std::size_t i, Decoder& inner) {
                           typename M::value_type item{};
                           bool good = decode_into(value.items[i], item, inner);

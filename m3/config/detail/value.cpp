@@ -118,6 +118,11 @@ bool same(const Value& a, const Value& b) {
          std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), same);
 }
 
+bool is_table_list(const Value& value) {
+  return value.kind == Value::Kind::array && !value.items.empty() &&
+         value.items.front().kind == Value::Kind::table;
+}
+
 std::string describe(const Value& value) {
   switch (value.kind) {
     case Value::Kind::boolean:

@@ -15,6 +15,7 @@ struct Value {
 
   Kind kind = Kind::none;
   bool from_environment = false;  ///< a string that had ${…} in it: may stand for a number
+  bool reported = false;          ///< a string whose ${…} was reported as wrong: not looked at
   int line = 0;
   bool boolean = false;
   std::int64_t integer = 0;
@@ -38,6 +39,8 @@ struct Value {
 
 /// Ignores lines.
 bool same(const Value& a, const Value& b);
+/// Of the kind of [[name]]: an array with a table in it.
+bool is_table_list(const Value& value);
 /// "the integer 5", "the string \"x\"", "a table": for error texts.
 std::string describe(const Value& value);
 /// As TOML writes it, in one line.

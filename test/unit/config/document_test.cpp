@@ -86,6 +86,43 @@ TEST_CASE("config: a syntax error has its line") {
   CHECK(syntax_errors("").empty());
 }
 
+TEST_CASE("config: each line that is not TOML is reported with what to write") {
+  CHECK(syntax_errors("a = 10.0.0.1:80\nb = 'x\"\n[s]\npassword = hidden words\nc = no\n") ==
+        "a.toml:1: a: the value is not in quotes: write a = \"10.0.0.1:80\"\n"
+        "a.toml:2: b: the string begins with ' and ends with \": write b = \"x\"\n"
+        "a.toml:4: s.password: the value is not in quotes: write password = \"…\"\n"
+        "a.toml:5: s.c: a boolean is true or false: write c = false\n");
+  CHECK(syntax_errors("[[app]]\nx = 1\n[[app]]\nx = 1\nx = 2\n") ==
+        "a.toml:5: app[1].x: the key is there twice, first in line 4: remove one\n");
+  CHECK(syntax_errors("x = 1\n[x]\n") ==
+        "a.toml:2: x: it was something else before: remove one of the two\n");
+  CHECK(syntax_errors("l = [\n  \"a\"\n  \"b\"\n]\n") ==
+        "a.toml:3: two items of the list have no comma between them, or the list has no closing "
+        "]\n");
+  for (const char* open : {"l = [1, 2\nx = 1\n", "l = [\n  1,\n"})
+    CHECK(syntax_errors(open) == "a.toml:2: the list that begins above has no closing ]\n");
+  CHECK(syntax_errors("a == 5\nb = 08\nt = \"\"\"x\n") ==
+        "a.toml:1: a: there is one = too many: write a = 5\n"
+        "a.toml:2: b: a number does not begin with 0: write b = 8\n"
+        "a.toml:3: t: the string that begins with \"\"\" does not end with \"\"\"\n");
+  CHECK(syntax_errors("a = \"x\" b\n") ==
+        "a.toml:1: a: something follows the value: each key has a line of its own, and a comment "
+        "begins with #\n");
+  // Lines behind a header that could not be read would be blamed for nothing.
+  CHECK(syntax_errors("[s\na = b\n") ==
+        "a.toml:1: the section's header is not closed: write [s]\n");
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += "k" + std::to_string(i) + " = x\n";
+  ErrorList errors;
+  parse(many, errors);
+  CHECK(errors.size() == 20);
+}
+
+TEST_CASE("config: a value whose variable is wrong is not judged as well") {
+  CHECK(config_test::errors_of<One>("a = \"${X}\"", {}) ==
+        "a.toml:1: a: the environment has no X; set it, or write ${X:-default}\n");
+}
+
 TEST_CASE("config: a file that cannot be parsed is not also reported for missing keys") {
   ErrorList errors;
   auto document = parse("[app\n", errors);
@@ -168,14 +205,12 @@ TEST_CASE("config: a key under a kind but outside any plugin's section is an err
   CHECK(document.sections("router", errors).empty());
   document.sections("broker", errors);
   document.sections("lease", errors);
-  CHECK(
-      errors.to_string() ==
-      "a.toml:1: broker: expected a section [broker.name], found the integer 1\n"
-      "a.toml:3: router.x: not a key of any plugin; put it below [router.name], where name says "
-      "which "
-      "router\n"
-      "a.toml:4: lease.redis: not a key of any plugin; put it below [lease.name], where name says "
-      "which lease\n");
+  CHECK(errors.to_string() ==
+        "a.toml:1: broker: expected a section [broker.name], found the integer 1\n"
+        "a.toml:3: router.x: not a key of any plugin; put it below [router.name], where name says "
+        "which router\n"
+        "a.toml:4: lease.redis: expected one section, found a list; write [lease.redis] instead of "
+        "[[lease.redis]]\n");
 }
 
 TEST_CASE("config: the top of the file leaves only the plugins' sections to others") {
