@@ -6,6 +6,10 @@ namespace {
 
 std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 
+std::string rpc_name(const RpcModel& rpc) {
+  return rpc.full_name.substr(rpc.full_name.rfind('/') + 1);
+}
+
 // "hash by name, client": what a reader of the header wants to know of the options.
 std::string summary(const RpcModel& rpc) {
   std::string text(route_mode_name(rpc.route));
@@ -116,6 +120,23 @@ void emit_handler_declarations(const FileModel& file, const RpcModel& rpc, Write
   }
 }
 
+/// A function of S that hides an rpc would never be called, and nobody would notice.
+void emit_handler_check(const FileModel& file, const ServiceModel& service, const RpcModel& rpc,
+                        Writer& out) {
+  const std::string m3 = file.root + "m3::";
+  const std::string result = rpc.notify ? "void" : rpc.response.local;
+  const std::string task = rpc.notify ? "m3::Task<>" : "m3::Task<" + rpc.response.local + ">";
+  out.line("    if constexpr (requires { &S::" + rpc.method + "; })");
+  out.line("      static_assert(");
+  out.line("          " + m3 + "is_handler<" + rpc.request.local + ", " + result +
+           ">(&S::" + rpc.method + "),");
+  out.line("          " +
+           quoted(rpc.method + "() is not the handler of " + service.full_name + "'s rpc " +
+                  rpc_name(rpc) + ", but hides it: write " + task + " " + rpc.method +
+                  "(m3::Ctx&, const " + rpc.request.local + "&) override") +
+           ");");
+}
+
 /// An inherited member's address has the type of the class that declares it.
 void emit_not_overridden(const FileModel& file, const ServiceModel& service, Writer& out) {
   const std::string m3 = file.root + "m3::";
@@ -128,10 +149,10 @@ void emit_not_overridden(const FileModel& file, const ServiceModel& service, Wri
   for (const auto& rpc : service.rpcs) {
     std::string head = "    if constexpr (requires { " + m3 + "as_declared<" +
                        service.service_class + ">(&S::" + rpc.method + "); })";
-    const std::string add =
-        " names.push_back(" + quoted(rpc.full_name.substr(rpc.full_name.rfind('/') + 1)) + ");";
+    const std::string add = " names.push_back(" + quoted(rpc_name(rpc)) + ");";
     if (!Writer::fits(head + add)) head += "\n     ";
     out.line(head + add);
+    emit_handler_check(file, service, rpc, out);
   }
   out.line("    return names;");
   out.line("  }");

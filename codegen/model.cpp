@@ -238,6 +238,11 @@ class Builder {
 
   // protoc itself would write `namespace new {`.
   void check_package() {
+    const bool of_m3 = file_.package() == "m3" || file_.package().rfind("m3.", 0) == 0;
+    if (of_m3 && file_.service_count() > 0 && file_.name().rfind("m3/", 0) != 0)
+      errors_.error({&file_, {FileDescriptorProto::kPackageFieldNumber}},
+                    "package " + file_.package() +
+                        " is m3's own: interceptors pass its services by; choose another");
     for (std::string_view rest = file_.package(); !rest.empty();) {
       const std::string part(rest.substr(0, rest.find('.')));
       rest.remove_prefix(std::min(part.size() + 1, rest.size()));

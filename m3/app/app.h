@@ -60,31 +60,16 @@ class App final : public Host {
   /// A service whose handlers run concurrently, on every core. It is constructed when the app
   /// starts, from `args` or from this App and `args`: its clients are constructed from that App.
   template <class S, class... Args>
-    requires std::derived_from<S, Service>
   App& serve(Args... args) {
-    static_assert(
-        std::constructible_from<S, Args...> || std::constructible_from<S, App&, Args...>,
-        "serve<S>(args…): S can be constructed neither from args nor from m3::App& and args");
-    return add_service([... args = std::move(args)](App& app) mutable {
-      return make_slot<S>(app, std::move(args)...);
-    });
+    return serve_as<S>(false, std::move(args)...);
   }
   /// A service whose handlers run one at a time, on one core, in order of arrival: its fields need
   /// no lock. While a handler waits for the answer of another app the next one runs
   /// (m3/rpc/serial_runner.h). Its hooks run on that core and in turn, too. The section [serial]
   /// limits what may wait.
   template <class S, class... Args>
-    requires std::derived_from<S, Service>
   App& serve(SerialModel, Args... args) {
-    static_assert(
-        std::constructible_from<S, Args...> || std::constructible_from<S, App&, Args...>,
-        "serve<S>(m3::serial, args…): S can be constructed neither from args nor from m3::App& and "
-        "args");
-    return add_service([... args = std::move(args)](App& app) mutable {
-      ServiceSlot slot = make_slot<S>(app, std::move(args)...);
-      slot.is_serial = true;
-      return slot;
-    });
+    return serve_as<S>(true, std::move(args)...);
   }
 
   /// Runs around every incoming request; the first is outermost. Requests to m3's own services
@@ -228,18 +213,32 @@ class App final : public Host {
     bool is_serial = false;
   };
   template <class S, class... Args>
-  static ServiceSlot make_slot(App& app, Args... args) {
-    ServiceSlot slot;
-    std::unique_ptr<S> made;
-    if constexpr (std::constructible_from<S, Args...>)
-      made = std::make_unique<S>(std::move(args)...);
-    else
-      made = std::make_unique<S>(app, std::move(args)...);
-    if constexpr (std::derived_from<S, ServiceHooks>) slot.hooks = made.get();
-    if constexpr (requires { S::template not_overridden<S>(); })
-      slot.not_overridden = S::template not_overridden<S>();
-    slot.service = std::move(made);
-    return slot;
+  App& serve_as(bool is_serial, Args... args) {
+    constexpr bool kIsService = std::derived_from<S, Service>;
+    constexpr bool kOfArgs = std::constructible_from<S, Args...>;
+    constexpr bool kOfAppAndArgs = std::constructible_from<S, App&, Args...>;
+    static_assert(kIsService,
+                  "serve<S>(): S must derive from the class that is generated for a service of a "
+                  ".proto file, such as HelloService for service Hello");
+    static_assert(
+        !kIsService || kOfArgs || kOfAppAndArgs,
+        "serve<S>(args…): S can be constructed neither from args nor from m3::App& and args");
+    if constexpr (kIsService && (kOfArgs || kOfAppAndArgs))
+      add_service([is_serial, ... args = std::move(args)](App& app) mutable {
+        ServiceSlot slot;
+        slot.is_serial = is_serial;
+        std::unique_ptr<S> made;
+        if constexpr (std::constructible_from<S, Args...>)
+          made = std::make_unique<S>(std::move(args)...);
+        else
+          made = std::make_unique<S>(app, std::move(args)...);
+        if constexpr (std::derived_from<S, ServiceHooks>) slot.hooks = made.get();
+        if constexpr (requires { S::template not_overridden<S>(); })
+          slot.not_overridden = S::template not_overridden<S>();
+        slot.service = std::move(made);
+        return slot;
+      });
+    return *this;
   }
   template <class Make>
   App& add_service(Make make) {

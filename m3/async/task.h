@@ -55,11 +55,6 @@ concept LeafOp = requires { typename std::remove_cvref_t<Op>::m3_leaf_op; };
 template <class T = void>
 class [[nodiscard("co_await it: a Task does nothing before it is awaited"),
         gnu::warn_unused]] Task {
-  static_assert(!std::is_same_v<T, Status>,
-                "a Task can already fail with a Status: write Task<>, and co_return the Status");
-  static_assert(!async_detail::kIsResult<T>,
-                "a Task can already fail with a Status: write Task<T> instead of Task<Result<T>>");
-
  public:
   using value_type = T;
   using promise_type = async_detail::Promise<T>;
@@ -76,6 +71,12 @@ class [[nodiscard("co_await it: a Task does nothing before it is awaited"),
     return *this;
   }
   ~Task() {
+    // Here, so that they are the only error of a function that returns such a Task.
+    static_assert(!std::is_same_v<T, Status>,
+                  "a Task can already fail with a Status: write Task<>, and co_return the Status");
+    static_assert(
+        !async_detail::kIsResult<T>,
+        "a Task can already fail with a Status: write Task<T> instead of Task<Result<T>>");
     if (frame_) frame_.destroy();
   }
 
@@ -146,9 +147,10 @@ struct Promise final : PromiseCommon<T> {
     static_assert(!std::is_same_v<Given, Ok>,
                   "co_return m3::ok ends a Task<>: this Task<T> needs a T, or a Status with the "
                   "reason why not");
+    constexpr bool kIsValue = std::is_constructible_v<T, U>;
     static_assert(
         std::is_same_v<Given, Ok> || std::is_same_v<Given, Status> ||
-            std::is_same_v<Given, Result<T>> || std::is_constructible_v<T, U>,
+            std::is_same_v<Given, Result<T>> || kIsValue,
         "co_return needs a T, a Result<T>, or a Status with the reason why there is no T");
     if constexpr (std::same_as<Given, Status>) {
       if (this->take_status(std::forward<U>(result)))
@@ -160,7 +162,7 @@ struct Promise final : PromiseCommon<T> {
       } else {
         this->take_status(std::forward<U>(result).status());
       }
-    } else {
+    } else if constexpr (kIsValue) {
       value.emplace(std::forward<U>(result));
       this->returned = true;
     }

@@ -84,13 +84,11 @@ class ClientBase {
   ServiceId service_;
 };
 
-/// Generated facts about a request type that belongs to exactly one rpc.
+/// Generated facts about a request type that belongs to exactly one rpc; of another type nothing.
 template <class Req>
 struct RpcTraits {
-  static_assert(
-      !std::is_same_v<Req, Req>,
-      "m3::call needs a request type that belongs to exactly one rpc: include the .m3.h of its "
-      ".proto, or, when two rpcs share the type, use the generated client");
+  using Response = void;
+  static constexpr bool kNoRpc = true;
 };
 
 namespace rpc_detail {
@@ -114,17 +112,26 @@ Task<typename RpcTraits<Req>::Response> call(Ctx& ctx, const Req& request M3_LIF
                                              rpc_detail::RouteOf<Req> route = {}) {
   using Traits = RpcTraits<Req>;
   using Rsp = typename Traits::Response;
+  constexpr bool kNoRpc = requires { Traits::kNoRpc; };
+  static_assert(
+      !kNoRpc,
+      "m3::call needs a request type that belongs to exactly one rpc: include the .m3.h of its "
+      ".proto, or, when two rpcs share the type, use the generated client");
   auto* host = ctx.host();
   if (!host)
     co_return Status(Errc::failed_precondition,
                      "m3::call in a context that belongs to no app: use a client")
         .not_executed();
-  rpc_detail::AnyClient client(*host, Traits::default_func);
-  if constexpr (std::is_void_v<Rsp>) {
-    co_await client.notify(ctx, Traits::info(), request, std::move(route));
+  if constexpr (kNoRpc) {
     co_return ok;
   } else {
-    co_return co_await client.template call<Rsp>(ctx, Traits::info(), request, std::move(route));
+    rpc_detail::AnyClient client(*host, Traits::default_func);
+    if constexpr (std::is_void_v<Rsp>) {
+      co_await client.notify(ctx, Traits::info(), request, std::move(route));
+      co_return ok;
+    } else {
+      co_return co_await client.template call<Rsp>(ctx, Traits::info(), request, std::move(route));
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <concepts>
 #include <string>
 #include <utility>
 
@@ -9,10 +10,18 @@
 
 namespace m3 {
 
+class Broadcast;
+
 /// Selects the instance of a call. Default: as the .proto says. Created by m3::to.
 class Route {
  public:
   Route() = default;
+  template <std::same_as<Broadcast> ToMany>
+  Route(ToMany) {  // NOLINT(google-explicit-constructor): it is there to be refused
+    static_assert(!std::same_as<ToMany, Broadcast>,
+                  "m3::to::all() and m3::to::topic() are for rpcs with `notify: true`: this one "
+                  "answers, and an answer comes from one instance");
+  }
   Route(RouteMode mode, std::string key) : mode_(mode), key_(std::move(key)) {}
   RouteMode mode() const noexcept { return mode_; }
   /// Hash key, app id or actor id, depending on mode().

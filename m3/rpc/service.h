@@ -25,6 +25,18 @@ struct MethodBinding {
 template <class Declarer, class Answer, class Request>
 void as_declared(Task<Answer> (Declarer::*handler)(Ctx&, const Request&));
 
+/// For generated services: whether a member function of S has the signature of the handler.
+template <class Req, class Rsp, class S, class Member>
+constexpr bool is_handler(Member S::*) {
+  using Value = Task<Rsp> (S::*)(Ctx&, const Req&);
+  if constexpr (std::is_void_v<Rsp>) {
+    return std::is_convertible_v<Member S::*, Value>;
+  } else {
+    using Pooled = Task<> (S::*)(Ctx&, const Req&, Rsp&);
+    return std::is_convertible_v<Member S::*, Value> || std::is_convertible_v<Member S::*, Pooled>;
+  }
+}
+
 /// A call that its service runs: see Service::run(). Valid until the Task of run() has ended.
 class IncomingCall {
  public:

@@ -45,10 +45,26 @@ class RoleSerService : public m3::Service {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<RoleSerService>(&S::login); })
       names.push_back("Login");
+    if constexpr (requires { &S::login; })
+      static_assert(
+          m3::is_handler<LoginReq, LoginRsp>(&S::login),
+          "login() is not the handler of demo.actors.RoleSer's rpc Login, but hides it: write m3::Task<LoginRsp> login(m3::Ctx&, const LoginReq&) override");
     if constexpr (requires { m3::as_declared<RoleSerService>(&S::fight); })
       names.push_back("Fight");
+    if constexpr (requires { &S::fight; })
+      static_assert(
+          m3::is_handler<FightReq, FightRsp>(&S::fight),
+          "fight() is not the handler of demo.actors.RoleSer's rpc Fight, but hides it: write m3::Task<FightRsp> fight(m3::Ctx&, const FightReq&) override");
     if constexpr (requires { m3::as_declared<RoleSerService>(&S::tick); }) names.push_back("Tick");
+    if constexpr (requires { &S::tick; })
+      static_assert(
+          m3::is_handler<TickMsg, void>(&S::tick),
+          "tick() is not the handler of demo.actors.RoleSer's rpc Tick, but hides it: write m3::Task<> tick(m3::Ctx&, const TickMsg&) override");
     if constexpr (requires { m3::as_declared<RoleSerService>(&S::kick); }) names.push_back("Kick");
+    if constexpr (requires { &S::kick; })
+      static_assert(
+          m3::is_handler<KickMsg, void>(&S::kick),
+          "kick() is not the handler of demo.actors.RoleSer's rpc Kick, but hides it: write m3::Task<> kick(m3::Ctx&, const KickMsg&) override");
     return names;
   }
 };
@@ -111,6 +127,10 @@ class ClubServerService : public m3::Service {
   static std::vector<std::string_view> not_overridden() {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<ClubServerService>(&S::who); }) names.push_back("Who");
+    if constexpr (requires { &S::who; })
+      static_assert(
+          m3::is_handler<WhoReq, WhoRsp>(&S::who),
+          "who() is not the handler of demo.actors.ClubServer's rpc Who, but hides it: write m3::Task<WhoRsp> who(m3::Ctx&, const WhoReq&) override");
     return names;
   }
 };

@@ -45,10 +45,26 @@ class BothService : public m3::Service {
   static std::vector<std::string_view> not_overridden() {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<BothService>(&S::key); }) names.push_back("Key");
+    if constexpr (requires { &S::key; })
+      static_assert(
+          m3::is_handler<Key_Req, Key_Rsp>(&S::key),
+          "key() is not the handler of both.Both's rpc Key, but hides it: write m3::Task<Key_Rsp> key(m3::Ctx&, const Key_Req&) override");
     if constexpr (requires { m3::as_declared<BothService>(&S::no_key); }) names.push_back("NoKey");
+    if constexpr (requires { &S::no_key; })
+      static_assert(
+          m3::is_handler<NoKey_Req, NoKey_Rsp>(&S::no_key),
+          "no_key() is not the handler of both.Both's rpc NoKey, but hides it: write m3::Task<NoKey_Rsp> no_key(m3::Ctx&, const NoKey_Req&) override");
     if constexpr (requires { m3::as_declared<BothService>(&S::answers); })
       names.push_back("Answers");
+    if constexpr (requires { &S::answers; })
+      static_assert(
+          m3::is_handler<Answers_Req, Answers_Rsp>(&S::answers),
+          "answers() is not the handler of both.Both's rpc Answers, but hides it: write m3::Task<Answers_Rsp> answers(m3::Ctx&, const Answers_Req&) override");
     if constexpr (requires { m3::as_declared<BothService>(&S::tells); }) names.push_back("Tells");
+    if constexpr (requires { &S::tells; })
+      static_assert(
+          m3::is_handler<Tells_Req, void>(&S::tells),
+          "tells() is not the handler of both.Both's rpc Tells, but hides it: write m3::Task<> tells(m3::Ctx&, const Tells_Req&) override");
     return names;
   }
 };

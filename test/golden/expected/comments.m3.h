@@ -37,6 +37,10 @@ class EchoService : public m3::Service {
   static std::vector<std::string_view> not_overridden() {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<EchoService>(&S::say); }) names.push_back("Say");
+    if constexpr (requires { &S::say; })
+      static_assert(
+          m3::is_handler<Req, Rsp>(&S::say),
+          "say() is not the handler of comments.Echo's rpc Say, but hides it: write m3::Task<Rsp> say(m3::Ctx&, const Req&) override");
     return names;
   }
 };

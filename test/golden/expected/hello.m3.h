@@ -34,7 +34,15 @@ class HelloService : public m3::Service {
   static std::vector<std::string_view> not_overridden() {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<HelloService>(&S::say); }) names.push_back("Say");
+    if constexpr (requires { &S::say; })
+      static_assert(
+          m3::is_handler<SayReq, SayRsp>(&S::say),
+          "say() is not the handler of hello.Hello's rpc Say, but hides it: write m3::Task<SayRsp> say(m3::Ctx&, const SayReq&) override");
     if constexpr (requires { m3::as_declared<HelloService>(&S::shout); }) names.push_back("Shout");
+    if constexpr (requires { &S::shout; })
+      static_assert(
+          m3::is_handler<Notice, void>(&S::shout),
+          "shout() is not the handler of hello.Hello's rpc Shout, but hides it: write m3::Task<> shout(m3::Ctx&, const Notice&) override");
     return names;
   }
 };

@@ -38,9 +38,21 @@ class HiddenService : public ::m3::Service {
   static ::std::vector<::std::string_view> not_overridden() {
     ::std::vector<::std::string_view> names;
     if constexpr (requires { ::m3::as_declared<HiddenService>(&S::find); }) names.push_back("Find");
+    if constexpr (requires { &S::find; })
+      static_assert(
+          ::m3::is_handler<Id, ::hidden::m3::google>(&S::find),
+          "find() is not the handler of hidden.m3.Hidden's rpc Find, but hides it: write m3::Task<::hidden::m3::google> find(m3::Ctx&, const Id&) override");
     if constexpr (requires { ::m3::as_declared<HiddenService>(&S::google); })
       names.push_back("Google");
+    if constexpr (requires { &S::google; })
+      static_assert(
+          ::m3::is_handler<::hidden::m3::google, Id>(&S::google),
+          "google() is not the handler of hidden.m3.Hidden's rpc Google, but hides it: write m3::Task<Id> google(m3::Ctx&, const ::hidden::m3::google&) override");
     if constexpr (requires { ::m3::as_declared<HiddenService>(&S::tell); }) names.push_back("Tell");
+    if constexpr (requires { &S::tell; })
+      static_assert(
+          ::m3::is_handler<Told, void>(&S::tell),
+          "tell() is not the handler of hidden.m3.Hidden's rpc Tell, but hides it: write m3::Task<> tell(m3::Ctx&, const Told&) override");
     return names;
   }
 };

@@ -128,42 +128,122 @@ class NamesService : public m3::Service {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<NamesService>(&S::register_); })
       names.push_back("Register");
+    if constexpr (requires { &S::register_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::class_, ::demo::names::v1::class_>(&S::register_),
+          "register_() is not the handler of demo.names.v1.Names's rpc Register, but hides it: write m3::Task<::demo::names::v1::class_> register_(m3::Ctx&, const ::demo::names::v1::class_&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::delete_); })
       names.push_back("delete");
+    if constexpr (requires { &S::delete_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::Service, ::demo::names::v1::ClientBase>(&S::delete_),
+          "delete_() is not the handler of demo.names.v1.Names's rpc delete, but hides it: write m3::Task<::demo::names::v1::ClientBase> delete_(m3::Ctx&, const ::demo::names::v1::Service&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::assert_); })
       names.push_back("Assert");
+    if constexpr (requires { &S::assert_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::req, ::demo::names::v1::rsp>(&S::assert_),
+          "assert_() is not the handler of demo.names.v1.Names's rpc Assert, but hides it: write m3::Task<::demo::names::v1::rsp> assert_(m3::Ctx&, const ::demo::names::v1::req&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::errno_); }) names.push_back("errno");
+    if constexpr (requires { &S::errno_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::ctx, ::demo::names::v1::route>(&S::errno_),
+          "errno_() is not the handler of demo.names.v1.Names's rpc errno, but hides it: write m3::Task<::demo::names::v1::route> errno_(m3::Ctx&, const ::demo::names::v1::ctx&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::call_); }) names.push_back("Call");
+    if constexpr (requires { &S::call_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::call, ::demo::names::v1::bindings>(&S::call_),
+          "call_() is not the handler of demo.names.v1.Names's rpc Call, but hides it: write m3::Task<::demo::names::v1::bindings> call_(m3::Ctx&, const ::demo::names::v1::call&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::call_into_); })
       names.push_back("CallInto");
+    if constexpr (requires { &S::call_into_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::rsp, ::demo::names::v1::req>(&S::call_into_),
+          "call_into_() is not the handler of demo.names.v1.Names's rpc CallInto, but hides it: write m3::Task<::demo::names::v1::req> call_into_(m3::Ctx&, const ::demo::names::v1::rsp&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::notify_); })
       names.push_back("Notify");
+    if constexpr (requires { &S::notify_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::route, void>(&S::notify_),
+          "notify_() is not the handler of demo.names.v1.Names's rpc Notify, but hides it: write m3::Task<> notify_(m3::Ctx&, const ::demo::names::v1::route&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::bindings_); })
       names.push_back("Bindings");
+    if constexpr (requires { &S::bindings_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::bindings, ::demo::names::v1::call>(&S::bindings_),
+          "bindings_() is not the handler of demo.names.v1.Names's rpc Bindings, but hides it: write m3::Task<::demo::names::v1::call> bindings_(m3::Ctx&, const ::demo::names::v1::bindings&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::target_); })
       names.push_back("Target");
+    if constexpr (requires { &S::target_; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::call, ::demo::names::v1::rsp>(&S::target_),
+          "target_() is not the handler of demo.names.v1.Names's rpc Target, but hides it: write m3::Task<::demo::names::v1::rsp> target_(m3::Ctx&, const ::demo::names::v1::call&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::service_name_); })
       names.push_back("ServiceName");
+    if constexpr (requires { &S::service_name_; })
+      static_assert(
+          m3::is_handler<Task, Ctx>(&S::service_name_),
+          "service_name_() is not the handler of demo.names.v1.Names's rpc ServiceName, but hides it: write m3::Task<Ctx> service_name_(m3::Ctx&, const Task&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::lookup); })
       names.push_back("Lookup");
+    if constexpr (requires { &S::lookup; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::lookup, ::demo::names::v1::lookup>(&S::lookup),
+          "lookup() is not the handler of demo.names.v1.Names's rpc Lookup, but hides it: write m3::Task<::demo::names::v1::lookup> lookup(m3::Ctx&, const ::demo::names::v1::lookup&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::placement); })
       names.push_back("Placement");
+    if constexpr (requires { &S::placement; })
+      static_assert(
+          m3::is_handler<Ctx, Task>(&S::placement),
+          "placement() is not the handler of demo.names.v1.Names's rpc Placement, but hides it: write m3::Task<Task> placement(m3::Ctx&, const Ctx&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::default_func); })
       names.push_back("DefaultFunc");
+    if constexpr (requires { &S::default_func; })
+      static_assert(
+          m3::is_handler<::demo::names::v1::ClientBase, Outer>(&S::default_func),
+          "default_func() is not the handler of demo.names.v1.Names's rpc DefaultFunc, but hides it: write m3::Task<Outer> default_func(m3::Ctx&, const ::demo::names::v1::ClientBase&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::co_await_); })
       names.push_back("co_await");
+    if constexpr (requires { &S::co_await_; })
+      static_assert(
+          m3::is_handler<Outer_Inner_Req, Outer_Inner>(&S::co_await_),
+          "co_await_() is not the handler of demo.names.v1.Names's rpc co_await, but hides it: write m3::Task<Outer_Inner> co_await_(m3::Ctx&, const Outer_Inner_Req&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::ss_pull_channel); })
       names.push_back("SSPullChannel");
+    if constexpr (requires { &S::ss_pull_channel; })
+      static_assert(
+          m3::is_handler<Outer_Inner, ::demo::names::v1::rsp>(&S::ss_pull_channel),
+          "ss_pull_channel() is not the handler of demo.names.v1.Names's rpc SSPullChannel, but hides it: write m3::Task<::demo::names::v1::rsp> ss_pull_channel(m3::Ctx&, const Outer_Inner&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::get_http_info); })
       names.push_back("GetHTTPInfo");
+    if constexpr (requires { &S::get_http_info; })
+      static_assert(
+          m3::is_handler<Outer, ::demo::names::v1::rsp>(&S::get_http_info),
+          "get_http_info() is not the handler of demo.names.v1.Names's rpc GetHTTPInfo, but hides it: write m3::Task<::demo::names::v1::rsp> get_http_info(m3::Ctx&, const Outer&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::p2p_call); })
       names.push_back("P2PCall");
+    if constexpr (requires { &S::p2p_call; })
+      static_assert(
+          m3::is_handler<Task, ::demo::names::v1::rsp>(&S::p2p_call),
+          "p2p_call() is not the handler of demo.names.v1.Names's rpc P2PCall, but hides it: write m3::Task<::demo::names::v1::rsp> p2p_call(m3::Ctx&, const Task&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::level2_up); })
       names.push_back("Level2Up");
+    if constexpr (requires { &S::level2_up; })
+      static_assert(
+          m3::is_handler<Task, ::demo::names::v1::rsp>(&S::level2_up),
+          "level2_up() is not the handler of demo.names.v1.Names's rpc Level2Up, but hides it: write m3::Task<::demo::names::v1::rsp> level2_up(m3::Ctx&, const Task&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::all_caps_2); })
       names.push_back("ALL_CAPS_2");
+    if constexpr (requires { &S::all_caps_2; })
+      static_assert(
+          m3::is_handler<Task, ::demo::names::v1::rsp>(&S::all_caps_2),
+          "all_caps_2() is not the handler of demo.names.v1.Names's rpc ALL_CAPS_2, but hides it: write m3::Task<::demo::names::v1::rsp> all_caps_2(m3::Ctx&, const Task&) override");
     if constexpr (requires { m3::as_declared<NamesService>(&S::a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names); })
       names.push_back("a_veryLongNameThatDoesNotFitOnOneLineTogetherWithItsParametersAndItsRouteBecauseNobodyReadsSuchNames");
+    if constexpr (requires { &S::a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names; })
+      static_assert(
+          m3::is_handler<Task, ::demo::names::v1::rsp>(&S::a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names),
+          "a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names() is not the handler of demo.names.v1.Names's rpc a_veryLongNameThatDoesNotFitOnOneLineTogetherWithItsParametersAndItsRouteBecauseNobodyReadsSuchNames, but hides it: write m3::Task<::demo::names::v1::rsp> a_very_long_name_that_does_not_fit_on_one_line_together_with_its_parameters_and_its_route_because_nobody_reads_such_names(m3::Ctx&, const Task&) override");
     return names;
   }
 };

@@ -29,6 +29,10 @@ class GlobalService : public m3::Service {
   static std::vector<std::string_view> not_overridden() {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<GlobalService>(&S::do_); }) names.push_back("Do");
+    if constexpr (requires { &S::do_; })
+      static_assert(
+          m3::is_handler<GlobalReq, GlobalRsp>(&S::do_),
+          "do_() is not the handler of Global's rpc Do, but hides it: write m3::Task<GlobalRsp> do_(m3::Ctx&, const GlobalReq&) override");
     return names;
   }
 };

@@ -44,12 +44,28 @@ class ActorSerService : public m3::Service {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<ActorSerService>(&S::login); })
       names.push_back("Login");
+    if constexpr (requires { &S::login; })
+      static_assert(
+          m3::is_handler<Login_Req, Login_Rsp>(&S::login),
+          "login() is not the handler of proto.ActorSer's rpc Login, but hides it: write m3::Task<Login_Rsp> login(m3::Ctx&, const Login_Req&) override");
     if constexpr (requires { m3::as_declared<ActorSerService>(&S::modify_name); })
       names.push_back("ModifyName");
+    if constexpr (requires { &S::modify_name; })
+      static_assert(
+          m3::is_handler<ModifyName_Req, ModifyName_Rsp>(&S::modify_name),
+          "modify_name() is not the handler of proto.ActorSer's rpc ModifyName, but hides it: write m3::Task<ModifyName_Rsp> modify_name(m3::Ctx&, const ModifyName_Req&) override");
     if constexpr (requires { m3::as_declared<ActorSerService>(&S::post_channel); })
       names.push_back("PostChannel");
+    if constexpr (requires { &S::post_channel; })
+      static_assert(
+          m3::is_handler<PostChannel_Req, void>(&S::post_channel),
+          "post_channel() is not the handler of proto.ActorSer's rpc PostChannel, but hides it: write m3::Task<> post_channel(m3::Ctx&, const PostChannel_Req&) override");
     if constexpr (requires { m3::as_declared<ActorSerService>(&S::ss_pull_channel); })
       names.push_back("SSPullChannel");
+    if constexpr (requires { &S::ss_pull_channel; })
+      static_assert(
+          m3::is_handler<SSPullChannel_Req, SSPullChannel_Rsp>(&S::ss_pull_channel),
+          "ss_pull_channel() is not the handler of proto.ActorSer's rpc SSPullChannel, but hides it: write m3::Task<SSPullChannel_Rsp> ss_pull_channel(m3::Ctx&, const SSPullChannel_Req&) override");
     return names;
   }
 };
@@ -117,6 +133,10 @@ class ActorRegSerService : public m3::Service {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<ActorRegSerService>(&S::register_); })
       names.push_back("Register");
+    if constexpr (requires { &S::register_; })
+      static_assert(
+          m3::is_handler<Register_Req, Register_Rsp>(&S::register_),
+          "register_() is not the handler of proto.ActorRegSer's rpc Register, but hides it: write m3::Task<Register_Rsp> register_(m3::Ctx&, const Register_Req&) override");
     return names;
   }
 };

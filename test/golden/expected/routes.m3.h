@@ -99,39 +99,111 @@ class RoutesService : public m3::Service {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_name); })
       names.push_back("HashByName");
+    if constexpr (requires { &S::hash_by_name; })
+      static_assert(
+          m3::is_handler<ByName, Answer>(&S::hash_by_name),
+          "hash_by_name() is not the handler of demo.routes.Routes's rpc HashByName, but hides it: write m3::Task<Answer> hash_by_name(m3::Ctx&, const ByName&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_i32); })
       names.push_back("HashByI32");
+    if constexpr (requires { &S::hash_by_i32; })
+      static_assert(
+          m3::is_handler<ByI32, Answer>(&S::hash_by_i32),
+          "hash_by_i32() is not the handler of demo.routes.Routes's rpc HashByI32, but hides it: write m3::Task<Answer> hash_by_i32(m3::Ctx&, const ByI32&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_i64); })
       names.push_back("HashByI64");
+    if constexpr (requires { &S::hash_by_i64; })
+      static_assert(
+          m3::is_handler<ByI64, Answer>(&S::hash_by_i64),
+          "hash_by_i64() is not the handler of demo.routes.Routes's rpc HashByI64, but hides it: write m3::Task<Answer> hash_by_i64(m3::Ctx&, const ByI64&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_u32); })
       names.push_back("HashByU32");
+    if constexpr (requires { &S::hash_by_u32; })
+      static_assert(
+          m3::is_handler<ByU32, Answer>(&S::hash_by_u32),
+          "hash_by_u32() is not the handler of demo.routes.Routes's rpc HashByU32, but hides it: write m3::Task<Answer> hash_by_u32(m3::Ctx&, const ByU32&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_u64); })
       names.push_back("HashByU64");
+    if constexpr (requires { &S::hash_by_u64; })
+      static_assert(
+          m3::is_handler<ByU64, Answer>(&S::hash_by_u64),
+          "hash_by_u64() is not the handler of demo.routes.Routes's rpc HashByU64, but hides it: write m3::Task<Answer> hash_by_u64(m3::Ctx&, const ByU64&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_optional); })
       names.push_back("HashByOptional");
+    if constexpr (requires { &S::hash_by_optional; })
+      static_assert(
+          m3::is_handler<ByOptional, Answer>(&S::hash_by_optional),
+          "hash_by_optional() is not the handler of demo.routes.Routes's rpc HashByOptional, but hides it: write m3::Task<Answer> hash_by_optional(m3::Ctx&, const ByOptional&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::hash_by_oneof); })
       names.push_back("HashByOneof");
+    if constexpr (requires { &S::hash_by_oneof; })
+      static_assert(
+          m3::is_handler<ByOneof, Answer>(&S::hash_by_oneof),
+          "hash_by_oneof() is not the handler of demo.routes.Routes's rpc HashByOneof, but hides it: write m3::Task<Answer> hash_by_oneof(m3::Ctx&, const ByOneof&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::random_with_key); })
       names.push_back("RandomWithKey");
+    if constexpr (requires { &S::random_with_key; })
+      static_assert(
+          m3::is_handler<Any, Answer>(&S::random_with_key),
+          "random_with_key() is not the handler of demo.routes.Routes's rpc RandomWithKey, but hides it: write m3::Task<Answer> random_with_key(m3::Ctx&, const Any&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::to_one); })
       names.push_back("ToOne");
+    if constexpr (requires { &S::to_one; })
+      static_assert(
+          m3::is_handler<One, Answer>(&S::to_one),
+          "to_one() is not the handler of demo.routes.Routes's rpc ToOne, but hides it: write m3::Task<Answer> to_one(m3::Ctx&, const One&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::to_first); })
       names.push_back("ToFirst");
+    if constexpr (requires { &S::to_first; })
+      static_assert(
+          m3::is_handler<First, Answer>(&S::to_first),
+          "to_first() is not the handler of demo.routes.Routes's rpc ToFirst, but hides it: write m3::Task<Answer> to_first(m3::Ctx&, const First&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::in_time); })
       names.push_back("InTime");
+    if constexpr (requires { &S::in_time; })
+      static_assert(
+          m3::is_handler<Fast, Answer>(&S::in_time),
+          "in_time() is not the handler of demo.routes.Routes's rpc InTime, but hides it: write m3::Task<Answer> in_time(m3::Ctx&, const Fast&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::in_a_day); })
       names.push_back("InADay");
+    if constexpr (requires { &S::in_a_day; })
+      static_assert(
+          m3::is_handler<Slow, Answer>(&S::in_a_day),
+          "in_a_day() is not the handler of demo.routes.Routes's rpc InADay, but hides it: write m3::Task<Answer> in_a_day(m3::Ctx&, const Slow&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::everything); })
       names.push_back("Everything");
+    if constexpr (requires { &S::everything; })
+      static_assert(
+          m3::is_handler<Full, Answer>(&S::everything),
+          "everything() is not the handler of demo.routes.Routes's rpc Everything, but hides it: write m3::Task<Answer> everything(m3::Ctx&, const Full&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::tell_all); })
       names.push_back("TellAll");
+    if constexpr (requires { &S::tell_all; })
+      static_assert(
+          m3::is_handler<ToAll, void>(&S::tell_all),
+          "tell_all() is not the handler of demo.routes.Routes's rpc TellAll, but hides it: write m3::Task<> tell_all(m3::Ctx&, const ToAll&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::tell_topic); })
       names.push_back("TellTopic");
+    if constexpr (requires { &S::tell_topic; })
+      static_assert(
+          m3::is_handler<ToTopic, void>(&S::tell_topic),
+          "tell_topic() is not the handler of demo.routes.Routes's rpc TellTopic, but hides it: write m3::Task<> tell_topic(m3::Ctx&, const ToTopic&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::tell_key); })
       names.push_back("TellKey");
+    if constexpr (requires { &S::tell_key; })
+      static_assert(
+          m3::is_handler<ToKey, void>(&S::tell_key),
+          "tell_key() is not the handler of demo.routes.Routes's rpc TellKey, but hides it: write m3::Task<> tell_key(m3::Ctx&, const ToKey&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::plain); }) names.push_back("Plain");
+    if constexpr (requires { &S::plain; })
+      static_assert(
+          m3::is_handler<NoOption, Answer>(&S::plain),
+          "plain() is not the handler of demo.routes.Routes's rpc Plain, but hides it: write m3::Task<Answer> plain(m3::Ctx&, const NoOption&) override");
     if constexpr (requires { m3::as_declared<RoutesService>(&S::no_key); })
       names.push_back("NoKey");
+    if constexpr (requires { &S::no_key; })
+      static_assert(
+          m3::is_handler<EmptyKey, Answer>(&S::no_key),
+          "no_key() is not the handler of demo.routes.Routes's rpc NoKey, but hides it: write m3::Task<Answer> no_key(m3::Ctx&, const EmptyKey&) override");
     return names;
   }
 };

@@ -34,6 +34,10 @@ class SimpleSerService : public m3::Service {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<SimpleSerService>(&S::hello_world); })
       names.push_back("HelloWorld");
+    if constexpr (requires { &S::hello_world; })
+      static_assert(
+          m3::is_handler<HelloWorld_Req, HelloWorld_Rsp>(&S::hello_world),
+          "hello_world() is not the handler of proto.SimpleSer's rpc HelloWorld, but hides it: write m3::Task<HelloWorld_Rsp> hello_world(m3::Ctx&, const HelloWorld_Req&) override");
     return names;
   }
 };
@@ -78,6 +82,10 @@ class MutilSerService : public m3::Service {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<MutilSerService>(&S::trace_hello); })
       names.push_back("TraceHello");
+    if constexpr (requires { &S::trace_hello; })
+      static_assert(
+          m3::is_handler<TraceHello_Req, TraceHello_Rsp>(&S::trace_hello),
+          "trace_hello() is not the handler of proto.MutilSer's rpc TraceHello, but hides it: write m3::Task<TraceHello_Rsp> trace_hello(m3::Ctx&, const TraceHello_Req&) override");
     return names;
   }
 };

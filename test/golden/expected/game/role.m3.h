@@ -59,12 +59,40 @@ class RoleService : public m3::Service {
   static std::vector<std::string_view> not_overridden() {
     std::vector<std::string_view> names;
     if constexpr (requires { m3::as_declared<RoleService>(&S::find); }) names.push_back("Find");
+    if constexpr (requires { &S::find; })
+      static_assert(
+          m3::is_handler<::common::PlayerId, FindRsp>(&S::find),
+          "find() is not the handler of game.role.Role's rpc Find, but hides it: write m3::Task<FindRsp> find(m3::Ctx&, const ::common::PlayerId&) override");
     if constexpr (requires { m3::as_declared<RoleService>(&S::shared); }) names.push_back("Shared");
+    if constexpr (requires { &S::shared; })
+      static_assert(
+          m3::is_handler<::common::Shared_Req, ::common::Shared_Rsp>(&S::shared),
+          "shared() is not the handler of game.role.Role's rpc Shared, but hides it: write m3::Task<::common::Shared_Rsp> shared(m3::Ctx&, const ::common::Shared_Req&) override");
     if constexpr (requires { m3::as_declared<RoleService>(&S::ping); }) names.push_back("Ping");
+    if constexpr (requires { &S::ping; })
+      static_assert(
+          m3::is_handler<::google::protobuf::Empty, ::google::protobuf::Empty>(&S::ping),
+          "ping() is not the handler of game.role.Role's rpc Ping, but hides it: write m3::Task<::google::protobuf::Empty> ping(m3::Ctx&, const ::google::protobuf::Empty&) override");
     if constexpr (requires { m3::as_declared<RoleService>(&S::same); }) names.push_back("Same");
+    if constexpr (requires { &S::same; })
+      static_assert(
+          m3::is_handler<SamePackage, SamePackage>(&S::same),
+          "same() is not the handler of game.role.Role's rpc Same, but hides it: write m3::Task<SamePackage> same(m3::Ctx&, const SamePackage&) override");
     if constexpr (requires { m3::as_declared<RoleService>(&S::own); }) names.push_back("Own");
+    if constexpr (requires { &S::own; })
+      static_assert(
+          m3::is_handler<Local, ::game::Up>(&S::own),
+          "own() is not the handler of game.role.Role's rpc Own, but hides it: write m3::Task<::game::Up> own(m3::Ctx&, const Local&) override");
     if constexpr (requires { m3::as_declared<RoleService>(&S::first); }) names.push_back("First");
+    if constexpr (requires { &S::first; })
+      static_assert(
+          m3::is_handler<Twice, ::google::protobuf::Empty>(&S::first),
+          "first() is not the handler of game.role.Role's rpc First, but hides it: write m3::Task<::google::protobuf::Empty> first(m3::Ctx&, const Twice&) override");
     if constexpr (requires { m3::as_declared<RoleService>(&S::second); }) names.push_back("Second");
+    if constexpr (requires { &S::second; })
+      static_assert(
+          m3::is_handler<Twice, ::google::protobuf::Empty>(&S::second),
+          "second() is not the handler of game.role.Role's rpc Second, but hides it: write m3::Task<::google::protobuf::Empty> second(m3::Ctx&, const Twice&) override");
     return names;
   }
 };
