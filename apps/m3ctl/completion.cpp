@@ -78,7 +78,7 @@ complete -o default -F _m3ctl m3ctl
 
 std::string zsh_completion(std::span<const Command* const> commands) {
   return fmt::format(R"(#compdef m3ctl
-# zsh completion of m3ctl: source <(m3ctl completion zsh), or a file _m3ctl in a folder of $fpath
+# zsh completion of m3ctl: source <(m3ctl completion zsh), or the file _m3ctl in a folder of $fpath
 _m3ctl() {{
   if (( CURRENT == 2 )); then
     compadd -- {} --help --version
@@ -91,7 +91,11 @@ _m3ctl() {{
   case ${{words[2]}} in
 {}  esac
 }}
-compdef _m3ctl m3ctl
+if [[ ${{funcstack[1]}} == _m3ctl ]]; then
+  _m3ctl "$@"  # the file itself was loaded as the function
+else
+  compdef _m3ctl m3ctl
+fi
 )",
                      names_of(commands), followed_by(OptionValue::file, commands),
                      followed_by(OptionValue::text, commands),

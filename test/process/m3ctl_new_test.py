@@ -19,7 +19,10 @@ def main(build):
         folder = pathlib.Path(folder)
         installed = folder / "installed"
         run("meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--destdir", str(installed))
-        m3ctl = find(installed, "m3ctl")
+        m3ctl = find(installed, "bin/m3ctl")
+        for shell, file in (("bash", "bash-completion/completions/m3ctl"), ("zsh", "zsh/site-functions/_m3ctl")):
+            script = subprocess.run([m3ctl, "completion", shell], capture_output=True, text=True, check=True).stdout
+            assert find(installed, f"share/{file}").read_text() == script, f"another completion for {shell} was installed"
         run(m3ctl, "new", "app", "shop", "--dir", folder)
         shop = folder / "shop"
         env = dict(os.environ, CXX=" ".join(compiler_of(build)), PKG_CONFIG_PATH=str(find(installed, "m3.pc").parent))

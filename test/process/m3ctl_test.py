@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-from cases import Cases, expect, free_ports, new_folder  # noqa: E402
+from cases import Cases, Skip, expect, free_ports, new_folder  # noqa: E402
 
 case = Cases()
 TOKEN = "s3cret"
@@ -408,10 +408,26 @@ def bash_completes_what_the_table_of_commands_says(apps):
 
 
 @case
-def zsh_reads_its_completion(apps):
-    script = expect(apps.run("completion", "zsh"), 0, "compadd -- --help --config")
-    if shutil.which("zsh"):
-        subprocess.run(["zsh", "-n"], input=script, text=True, check=True, timeout=60)
+def zsh_completes_what_the_table_of_commands_says(apps):
+    script = apps.folder / "_m3ctl"
+    script.write_text(expect(apps.run("completion", "zsh"), 0, "compadd -- --help --config"))
+    if not shutil.which("zsh"):
+        raise Skip("no zsh")
+
+    def offered(loads, *words):
+        """What the function gives to zsh for the last word."""
+        run = ('compadd() { shift; print -rl -- "$@" }; _files() { print files }; compdef() {}; script=$1; shift; words=("$@")\n'
+               f"CURRENT=$#; PREFIX=$words[CURRENT]\n{loads}\n_m3ctl")
+        done = subprocess.run(["zsh", "-f", "-c", run, "zsh", script, "m3ctl", *words], capture_output=True, text=True, check=True, timeout=60)
+        assert not done.stderr, done
+        return done.stdout.split()
+    for loads in ("source $script", "fpath=($script:h $fpath); autoload -Uz _m3ctl"):
+        assert {"call", "logs", "--version"} <= set(offered(loads, "")), loads
+        assert "--deadline" in offered(loads, "call", ":1", "X", "--de"), loads
+        assert "--deadline" not in offered(loads, "down", "--"), loads
+        assert "reload" in offered(loads, "help", "rel"), loads
+        assert offered(loads, "ping", "--config", "call") == ["files"], loads
+        assert offered(loads, "ping", "--deadline", "") == [], loads
 
 
 @case

@@ -171,7 +171,7 @@ def main(build):
         config.write_text(f'listen = "127.0.0.1:{port}"\ndrain_wait = "0s"\n')
         process = subprocess.Popen([elsewhere / "b/simple/simple", "--id", "dev.world1.simple.1", "--config", config])
         try:
-            answer = call(find(installed, "m3ctl"), port, process, "SimpleSer/HelloWorld", '{"Req": "ann"}')
+            answer = call(find(installed, "bin/m3ctl"), port, process, "SimpleSer/HelloWorld", '{"Req": "ann"}')
         finally:
             process.terminate()
         print(answer)
