@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "m3/base/near_names.h"
 #include "m3/config/errors.h"
 #include "m3/plugin/builtin.h"
 
@@ -14,6 +15,29 @@ using m3::Member;
 using m3::Result;
 using m3::Status;
 using m3::Task;
+
+namespace {
+
+/// An error, with its file and line, for a router that is none of the registry's.
+Status find_own_router(const m3::Document& document, const m3::Registry& registry) {
+  std::vector<std::string_view> known;
+  for (const auto& type : registry.types()) known.push_back(type->name);
+  m3::ErrorList reported, unknown;
+  for (const m3::Section& section : document.sections(m3::Router::kKind, reported)) {
+    if (std::find(known.begin(), known.end(), section.name()) != known.end()) continue;
+    std::string text = "m3ctl does not contain this router";
+    if (const std::string near = m3::did_you_mean(section.name(), known); !near.empty())
+      text += " (" + near + ")";
+    text +=
+        ", so it finds no apps by their ids here: give an address, as 127.0.0.1:20051, or "
+        "--config FILE of an app with one of";
+    for (std::size_t i = 0; i < known.size(); ++i) text.append(i ? ", " : " ").append(known[i]);
+    section.report(unknown, text);
+  }
+  return unknown.to_status();
+}
+
+}  // namespace
 
 bool Routing::knows(std::string_view router) {
   m3::Registry all;
@@ -32,10 +56,14 @@ Result<std::unique_ptr<Routing>> Routing::make(const RouteSource& source, m3::Ap
   for (const auto& type : all.types())
     if (type->kind == m3::Router::kKind) out->registry_.add(*type);
   out->registry_.set_default(m3::Router::kKind, "local");
+  out->own_router_ = find_own_router(source.document, out->registry_);
+  // Without a router that it contains, m3ctl knows of the app itself alone.
+  const m3::Document document = out->own_router_ ? source.document : m3::Document();
   m3::ErrorList errors;
-  const std::vector<m3::PluginChoice> choices = out->registry_.choose(source.document, errors);
+  const std::vector<m3::PluginChoice> choices = out->registry_.choose(document, errors);
   if (!errors.empty()) return errors.to_status();
-  out->title_ = choices.front().type->title() + " of " + source.title;
+  out->title_ =
+      out->own_router_ ? choices.front().type->title() + " of " + source.title : source.title;
   out->env_.emplace(
       m3::Env::App{out->self_, runtime, metrics, std::make_shared<m3::SharedParts>()});
   if (Status made = out->plugins_.make(*out->env_, choices); !made) return made;

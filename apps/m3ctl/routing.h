@@ -21,7 +21,7 @@ namespace m3ctl {
 /// nothing to others. The runtime and metrics must outlive it.
 class Routing {
  public:
-  /// invalid_argument: the section is wrong, or m3ctl does not contain the router.
+  /// invalid_argument: the section is wrong.
   static m3::Result<std::unique_ptr<Routing>> make(const RouteSource& source, m3::AppId self,
                                                    m3::Runtime& runtime,
                                                    m3::MetricRegistry& metrics);
@@ -33,6 +33,8 @@ class Routing {
   m3::Mesh& mesh() { return *mesh_; }
   /// "router.consul of configs/town.toml".
   const std::string& title() const { return title_; }
+  /// OK, or why only the app of the configuration is found: m3ctl does not contain its router.
+  const m3::Status& own_router() const { return own_router_; }
   /// Whether instances are discovered there; else they are in a file.
   bool is_discovery() const;
 
@@ -52,6 +54,7 @@ class Routing {
   const m3::AppConfig config_;
   const m3::AppId self_;
   std::string title_;
+  m3::Status own_router_;
   m3::Registry registry_;
   std::optional<m3::Env> env_;
   m3::PluginSet plugins_;  // the router alone

@@ -125,6 +125,8 @@ Status Session::start(const Options& options) {
     auto made = Routing::make(source_, own_id(), runtime_, metrics_);
     if (!made.is_ok()) return std::move(made).status();
     routing_ = *std::move(made);
+    const bool own = source_.config.id && source_.config.id->to_string() == target_.text;
+    if (!own && !routing_->own_router()) return routing_->own_router();
     directory_.resolver = &routing_->mesh();
   }
   m3::RpcNode::Options node;  // without an id: a tool that only dials
@@ -150,6 +152,7 @@ Status Session::find_members(const Options& options) {
   if (members_.empty())
     for (const Member& member : source_.local)
       if (member.id.to_string() == target_.text) members_.push_back(member);
+  if (members_.empty() && !routing_->own_router()) return routing_->own_router();
   if (members_.empty()) return nowhere(known);
   if (!target_.is_address() && !target_.is_service()) {
     // An operator's call to one instance is sent there even if its checks fail and other callers

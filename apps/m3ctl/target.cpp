@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <utility>
 
 #include "apps/m3ctl/cluster/running.h"
 #include "m3/base/host_port.h"
 #include "m3/config/errors.h"
+#include "m3/plugin/router.h"
 
 namespace m3ctl {
 namespace {
@@ -27,34 +29,32 @@ Result<Target> address_target(Target target) {
   return target;
 }
 
-/// Errors before anything is decoded: syntax, and variables that are not set. Those of tokens do
-/// not matter if another token is given.
-m3::ErrorList judge_variables(const m3::ErrorList& found, const Options& options) {
+/// The errors of an app's file that matter to m3ctl: of its syntax, of the tokens (unless another
+/// one is given) and of the router. Other keys are the app's own.
+m3::ErrorList needed(const m3::ErrorList& found, bool is_parsed, const Options& options) {
   m3::ErrorList out;
   for (m3::ConfigError error : found.sorted()) {
     const bool of_token = error.key == "rpc.token" || error.key == "rpc.second_token" ||
                           error.key == "rpc.operator_token";
-    if (of_token && !options.token.empty()) continue;
-    if (of_token) error.what += "; or give m3ctl a token: --token T";
+    const bool of_router = error.key == "router" || error.key.starts_with("router.");
+    if (is_parsed && !of_router && !of_token && error.key != "rpc") continue;
+    if (is_parsed && of_token && !options.token.empty()) continue;
+    if (is_parsed && of_token) error.what += "; or give m3ctl a token: --token T";
     out.add(std::move(error));
   }
   return out;
 }
 
+constexpr auto kRouter = std::to_array<std::string_view>({m3::Router::kKind});
+
 Result<RouteSource> load(const std::string& path, std::string title, const Options& options) {
   RouteSource out;
-  m3::ErrorList found;
-  out.document = m3::Document::load(path, found);
-  m3::ErrorList errors = judge_variables(found, options);
-  // Sections belong to the app's services and plugins, which m3ctl need not know.
-  std::vector<std::string_view> sections;
-  const m3::ConfigValue& file = out.document.value();
-  for (std::size_t i = 0; i < file.items.size(); ++i)
-    if (file.items[i].kind == m3::ConfigValue::Kind::table && file.names[i] != "rpc")
-      sections.push_back(file.names[i]);
-  auto config = out.document.root().decode<m3::AppConfig>(errors, sections);
+  m3::ErrorList errors;
+  out.document = m3::Document::load(path, errors);
+  const bool is_parsed = out.document.value().kind == m3::ConfigValue::Kind::table;
+  out.config = out.document.root().decode_the_good<m3::AppConfig>(errors, kRouter);
+  errors = needed(errors, is_parsed, options);
   if (!errors.empty()) return errors.to_status();
-  out.config = *std::move(config);
   out.title = std::move(title);
   return out;
 }

@@ -367,6 +367,33 @@ def help_teaches_and_wrong_words_are_answered(apps):
 
 
 @case
+def a_router_that_m3ctl_lacks_is_named_and_its_own_app_found(apps):
+    config = apps.folder / "own_router.toml"
+    config.write_text(f'id = "dev.world1.peer.1"\nlisten = "127.0.0.1:{apps.first}"\n[router.own]\npeers = []\n')
+    out = json.loads(expect(apps.run("call", "dev.world1.peer.1", "Peer/Echo", "--config", config), 0))
+    assert out["answered_by"] == "dev.world1.peer.1", out
+    lacks = (f"{config}:3: router.own: m3ctl does not contain this router, so it finds no apps by their ids here: give an address, as "
+             "127.0.0.1:20051, or --config FILE of an app with one of")
+    for words in (("call", "dev.world1.peer.2", "Peer/Echo"), ("methods", "dev.world1.peer"), ("ping", "dev.world1.peer"), ("routes",)):
+        expect(apps.run(*words, "--config", config), 2, lacks)
+    config.write_text("[router.statik]\n")
+    expect(apps.run("routes", "--config", config), 2, 'does not contain this router (did you mean "static"?), so')
+
+
+@case
+def of_an_apps_file_only_the_token_and_the_router_matter(apps):
+    text = apps.config.read_text()
+    config = apps.folder / "half.toml"
+    config.write_text('cores = "${NO_SUCH_VARIABLE}"\nlissten = 5\n[rpc]\nmax_calls = "${NEITHER}"\n[broker.redis]\n'
+                      'password = "${NOR_THIS}"\n' + text[text.index("[router"):])
+    expect(apps.run("call", "dev.world1.peer.1", "Peer/Echo", "--config", config), 0)
+    config.write_text('[router.static]\npeers = ["dev.world1.peer.1@${NO_SUCH_VARIABLE}"]\n')
+    expect(apps.run("call", "dev.world1.peer.1", "Peer/Echo", "--config", config), 2, "half.toml:2: router.static.peers[0]: the environment")
+    config.write_text("[router.static]\npeers = [dev]\n")
+    expect(apps.run("call", "dev.world1.peer.1", "Peer/Echo", "--config", config), 2, "half.toml:2: router.static.peers: an item of the list")
+
+
+@case
 def versions_are_said(apps):
     version = re.fullmatch(r"m3ctl (\d+\.\d+\.\d+)\n", expect(apps.run("--version"), 0)).group(1)
     told = subprocess.run([apps.simple, "--version"], capture_output=True, text=True, check=True, timeout=60)
