@@ -103,6 +103,11 @@ def everything_that_is_wrong_is_told_with_its_line(folder):
             assert (code, out, err) == (2, "", f"error: invalid_argument: {wanted}\n"), f"{text}\n{err}\nexpected:\n{wanted}"
     assert not list(folder.temp.iterdir()), "a folder stays behind"
     expect(folder.run("up", folder.path / "none.toml"), 2, "none.toml: there is no such file")
+    good = folder.write("good.toml", SIMPLE_APP.replace('"simple"', f'"{SIMPLE}"') + "instances = 2\n")
+    assert json.loads(expect(folder.run("up", good, "--check", "--json"), 0)) == {
+        "ok": True, "file": str(good), "instances": ["local.world1.simple.1", "local.world1.simple.2"], "services": []}
+    assert not json.loads(expect(folder.run("up", file, "--check", "--json"), 2))["ok"]
+    expect(folder.run("up", good, "--json"), 2, "m3ctl ps --json prints it")
     expect(folder.run("up"), 2, "which cluster?")
 
 

@@ -106,6 +106,18 @@ def the_logs_are_one_by_time_each_line_with_its_id(folder):
 
 
 @case
+def logs_are_objects_for_programs(folder):
+    with folder.up(peers(1) + app(SIMPLE)) as cluster:
+        cluster.ready()
+        lines = [json.loads(line) for line in expect(folder.run("logs", "--json"), 0).splitlines()]
+        assert {line["id"] for line in lines} == {"local.world1.peer.1", "local.world1.simple.1"}, lines
+        assert all(set(line) == {"id", "line"} for line in lines) and any(" ready " in line["line"] for line in lines), lines
+        out = json.loads(expect(folder.run("logs", "local.world1.pear", "--json"), 3))
+        assert not out["ok"] and out["error"]["code"] == "not_found", out
+        cluster.stop()
+
+
+@case
 def output_that_a_full_disk_does_not_take_is_an_error(folder):
     with open("/dev/full", "wb") as full, folder.up(peers(1) + app(SIMPLE), stdout=full) as cluster:
         cluster.ready()
@@ -129,8 +141,15 @@ def a_reload_brings_the_files_as_they_are_now(folder):
                      "local.world1.peer.1: reloaded")
         assert "peer.2" not in out, out
         expect(folder.run("reload", "local.world1.peer"), 0, "local.world1.peer.1: reloaded", "local.world1.peer.2: reload: weight = 7")
+        own.write_text("weight = 9\n")
+        out = json.loads(expect(folder.run("reload", "local.world1.peer", "--json"), 0))
+        assert out["ok"] and [(one["id"], one["outcome"]) for one in out["instances"]] == [
+            ("local.world1.peer.1", "reloaded"), ("local.world1.peer.2", "reloaded")], out
+        assert "reload: weight = 9 (was 7)" in out["instances"][0]["log"], out
         own.write_text("weight = true\n")
         expect(folder.run("reload", "local.world1.peer"), 2, "nothing was reloaded", "weight")
+        out = json.loads(expect(folder.run("reload", "local.world1.peer", "--json"), 2))
+        assert not out["ok"] and "nothing was reloaded" in out["error"]["text"], out
         own.write_text("weight = 8\n")
         cluster.toml.write_text(cluster.toml.read_text().replace("instances = 2", "instances = 3"))
         expect(folder.run("reload", "local.world1.peer"), 2, "local.world1.peer.3 is not running yet")
@@ -193,6 +212,10 @@ def a_restart_is_no_trouble(folder):
             now = cluster.state()["instances"]
             assert now[1]["restarts"] == n and now[1]["state"] == "ready" and now[1]["address"] == before[1]["address"], now
             assert now[1]["pid"] != before[1]["pid"] and now[0] == before[0] and now[2] == before[2], (before, now)
+        out = json.loads(expect(folder.run("restart", "local.world1.peer.2", "--json"), 0))
+        [one] = out["instances"]
+        assert out["ok"] and one["id"] == "local.world1.peer.2" and not one["killed"] and one["start_ms"] > 0, out
+        assert one["pid_before"] == now[1]["pid"] and one["pid"] == cluster.state()["instances"][1]["pid"], (out, now)
         assert "as m3ctl restart asked" in cluster.said() and "restarting in" not in cluster.said(), cluster.said()
         expect(folder.run("restart", "local.world1.pear"), 3, "did you mean")
         expect(folder.run("restart"), 2, "write: m3ctl restart ID")
@@ -228,6 +251,8 @@ def who_does_not_leave_for_a_restart_is_killed(folder):
         now = cluster.state()["instances"][0]
         assert now["pid"] != before["pid"] and now["state"] == "ready", now
         cluster.says("was killed by signal 9")
+        out = json.loads(expect(folder.run("restart", "local.world1.peer.1", "--json"), 6))
+        assert not out["ok"] and out["instances"][0]["killed"] and "had to be killed first" in out["error"]["text"], out
         cluster.stop(6)
 
 
@@ -257,6 +282,15 @@ def an_app_with_a_router_of_its_own_is_called_by_its_id(folder):
         expect(folder.run("call", "local.world1.peer", "Peer/Echo", "--route", "single"), 0, "local.world1.peer.1")
         expect(folder.run("drain", "local.world1.peer.2"), 0, "draining")
         cluster.stop()
+
+
+@case
+def the_end_of_a_cluster_is_an_object_for_programs(folder):
+    with folder.up(peers(1)) as cluster:
+        cluster.ready()
+        assert json.loads(expect(folder.run("down", "--json"), 0)) == {"ok": True, "cluster": "town"}
+        cluster.ends(0)
+    assert json.loads(expect(folder.run("down", "--json"), 3))["error"]["code"] == "not_found"
 
 
 @case

@@ -12,6 +12,7 @@
 #include "apps/m3ctl/cluster/running.h"
 #include "apps/m3ctl/cluster/screen.h"
 #include "apps/m3ctl/commands/commands.h"
+#include "apps/m3ctl/json.h"
 
 namespace m3ctl {
 namespace {
@@ -47,6 +48,12 @@ void follow(const RunningCluster& cluster, LogFollower& logs, const LogFollower:
   }
 }
 
+void print_json(const std::string& id, const std::string& line) {
+  const std::string text =
+      fmt::format("{{\"id\":{},\"line\":{}}}\n", json_string(id), json_string(line));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
 Status run(const Options& options) {
   auto cluster = options.cluster.empty() ? only_running() : find_running(options.cluster);
   if (!cluster.is_ok()) return std::move(cluster).status();
@@ -60,6 +67,7 @@ Status run(const Options& options) {
   }
   const bool colours = has_colours();
   const auto print = [&](std::size_t file, const std::string& line) {
+    if (options.json) return print_json((*entries)[file]->id, line);
     const std::string id = fmt::format("{:<{}}", (*entries)[file]->id, width);
     const std::string text = (colours ? coloured(id, file) : id) + "  " + line + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -77,11 +85,12 @@ constexpr std::string_view kText = R"(
   m3ctl logs                                       all instances and services of the only cluster that runs here
   m3ctl logs local.world1.multi redis              all instances of a service, and the Redis that m3ctl up started
   m3ctl logs local.world1.multi.2 -f               and new lines, until Ctrl-C or the end of the cluster
+  m3ctl logs --json                                {"id":…,"line":…} for each line
 
 Sorted by time, each line after the id of its instance.
 )";
 
-constexpr auto kOptions = std::to_array<std::string_view>({"cluster", "follow"});
+constexpr auto kOptions = std::to_array<std::string_view>({"cluster", "follow", "json"});
 
 }  // namespace
 

@@ -12,6 +12,8 @@
 #include "apps/m3ctl/cluster/process_handle.h"
 #include "apps/m3ctl/cluster/refresh.h"
 #include "apps/m3ctl/commands/commands.h"
+#include "apps/m3ctl/json.h"
+#include "apps/m3ctl/print.h"
 
 namespace m3ctl {
 namespace {
@@ -33,18 +35,30 @@ Status signal_all(const Entries& entries) {
   return m3::ok;
 }
 
-/// Prints the apps' log lines about their reload.
-Status report(const Entries& entries, LogFollower& logs) {
+/// The reload of one instance, as its log shows it.
+struct Reloaded {
+  std::string id;
+  const char* outcome = "unknown";  // or "reloaded", "failed"
+  std::vector<std::string> lines;
+};
+
+/// Prints the apps' log lines about their reload; with `json`, only collects them in `out`.
+Status report(const Entries& entries, LogFollower& logs, bool json, std::vector<Reloaded>& out) {
   std::vector<bool> done(entries.size());
   std::string failed;
+  for (const RunningEntry* entry : entries) out.emplace_back().id = entry->id;
   const auto until = std::chrono::steady_clock::now() + kPatience;
   const auto look = [&](std::size_t i, const std::string& line) {
     const std::size_t word = line.find(" reload");
     if (word == std::string::npos || done[i]) return;
     const bool error = line.find(" ERROR ") != std::string::npos;
-    std::printf("%s: %s\n", entries[i]->id.c_str(), line.c_str() + word + 1);
+    if (json)
+      out[i].lines.push_back(line.substr(word + 1));
+    else
+      std::printf("%s: %s\n", entries[i]->id.c_str(), line.c_str() + word + 1);
     if (error) failed += (failed.empty() ? "" : ", ") + entries[i]->id;
     done[i] = error || line.find(" reloaded", word) != std::string::npos;
+    if (done[i]) out[i].outcome = error ? "failed" : "reloaded";
   };
   while (std::find(done.begin(), done.end(), false) != done.end() &&
          std::chrono::steady_clock::now() < until) {
@@ -52,13 +66,13 @@ Status report(const Entries& entries, LogFollower& logs) {
     logs.read(look);
   }
   for (std::size_t i = 0; i < done.size(); ++i)
-    if (!done[i])
+    if (!done[i] && !json)
       std::printf("%s: was asked to reload; its log does not show the result\n",
                   entries[i]->id.c_str());
   return failed.empty() ? Status() : Status(Errc::failed_precondition, "not reloaded: " + failed);
 }
 
-Status run(const Options& options) {
+Status reload(const Options& options, std::vector<Reloaded>& out) {
   auto cluster = options.cluster.empty() ? only_running() : find_running(options.cluster);
   if (!cluster.is_ok()) return std::move(cluster).status();
   auto entries = cluster->find(options.words[0]);
@@ -71,19 +85,43 @@ Status run(const Options& options) {
   LogFollower logs;
   for (const RunningEntry* entry : *entries) logs.add(entry->log, log_size(entry->log));
   if (Status status = signal_all(*entries); !status) return status;
-  return report(*entries, logs);
+  return report(*entries, logs, options.json, out);
+}
+
+std::string as_json(const std::vector<Reloaded>& instances, const Status& outcome) {
+  if (instances.empty() && !outcome) return error_line(outcome);
+  std::string out = fmt::format(R"({{"ok":{},"instances":[)", outcome.is_ok());
+  for (std::size_t i = 0; i < instances.size(); ++i) {
+    const Reloaded& one = instances[i];
+    out += fmt::format(R"({}{{"id":{},"outcome":"{}","log":[)", i ? "," : "", json_string(one.id),
+                       one.outcome);
+    for (std::size_t line = 0; line < one.lines.size(); ++line)
+      out += (line ? "," : "") + json_string(one.lines[line]);
+    out += "]}";
+  }
+  out += "]";
+  if (!outcome) out += R"(,"error":)" + error_json(outcome);
+  return out + "}\n";
+}
+
+Status run(const Options& options) {
+  std::vector<Reloaded> instances;
+  Status outcome = reload(options, instances);
+  if (options.json) std::fputs(as_json(instances, outcome).c_str(), stdout);
+  return outcome;
 }
 
 constexpr std::string_view kText = R"(
   m3ctl reload local.world1.multi                  all instances of a service reload their configuration
   m3ctl reload local.world1.multi.2                one instance
+  m3ctl reload local.world1.multi --json           {"ok":…,"instances":[{"id":…,"outcome":"reloaded","log":[…]}]}
 
 For a cluster that m3ctl up runs here: the files that its cluster file names are read again, checked, and put where the
 instances and m3ctl read them; when something is wrong, nothing changes. Keys that need a restart are reported and stay
 as they were: m3ctl restart applies them.
 )";
 
-constexpr auto kOptions = std::to_array<std::string_view>({"cluster"});
+constexpr auto kOptions = std::to_array<std::string_view>({"cluster", "json"});
 
 }  // namespace
 
@@ -95,6 +133,7 @@ const Command kReload{
     .options = kOptions,
     .least_words = 1,
     .most_words = 1,
+    .tells_errors = true,
     .run = &run,
 };
 

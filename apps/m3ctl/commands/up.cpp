@@ -11,6 +11,7 @@
 #include "apps/m3ctl/cluster/run_folder.h"
 #include "apps/m3ctl/cluster/supervisor.h"
 #include "apps/m3ctl/commands/commands.h"
+#include "apps/m3ctl/json.h"
 #include "m3/base/app_id.h"
 #include "m3/config/print.h"
 
@@ -68,11 +69,25 @@ Status supervise(ClusterPlan plan, RunFolder& folder, const Options& options,
   return outcome;
 }
 
+std::string as_json(const ClusterFile& file, const ClusterPlan& plan) {
+  std::string instances, services;
+  for (const ClusterEntry& entry : plan.entries) {
+    std::string& list = entry.is_app() ? instances : services;
+    list += (list.empty() ? "" : ",") + json_string(entry.name);
+  }
+  return fmt::format(R"({{"ok":true,"file":{},"instances":[{}],"services":[{}]}})",
+                     json_string(file.path), instances, services) +
+         "\n";
+}
+
 /// `errors`: of the file; those of its apps are added.
-Status check_file(const ClusterFile& file, const RunFolder& folder, m3::ErrorList& errors) {
+Status check_file(const ClusterFile& file, const RunFolder& folder, bool json,
+                  m3::ErrorList& errors) {
   const ClusterPlan plan = make_plan(file, folder.path(), false, errors);
   if (!errors.empty()) return as_status(errors);
-  std::printf("%s is good: %s\n", file.path.c_str(), summary(plan).c_str());
+  const std::string text =
+      json ? as_json(file, plan) : fmt::format("{} is good: {}\n", file.path, summary(plan));
+  std::fputs(text.c_str(), stdout);
   return m3::ok;
 }
 
@@ -99,12 +114,16 @@ Status run_file(const std::string& path, const Options& options) {
   const SignalWaiter signals;  // from here on, so that a Ctrl-C leaves no folder behind
   auto folder = RunFolder::make(m3::is_id_part(file.name) ? file.name : "check");
   if (!folder.is_ok()) return std::move(folder).status();
-  if (options.check || !errors.empty()) return check_file(file, *folder, errors);
+  if (options.check || !errors.empty()) return check_file(file, *folder, options.json, errors);
   return start_file(file, *folder, options, signals);
 }
 
 Status run(const Options& options) {
   if (options.reference) return print_reference(), m3::ok;
+  if (options.json && !options.check)
+    return wrong(
+        "--json is for --check; what runs is in the file of --ready-file, and m3ctl ps --json "
+        "prints it");
   if (options.words.empty())
     return wrong("which cluster? m3ctl up CLUSTER.toml, for example configs/local/cluster.toml");
   return run_file(options.words[0], options);
@@ -114,14 +133,15 @@ constexpr std::string_view kText = R"(
   m3ctl up configs/local/cluster.toml              starts the apps of the file and shows them; Ctrl-C stops all in order
   m3ctl up configs/local/cluster.toml --logs       their logs instead of the table
   m3ctl up configs/local/cluster.toml --check      reports what is wrong with the file and the apps' configurations
+  m3ctl up configs/local/cluster.toml --check --json      {"ok":true,"file":…,"instances":[…],"services":[…]}
   m3ctl up --reference                             every key of the file
 
 consul, redis-server and nats-server are started if an app needs them. Processes that exit are restarted with growing
 delays. A second Ctrl-C kills what is still running; so does any exit of m3ctl itself.
 )";
 
-constexpr auto kOptions =
-    std::to_array<std::string_view>({"check", "reference", "logs", "for", "ready-file", "state"});
+constexpr auto kOptions = std::to_array<std::string_view>(
+    {"check", "json", "reference", "logs", "for", "ready-file", "state"});
 
 }  // namespace
 
