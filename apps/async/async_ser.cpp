@@ -11,8 +11,8 @@ m3::Task<> AsyncSer::trans_channel(m3::Ctx&, const proto::TransChannel_Req& req)
   co_return m3::ok;
 }
 
-m3::Task<proto::SSPullChannel_Rsp> AsyncSer::sspull_channel(m3::Ctx& ctx,
-                                                            const proto::SSPullChannel_Req&) {
+m3::Task<proto::SSPullChannel_Rsp> AsyncSer::ss_pull_channel(m3::Ctx& ctx,
+                                                             const proto::SSPullChannel_Req&) {
   proto::SSPullChannel_Rsp rsp;
   for (const proto::ChannelMsg& message : messages_) *rsp.add_msgs() = message;
   co_await m3::sleep(ctx, app_.section<Settings>()->pull_takes);

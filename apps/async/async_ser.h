@@ -31,8 +31,8 @@ class AsyncSer final : public proto::AsyncSerService {
 
   m3::Task<> trans_channel(m3::Ctx& ctx, const proto::TransChannel_Req& req) override;
   /// A sleep keeps the turn: messages that arrive meanwhile wait until it is over.
-  m3::Task<proto::SSPullChannel_Rsp> sspull_channel(m3::Ctx& ctx,
-                                                    const proto::SSPullChannel_Req& req) override;
+  m3::Task<proto::SSPullChannel_Rsp> ss_pull_channel(m3::Ctx& ctx,
+                                                     const proto::SSPullChannel_Req& req) override;
 
  private:
   m3::App& app_;

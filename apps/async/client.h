@@ -36,7 +36,7 @@ class Client {
   m3::Task<std::vector<Line>> pull(m3::Ctx& ctx, m3::Route route = m3::to::random()) {
     const proto::SSPullChannel_Req req;
     proto::SSPullChannel_Rsp rsp;
-    co_await async_.sspull_channel(ctx, req, rsp, std::move(route));
+    co_await async_.ss_pull_channel(ctx, req, rsp, std::move(route));
     std::vector<Line> lines;
     for (const proto::ChannelMsg& message : rsp.msgs())
       lines.push_back({message.name(), message.content()});

@@ -20,10 +20,6 @@ using google::protobuf::Reflection;
 using google::protobuf::UnknownFieldSet;
 using Numbers = std::vector<std::uint32_t>;
 
-bool contains(const Numbers& numbers, std::uint32_t number) {
-  return std::find(numbers.begin(), numbers.end(), number) != numbers.end();
-}
-
 const FieldDescriptor* field_at(const Message& entity, std::uint32_t number) {
   return entity.GetDescriptor()->FindFieldByNumber(static_cast<int>(number));
 }

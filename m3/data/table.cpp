@@ -116,7 +116,7 @@ bool set_integer(Message& entity, const FieldDescriptor& field, const std::strin
 
 }  // namespace
 
-Result<TableMeta> make_table_meta(const Message& prototype, std::string table) {
+Result<TableMeta> make_table_meta(const Message& prototype, std::string table_name) {
   const Descriptor& type = *prototype.GetDescriptor();
   const std::string key = key_name(type);
   if (key.empty())
@@ -126,7 +126,7 @@ Result<TableMeta> make_table_meta(const Message& prototype, std::string table) {
   if (Status good = check_key(type, *key_field); !good) return good;
   TableMeta meta;
   meta.name = type.full_name();
-  meta.table = std::move(table);
+  meta.table = std::move(table_name);
   if (meta.table.empty()) meta.table = type.options().GetExtension(m3::table).name();
   if (meta.table.empty()) meta.table = snake_case(std::string(type.name()));
   if (!is_table_name(meta.table) || meta.table.front() == '_')

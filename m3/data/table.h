@@ -14,9 +14,9 @@ namespace m3 {
 /// "role" key: "role_id" }` on the message (without a name the table of RoleDb is "role_db"), or
 /// m3game's options: db_primary_key on the message, dbfield_option.primary on the key field. The
 /// key is a string or an integer. invalid_argument: the type says no key, or one that cannot be.
-/// `table`: another table than the one that the .proto names.
+/// `table_name`: another table than the one that the .proto names.
 Result<TableMeta> make_table_meta(const google::protobuf::Message& prototype,
-                                  std::string table = {});
+                                  std::string table_name = {});
 
 /// The same of a type that is known here, made once. A type that cannot be stored ends the process
 /// with what is wrong: it is a mistake in a .proto, which protoc-gen-m3 reports too.

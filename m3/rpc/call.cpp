@@ -73,8 +73,7 @@ Call::Call(Call&& other) noexcept : op_(std::move(other.op_)) {}
 Call::~Call() = default;
 
 bool Call::start(async_detail::Waiter& waiter) {
-  const bool plain =
-      op_.caller_.core().shared().client_interceptors.around(op_.method_).empty();
+  const bool plain = op_.caller_.core().shared().client_interceptors.around(op_.method_).empty();
   if (plain && !Around::turn_of(op_)) [[likely]]
     return op_.start(waiter);
   around_ = std::make_unique<Around>(op_);

@@ -47,8 +47,7 @@ Task<> SerialRunner::in_turn(Ctx& ctx, std::function<Task<>(Ctx&)> body) {
   co_return ok;
 }
 
-Task<> SerialRunner::run_with(SerialTurn& turn, Ctx& ctx,
-                              const std::function<Task<>(Ctx&)>& body) {
+Task<> SerialRunner::run_with(SerialTurn& turn, Ctx& ctx, const std::function<Task<>(Ctx&)>& body) {
   Ctx own(ctx, ctx.deadline());
   own.set_turn(&turn);
   co_await body(own);
@@ -58,9 +57,9 @@ Task<> SerialRunner::run_with(SerialTurn& turn, Ctx& ctx,
 Task<Serial::Hold> SerialRunner::enter(Ctx& ctx) {
   if (serial_.waiting() >= limits_.max_waiting) {
     refused_.inc();
-    co_return Status(Errc::resource_exhausted, std::to_string(serial_.waiting()) +
-                                                   " calls wait for " + std::string(service_) +
-                                                   " already")
+    co_return Status(
+        Errc::resource_exhausted,
+        std::to_string(serial_.waiting()) + " calls wait for " + std::string(service_) + " already")
         .not_executed();
   }
   const TimePoint begin = home_.read_clock();
@@ -72,8 +71,7 @@ Task<Serial::Hold> SerialRunner::enter(Ctx& ctx) {
   }
   const TimePoint now = home_.read_clock();
   waited_.observe(std::chrono::duration<double>(now - begin).count());
-  if (hold.is_ok() && !ctx.cancelled() && !ctx.deadline().passed(now))
-    co_return *std::move(hold);
+  if (hold.is_ok() && !ctx.cancelled() && !ctx.deadline().passed(now)) co_return *std::move(hold);
   if (ctx.cancelled()) co_return ctx.status().not_executed();
   if (ctx.deadline().passed(now))
     co_return Status(Errc::deadline_exceeded,

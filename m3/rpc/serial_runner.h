@@ -17,7 +17,7 @@ class SerialTurn;
 
 /// How much may wait for the turn of a serial service.
 struct SerialLimits {
-  std::size_t max_waiting = 10'000;      ///< calls; more are refused at once
+  std::size_t max_waiting = 10'000;          ///< calls; more are refused at once
   Nanos max_wait = std::chrono::seconds(5);  ///< a call that has waited so long is refused
 };
 

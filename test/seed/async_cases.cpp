@@ -22,7 +22,8 @@ struct Channel {
     app.use_section<async::Settings>().serve<async::AsyncSer>(m3::serial);
     m3::App::Embedding embedding;
     embedding.config =
-        "id = \"example.world1.async.1\"\nlisten = \"127.0.0.1:0\"\ncores = 2\ndrain_wait = \"0s\"\n"
+        "id = \"example.world1.async.1\"\nlisten = \"127.0.0.1:0\"\ncores = 2\ndrain_wait = "
+        "\"0s\"\n"
         "[app]\npull_takes = \"100ms\"\n";
     REQUIRE(app.start(std::move(embedding)).to_string() == "ok");
   }

@@ -157,8 +157,10 @@ TEST_CASE("database: two processes use one file of sqlite") {
         host.ask([&](Ctx& ctx) { return host.plugin().create(ctx, "t", key, text("a")); });
     REQUIRE(made.status().to_string() == "ok");
   }
+  m3::RowScan scan;
+  scan.table = "t";
   for (Host* host : {&one, &two}) {
-    auto page = host->ask([&](Ctx& ctx) { return host->plugin().scan(ctx, {.table = "t"}); });
+    auto page = host->ask([&](Ctx& ctx) { return host->plugin().scan(ctx, scan); });
     REQUIRE(page.is_ok());
     CHECK(page->rows.size() == 20);
   }

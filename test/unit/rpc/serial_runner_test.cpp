@@ -146,8 +146,7 @@ CO_TEST("serial: while one calls another app, the next one has its turn") {
   office.begin("sleep3", 100);
   co_await office.end(ctx);
   // The answer comes while the third one sleeps, and waits for its turn.
-  CHECK(office.desk.notes ==
-        Notes{"call1+", "sleep2+", "sleep2-", "sleep3+", "sleep3-", "call1-"});
+  CHECK(office.desk.notes == Notes{"call1+", "sleep2+", "sleep2-", "sleep3+", "sleep3-", "call1-"});
   CHECK(office.desk.at_once == 1);
 }
 
@@ -185,9 +184,9 @@ CO_TEST("serial: more than max_waiting are refused at once, and older than max_w
   co_await m3::sleep(ctx, 10ms);
   CHECK(office.outcomes == Notes{"sleep4: resource_exhausted, not executed"});
   co_await m3::sleep(ctx, 200ms);
-  CHECK(office.outcomes ==
-        Notes{"sleep4: resource_exhausted, not executed", "sleep2: resource_exhausted, not executed",
-              "sleep3: resource_exhausted, not executed", "sleep1: ok"});
+  CHECK(office.outcomes == Notes{"sleep4: resource_exhausted, not executed",
+                                 "sleep2: resource_exhausted, not executed",
+                                 "sleep3: resource_exhausted, not executed", "sleep1: ok"});
   CHECK(counted(office.metrics, "m3_rpc_serial_refused_total") == 3);
   office.begin("sleep5", 1);
   co_await office.end(ctx);
