@@ -157,6 +157,14 @@ Status Ctx::set_reply_meta(std::string_view key, std::string value) {
   return reply_->set(key, std::move(value));
 }
 
+void Ctx::put_reply(std::unique_ptr<Metadata> reply) {
+  if (!reply || !reply_) {
+    if (reply) reply_ = std::move(reply);
+    return;
+  }
+  for (auto& [key, value] : reply->entries) (void)reply_->set(key, std::move(value));
+}
+
 void Ctx::set_last_reply(const Metadata* metadata) {
   if (!metadata)
     last_reply_.reset();

@@ -127,9 +127,8 @@ class Ctx {
   const Metadata* reply() const noexcept { return reply_.get(); }
   /// For code that runs a call under another context: moves the metadata that was set there.
   std::unique_ptr<Metadata> take_reply() noexcept { return std::move(reply_); }
-  void put_reply(std::unique_ptr<Metadata> reply) noexcept {
-    if (reply) reply_ = std::move(reply);
-  }
+  /// Beside what is set here already.
+  void put_reply(std::unique_ptr<Metadata> reply);
   /// Metadata that came with the answer of the last call made with this context; null when none
   /// did.
   const Metadata* last_reply() const noexcept { return last_reply_.get(); }

@@ -54,6 +54,15 @@ RecordBase::RecordBase(const TableMeta& meta, std::string key)
 }
 
 void RecordBase::mark_dirty(std::uint32_t number) {
+  const FieldDescriptor* field = field_at(*entity_, number);
+  const auto* oneof = field ? field->real_containing_oneof() : nullptr;
+  if (!oneof) return mark_one(number);
+  // To set one of them is to clear the others.
+  for (int i = 0; i < oneof->field_count(); ++i)
+    mark_one(static_cast<std::uint32_t>(oneof->field(i)->number()));
+}
+
+void RecordBase::mark_one(std::uint32_t number) {
   const auto at = std::lower_bound(dirty_.begin(), dirty_.end(), number);
   if (at == dirty_.end() || *at != number) dirty_.insert(at, number);
 }
@@ -111,14 +120,16 @@ Status RecordBase::take(const Database::Row& row, const Numbers& wanted) {
   if (wanted.empty()) {
     entity_ = std::move(fresh);
     dirty_.clear();
+    version_ = row.head.version;
   } else {
     for (const std::uint32_t number : wanted) clear(*entity_, number);
     entity_->MergeFrom(*fresh);
     Numbers sorted = wanted;
     std::sort(sorted.begin(), sorted.end());
     clean(sorted);
+    // What was read before is as old as it was.
+    if (version_ == 0) version_ = row.head.version;
   }
-  version_ = row.head.version;
   return set_key(*meta_, *entity_, key_);
 }
 
@@ -149,7 +160,10 @@ Task<> RecordBase::update_at(Ctx& ctx, Database& database, std::optional<std::ui
   if (dirty_.empty()) co_return ok;
   StoredFields fields = dirty_bytes();
   Taken taken(*this);
-  version_ = co_await database.update(ctx, meta_->table, key_, std::move(fields), version);
+  const std::uint64_t written =
+      co_await database.update(ctx, meta_->table, key_, std::move(fields), version);
+  // Others have written in between: what was read is older than this write.
+  if (written == version_ + 1) version_ = written;
   taken.stored();
   co_return ok;
 }

@@ -36,7 +36,8 @@ class RecordBase {
   const TableMeta& meta() const noexcept { return *meta_; }
   const std::string& key() const noexcept { return key_; }
   const google::protobuf::Message& entity() const noexcept { return *entity_; }
-  /// Of the row when it was read or written last; 0: never.
+  /// The row's version for which all that was read here holds; 0: nothing was read. A write of
+  /// others, or a later read of some fields, does not change it.
   std::uint64_t version() const noexcept { return version_; }
 
   bool has_dirty() const noexcept { return !dirty_.empty(); }
@@ -73,6 +74,7 @@ class RecordBase {
   Task<> update_at(Ctx& ctx, Database& database, std::optional<std::uint64_t> version);
   void clean(const std::vector<std::uint32_t>& numbers);
   void mark_all();
+  void mark_one(std::uint32_t number);
 
   const TableMeta* meta_;
   std::string key_;

@@ -76,6 +76,26 @@ Status check_key(const Descriptor& type, const FieldDescriptor& key) {
   return ok;
 }
 
+/// Whether the bytes are UTF-8 as RFC 3629 has it.
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto first = static_cast<std::uint8_t>(text[i]);
+    if ((first >= 0x80 && first < 0xc2) || first > 0xf4) return false;
+    const std::size_t more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+    if (more > text.size() - i - 1) return false;
+    std::uint32_t code = more == 0 ? first : first & (0x3fu >> more);
+    for (std::size_t k = 1; k <= more; ++k) {
+      const auto next = static_cast<std::uint8_t>(text[i + k]);
+      if ((next & 0xc0) != 0x80) return false;
+      code = code << 6 | (next & 0x3fu);
+    }
+    const bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
+    if (overlong || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+    i += more + 1;
+  }
+  return true;
+}
+
 /// Through the widest type of its kind: false when it does not fit.
 template <class Wide, class Narrow>
 bool parse_integer(const std::string& text, Narrow& value) {
@@ -176,9 +196,12 @@ Status set_key(const TableMeta& meta, Message& entity, const std::string& key) {
       *entity.GetDescriptor()->FindFieldByNumber(static_cast<int>(meta.key));
   if (field.type() == FieldDescriptor::TYPE_STRING) {
     entity.GetReflection()->SetString(&entity, &field, key);
-    return ok;
+    // protobuf writes any bytes, and reads only UTF-8 again.
+    if (is_utf8(key)) return ok;
+    return Status(Errc::invalid_argument, "a key of " + meta.name + " is not UTF-8");
   }
-  if (set_integer(entity, field, key)) return ok;
+  // "007" would be another row than "7" of the same entity.
+  if (set_integer(entity, field, key) && key_of(meta, entity) == key) return ok;
   return Status(Errc::invalid_argument, "'" + key + "' is not a key of " + meta.name + ": its " +
                                             std::string(field.name()) + " is an integer (" +
                                             field.type_name() + ")");

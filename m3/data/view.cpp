@@ -37,11 +37,48 @@ bool has(const Names& names, const std::string& wanted) {
   return std::find(names.begin(), names.end(), wanted) != names.end();
 }
 
+void copy_scalar(const Message& from, Message& to, const FieldDescriptor& field) {
+  const Reflection& r = *from.GetReflection();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return r.SetInt32(&to, &field, r.GetInt32(from, &field));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return r.SetInt64(&to, &field, r.GetInt64(from, &field));
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return r.SetUInt32(&to, &field, r.GetUInt32(from, &field));
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return r.SetUInt64(&to, &field, r.GetUInt64(from, &field));
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return r.SetDouble(&to, &field, r.GetDouble(from, &field));
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return r.SetFloat(&to, &field, r.GetFloat(from, &field));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return r.SetBool(&to, &field, r.GetBool(from, &field));
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return r.SetEnumValue(&to, &field, r.GetEnumValue(from, &field));
+    case FieldDescriptor::CPPTYPE_STRING:
+      return r.SetString(&to, &field, r.GetString(from, &field));
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return;
+  }
+}
+
+/// A list of scalars has no accessor that copies it whatever its type; the message around it has.
+void copy_list(const Message& from, Message& to, const FieldDescriptor& field) {
+  std::unique_ptr<Message> all(from.New());
+  all->CopyFrom(from);
+  from.GetReflection()->SwapFields(all.get(), &to, {&field});
+}
+
 }  // namespace
 
 View::View(const Descriptor& type, std::string name) : type_(type), name_(std::move(name)) {
   collect(type_);
-  learn();
+  // Types may contain each other: repeated until nothing is learnt any more.
+  for (bool learnt = true; learnt;) {
+    learnt = false;
+    for (auto& [known, facts] : types_) learnt = learn(*known, facts) || learnt;
+  }
 }
 
 void View::collect(const Descriptor& type) {
@@ -49,28 +86,29 @@ void View::collect(const Descriptor& type) {
   while (!open.empty()) {
     const Descriptor* next = open.back();
     open.pop_back();
-    if (!shown_.emplace(next, false).second) continue;
+    if (!types_.emplace(next, TypeFacts()).second) continue;
     for (int i = 0; i < next->field_count(); ++i)
       if (const Descriptor* inner = next->field(i)->message_type()) open.push_back(inner);
   }
 }
 
-/// A type shows something when one of its fields does; types may contain each other, so this is
-/// repeated until nothing changes.
-void View::learn() {
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (auto& [type, shown] : shown_) {
-      if (shown) continue;
-      for (int i = 0; i < type->field_count() && !shown; ++i)
-        shown = share(*type->field(i)) != Share::none;
-      changed = changed || shown;
-    }
+/// True: something new.
+bool View::learn(const Descriptor& type, TypeFacts& facts) const {
+  TypeFacts found = facts;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const Field& field = *type.field(i);
+    const Share own = own_share(field);
+    const TypeFacts inside = own == Share::none ? TypeFacts() : facts_of(field);
+    found.shows = found.shows || own == Share::whole || inside.shows;
+    found.hides = found.hides || own == Share::none || inside.hides;
   }
+  const bool is_new = found.shows != facts.shows || found.hides != facts.hides;
+  facts = found;
+  return is_new;
 }
 
-/// What the field's options say; `part`: nothing.
-View::Share View::own_share(const FieldDescriptor& field) const {
+/// What the field's own options say; `part`: nothing.
+View::Share View::own_share(const Field& field) const {
   const auto& options = field.options();
   const auto& ours = options.GetExtension(m3::view);
   const auto& theirs = options.GetExtension(::viewfield_option);
@@ -79,53 +117,49 @@ View::Share View::own_share(const FieldDescriptor& field) const {
   return Share::part;
 }
 
-View::Share View::share(const FieldDescriptor& field) const {
-  const Share own = own_share(field);
-  if (own != Share::part) return own;
-  const Descriptor* inner = field.message_type();
-  return inner && shows(*inner) ? Share::part : Share::none;
+/// Of the message that the field has; nothing for other fields.
+View::TypeFacts View::facts_of(const Field& field) const {
+  const auto at = types_.find(field.message_type());
+  return at == types_.end() ? TypeFacts() : at->second;
 }
 
-bool View::shows(const Descriptor& type) const {
-  const auto at = shown_.find(&type);
-  return at != shown_.end() && at->second;
-}
-
-bool View::shows_anything() const { return shows(type_); }
+bool View::shows_anything() const { return types_.at(&type_).shows; }
 
 std::unique_ptr<Message> View::of(const Message& entity) const {
   std::unique_ptr<Message> copy(entity.New());
-  copy_into(entity, *copy);
+  if (entity.GetDescriptor() == &type_) copy_into(entity, *copy, false);
   return copy;
 }
 
-void View::copy_into(const Message& from, Message& to) const {
+/// `whole`: what no option names is shown; else it is not.
+void View::copy_into(const Message& from, Message& to, bool whole) const {
   std::vector<const FieldDescriptor*> present;
   from.GetReflection()->ListFields(from, &present);
   // An entry of a map that is shown in part keeps its key: it says whose part it is.
   const bool is_entry = from.GetDescriptor()->options().map_entry();
-  std::vector<const FieldDescriptor*> whole;
   for (const FieldDescriptor* field : present) {
-    const Share shown = is_entry && field->number() == 1 ? Share::whole : share(*field);
-    if (shown == Share::whole) whole.push_back(field);
-    if (shown == Share::part) copy_part(from, to, *field);
+    const Share own = own_share(*field);
+    if (own == Share::none) continue;
+    const bool all = whole || own == Share::whole || (is_entry && field->number() == 1);
+    if (field->message_type()) {
+      if (all || facts_of(*field).shows) copy_messages(from, to, *field, all);
+    } else if (all) {
+      field->is_repeated() ? copy_list(from, to, *field) : copy_scalar(from, to, *field);
+    }
   }
-  if (whole.empty()) return;
-  // One copy of all, and the wanted fields out of it: a field alone cannot be copied by its number.
-  std::unique_ptr<Message> all(from.New());
-  all->CopyFrom(from);
-  from.GetReflection()->SwapFields(all.get(), &to, whole);
 }
 
-void View::copy_part(const Message& from, Message& to, const FieldDescriptor& field) const {
+void View::copy_messages(const Message& from, Message& to, const Field& field, bool whole) const {
   const Reflection& reflection = *from.GetReflection();
-  if (!field.is_repeated()) {
-    copy_into(reflection.GetMessage(from, &field), *reflection.MutableMessage(&to, &field));
-    return;
-  }
+  const bool as_it_is = whole && !facts_of(field).hides;
+  const auto copy = [&](const Message& one, Message& into) {
+    as_it_is ? into.CopyFrom(one) : copy_into(one, into, whole);
+  };
+  if (!field.is_repeated())
+    return copy(reflection.GetMessage(from, &field), *reflection.MutableMessage(&to, &field));
   const int count = reflection.FieldSize(from, &field);
   for (int i = 0; i < count; ++i)
-    copy_into(reflection.GetRepeatedMessage(from, &field, i), *reflection.AddMessage(&to, &field));
+    copy(reflection.GetRepeatedMessage(from, &field, i), *reflection.AddMessage(&to, &field));
 }
 
 }  // namespace m3

@@ -20,41 +20,54 @@ RowRequest request_of(Kind kind, std::string table, std::string key) {
 
 Status to_status(const RowRequest& request, const RowAnswer& answer) {
   const std::string row = request.table + " '" + request.key + "'";
+  const auto nothing_done = [](Errc code, std::string text) -> Status {
+    return Status(code, std::move(text)).not_executed().of_callee();
+  };
   switch (answer.verdict) {
     case RowVerdict::done:
       return ok;
     case RowVerdict::not_found:
-      return Status(Errc::not_found, "there is no " + row);
+      return nothing_done(Errc::not_found, "there is no " + row);
     case RowVerdict::already_exists:
-      return Status(Errc::already_exists, row + " exists");
+      return nothing_done(Errc::already_exists, row + " exists");
     case RowVerdict::version_differs:
-      return Status(Errc::aborted, row + " has version " + std::to_string(answer.head.version) +
-                                       ", not " + std::to_string(request.version.value_or(0)) +
-                                       ": read it again");
+      return nothing_done(Errc::aborted,
+                          row + " has version " + std::to_string(answer.head.version) + ", not " +
+                              std::to_string(request.version.value_or(0)) + ": read it again");
     case RowVerdict::owned:
-      return Status(Errc::failed_precondition,
-                    row + " belongs to an actor (owner: " + answer.head.owner.to_string() +
-                        "): call the actor instead of writing the row");
+      return nothing_done(Errc::failed_precondition,
+                          row + " belongs to an actor (owner: " + answer.head.owner.to_string() +
+                              "): call the actor instead of writing the row");
     case RowVerdict::held:
-    case RowVerdict::fenced: {
-      Status moved(Errc::moved, row + " is owned by " + answer.head.owner.to_string());
-      return moved;
-    }
+    case RowVerdict::fenced:
+      return nothing_done(Errc::moved, row + " is owned by " + answer.head.owner.to_string());
   }
   return Status(Errc::internal, "an unknown verdict");
 }
 
+/// The store is another service's word: that it has not run says nothing of the handler that asked.
 Task<RowAnswer> Database::step(Ctx& ctx, RowRequest request) {
-  if (Status good = check_request(request); !good) co_return good;
-  co_return co_await run(ctx, std::move(request));
+  if (Status good = check_request(request); !good)
+    co_return std::move(good).not_executed().of_callee();
+  Result<RowAnswer> answer = co_await as_result(run(ctx, std::move(request)));
+  if (!answer.is_ok()) co_return std::move(answer).status().of_callee();
+  co_return *std::move(answer);
+}
+
+/// A step whose verdict is an error unless it is `done`.
+Task<RowAnswer> Database::must(Ctx& ctx, RowRequest request) {
+  RowRequest brief = request_of(request.kind, request.table, request.key);
+  brief.version = request.version;
+  RowAnswer answer = co_await step(ctx, std::move(request));
+  if (Status done = to_status(brief, answer); !done) co_return done;
+  co_return answer;
 }
 
 Task<Database::Row> Database::read(Ctx& ctx, std::string table, std::string key,
                                    std::vector<std::uint32_t> select) {
   RowRequest request = request_of(Kind::read, std::move(table), std::move(key));
   request.select = std::move(select);
-  RowAnswer answer = co_await step(ctx, request);
-  if (Status found = to_status(request, answer); !found) co_return found;
+  RowAnswer answer = co_await must(ctx, std::move(request));
   co_return Row{std::move(answer.head), std::move(answer.fields)};
 }
 
@@ -62,8 +75,7 @@ Task<std::uint64_t> Database::create(Ctx& ctx, std::string table, std::string ke
                                      StoredFields fields) {
   RowRequest request = request_of(Kind::create, std::move(table), std::move(key));
   request.fields = std::move(fields);
-  const RowAnswer answer = co_await step(ctx, request);
-  if (Status made = to_status(request, answer); !made) co_return made;
+  const RowAnswer answer = co_await must(ctx, std::move(request));
   co_return answer.head.version;
 }
 
@@ -72,8 +84,7 @@ Task<std::uint64_t> Database::update(Ctx& ctx, std::string table, std::string ke
   RowRequest request = request_of(Kind::update, std::move(table), std::move(key));
   request.fields = std::move(fields);
   request.version = version;
-  const RowAnswer answer = co_await step(ctx, request);
-  if (Status written = to_status(request, answer); !written) co_return written;
+  const RowAnswer answer = co_await must(ctx, std::move(request));
   co_return answer.head.version;
 }
 
@@ -81,8 +92,8 @@ Task<> Database::erase(Ctx& ctx, std::string table, std::string key,
                        std::optional<std::uint64_t> version) {
   RowRequest request = request_of(Kind::erase, std::move(table), std::move(key));
   request.version = version;
-  const RowAnswer answer = co_await step(ctx, request);
-  co_return to_status(request, answer);
+  (void)co_await must(ctx, std::move(request));
+  co_return ok;
 }
 
 Task<RowPage> Database::scan(Ctx& ctx, RowScan scan) {
@@ -92,7 +103,9 @@ Task<RowPage> Database::scan(Ctx& ctx, RowScan scan) {
     co_return Status(Errc::invalid_argument, "a page has 1 to " +
                                                  std::to_string(RowScan::kLargestPage) +
                                                  " rows, not " + std::to_string(scan.limit));
-  co_return co_await scan_rows(ctx, std::move(scan));
+  Result<RowPage> page = co_await as_result(scan_rows(ctx, std::move(scan)));
+  if (!page.is_ok()) co_return std::move(page).status().of_callee();
+  co_return *std::move(page);
 }
 
 }  // namespace m3

@@ -27,10 +27,13 @@ struct ScannedRow {
   std::string key;
   RowHead head;
   StoredFields fields;
+  bool is_damaged = false;  ///< what is stored cannot be read; `fields` is empty
 };
 struct RowPage {
   std::vector<ScannedRow> rows;  ///< those with an entity
-  std::string next;              ///< `after` for the next page; empty: this was the last one
+  /// `after` for the next page; empty: this was the last one. A page may have less than `limit`
+  /// rows, or none, and yet a next one: rows without an entity are passed over.
+  std::string next;
 };
 
 /// Stores entities: a row per entity, with an owner's epoch and one field per top-level field of
@@ -86,6 +89,9 @@ class Database : public Plugin {
   Task<RowAnswer> step(Ctx& ctx, RowRequest request);
   /// A page of a table. invalid_argument: not a table's name, or a limit out of range.
   Task<RowPage> scan(Ctx& ctx, RowScan scan);
+
+ private:
+  Task<RowAnswer> must(Ctx& ctx, RowRequest request);
 };
 
 /// OK for `done`; else the error for a caller of read, create, update and erase.

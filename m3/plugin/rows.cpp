@@ -78,8 +78,8 @@ bool skip(std::string_view& bytes, std::uint64_t count) noexcept {
   return true;
 }
 
-/// Skips the value of a field. Groups, which proto3 does not have, are refused.
-bool skip_value(std::string_view& bytes, unsigned wire_type) noexcept {
+/// Past the value of a field without fields of its own.
+bool skip_plain(std::string_view& bytes, unsigned wire_type) noexcept {
   std::uint64_t number = 0;
   switch (wire_type) {
     case 0:
@@ -93,6 +93,44 @@ bool skip_value(std::string_view& bytes, unsigned wire_type) noexcept {
     default:
       return false;
   }
+}
+
+bool take_tag(std::string_view& bytes, std::uint32_t& number, unsigned& wire_type) noexcept {
+  std::uint64_t tag = 0;
+  if (!take_varint(bytes, tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
+  number = static_cast<std::uint32_t>(tag >> 3);
+  wire_type = static_cast<unsigned>(tag & 7u);
+  return true;
+}
+
+/// Past the value of a field; a group (proto2) ends at its own end tag.
+bool skip_value(std::string_view& bytes, std::uint32_t number, unsigned wire_type) {
+  constexpr unsigned kBegin = 3, kEnd = 4;
+  if (wire_type != kBegin) return skip_plain(bytes, wire_type);
+  std::vector<std::uint32_t> open{number};
+  while (!open.empty()) {
+    if (!take_tag(bytes, number, wire_type)) return false;
+    if (wire_type == kBegin) {
+      open.push_back(number);
+    } else if (wire_type == kEnd) {
+      if (open.back() != number) return false;
+      open.pop_back();
+    } else if (!skip_plain(bytes, wire_type)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Whether these are the bytes of that field and no other, once or several times.
+bool is_field(std::uint32_t number, std::string_view bytes) {
+  while (!bytes.empty()) {
+    std::uint32_t found = 0;
+    unsigned wire_type = 0;
+    if (!take_tag(bytes, found, wire_type) || found != number) return false;
+    if (!skip_value(bytes, found, wire_type)) return false;
+  }
+  return true;
 }
 
 StoredFields::iterator place_of(StoredFields& fields, std::uint32_t number) {
@@ -139,6 +177,9 @@ Status check_request(const RowRequest& request) {
     if (is_reserved(field.number) && request.kind != Kind::save)
       return bad("field " + std::to_string(field.number) +
                  " can only be written by the row's owner");
+    if (!is_field(field.number, field.bytes))
+      return bad("the bytes of field " + std::to_string(field.number) +
+                 " are not what protobuf writes of it, with its tag");
     previous = field.number;
     bytes += field.bytes.size();
   }
@@ -169,23 +210,34 @@ RowVerdict judge(const RowRequest& request, RowHead& head) {
   return judge_owned(request, head);
 }
 
-void apply(const RowRequest& request, StoredFields& fields) {
-  if (request.kind == Kind::activate || request.kind == Kind::release || !request.writes()) return;
+Status apply(const RowRequest& request, StoredFields& fields) {
+  if (request.kind == Kind::activate || request.kind == Kind::release || !request.writes())
+    return ok;
+  StoredFields after = std::move(fields);
   const bool gone = request.kind == Kind::erase || (request.kind == Kind::save && !request.exists);
   // A row without an entity may have fields from before it was erased: none of them is restored.
-  if (gone || request.whole || request.kind == Kind::create) fields.clear();
-  if (gone) return;
+  // What is the row's own, and not the entity's, stays.
+  if (gone || request.whole || request.kind == Kind::create)
+    std::erase_if(after, [](const StoredField& field) { return !is_reserved(field.number); });
   for (const StoredField& field : request.fields) {
-    const auto at = place_of(fields, field.number);
-    const bool found = at != fields.end() && at->number == field.number;
+    if (gone && !is_reserved(field.number)) continue;
+    const auto at = place_of(after, field.number);
+    const bool found = at != after.end() && at->number == field.number;
     if (field.bytes.empty()) {
-      if (found) fields.erase(at);
+      if (found) after.erase(at);
     } else if (found) {
       at->bytes = field.bytes;
     } else {
-      fields.insert(at, field);
+      after.insert(at, field);
     }
   }
+  std::size_t bytes = 0;
+  for (const StoredField& field : after) bytes += field.bytes.size();
+  fields = std::move(after);
+  if (bytes <= kLargestRow) return ok;
+  return bad(request.table + " '" + request.key + "' would grow to " + std::to_string(bytes) +
+             " bytes: at most " + std::to_string(kLargestRow))
+      .not_executed();
 }
 
 StoredFields selected(const StoredFields& fields, const std::vector<std::uint32_t>& select) {
@@ -213,17 +265,19 @@ Status split(std::string_view message, StoredFields& fields) {
   std::vector<std::pair<std::uint32_t, std::string_view>> parts;
   for (std::string_view rest = message; !rest.empty();) {
     const std::string_view from = rest;
-    std::uint64_t tag = 0;
-    const bool has_tag = take_varint(rest, tag) && tag <= UINT32_MAX && tag >> 3 != 0;
-    if (!has_tag || !skip_value(rest, tag & 7u))
+    std::uint32_t number = 0;
+    unsigned wire_type = 0;
+    if (!take_tag(rest, number, wire_type) || !skip_value(rest, number, wire_type))
       return Status(Errc::data_loss, "the stored bytes are not a message: a bad field at byte " +
                                          std::to_string(message.size() - from.size()));
-    parts.emplace_back(static_cast<std::uint32_t>(tag >> 3),
-                       from.substr(0, from.size() - rest.size()));
+    parts.emplace_back(number, from.substr(0, from.size() - rest.size()));
   }
-  const auto by_number = [](const auto& a, const auto& b) { return a.first < b.first; };
-  if (!std::is_sorted(parts.begin(), parts.end(), by_number))
-    std::stable_sort(parts.begin(), parts.end(), by_number);
+  // Nearly always in order already; what belongs to one number stays in its order.
+  const auto in_order = [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : a.second.data() < b.second.data();
+  };
+  if (!std::is_sorted(parts.begin(), parts.end(), in_order))
+    std::sort(parts.begin(), parts.end(), in_order);
   for (const auto& [number, bytes] : parts) {
     if (fields.empty() || fields.back().number != number) fields.push_back({number, {}});
     fields.back().bytes += bytes;

@@ -120,8 +120,9 @@ Status check_request(const RowRequest& request);
 /// unchanged.
 RowVerdict judge(const RowRequest& request, RowHead& head);
 
-/// `fields` after a request that judge() has accepted.
-void apply(const RowRequest& request, StoredFields& fields);
+/// Makes `fields` what they are after a request that judge() has accepted. invalid_argument: the
+/// row would grow beyond kLargestRow, and must stay as it was.
+Status apply(const RowRequest& request, StoredFields& fields);
 
 /// The fields in `select`; all except the reserved ones when it is empty.
 StoredFields selected(const StoredFields& fields, const std::vector<std::uint32_t>& select);

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "m3/async/runtime.h"
-#include "m3/async/serial_turn.h"
 
 namespace m3 {
 
@@ -23,6 +22,8 @@ SerialRunner::SerialRunner(Core& home, SerialLimits limits, std::string_view ser
                                "waited, or because they had waited too long",
                                {{"service", std::string(service)}})) {}
 
+SerialRunner::~SerialRunner() = default;
+
 Task<> SerialRunner::run(Ctx& ctx, IncomingCall& call) {
   if (&ctx.core() == &home_) {
     co_await run_here(ctx, call);
@@ -33,54 +34,69 @@ Task<> SerialRunner::run(Ctx& ctx, IncomingCall& call) {
 }
 
 Task<> SerialRunner::run_here(Ctx& ctx, IncomingCall& call) {
-  SerialTurn turn(serial_, co_await enter(ctx), home_);
-  co_await run_with(turn, ctx, [&](Ctx& own) { return call.handle(own); });
+  Serial::Hold hold = co_await enter(ctx);
+  co_await run_in_turn(ctx, std::move(hold), [&](Ctx& own) { return call.handle(own); });
   co_return ok;
 }
 
-Task<> SerialRunner::in_turn(Ctx& ctx, std::function<Task<>(Ctx&)> body) {
+Task<> SerialRunner::in_turn(Ctx& ctx, Body body) {
+  if (!ctx.status()) {
+    co_await body(ctx);
+    co_return ok;
+  }
   co_await run_on(ctx, home_, [&](Ctx& there) -> Task<> {
-    SerialTurn turn(serial_, co_await serial_.enter(there), home_);
-    co_await run_with(turn, there, body);
+    Serial::Hold hold = co_await serial_.enter(there);
+    co_await run_in_turn(there, std::move(hold), body);
     co_return ok;
   });
   co_return ok;
 }
 
-Task<> SerialRunner::run_with(SerialTurn& turn, Ctx& ctx, const std::function<Task<>(Ctx&)>& body) {
-  Ctx own(ctx, ctx.deadline());
-  own.set_turn(&turn);
-  co_await body(own);
-  co_return ok;
+Task<> SerialRunner::run_in_turn(Ctx& ctx, Serial::Hold hold, const Body& body) {
+  std::unique_ptr<SerialTurn> turn;
+  if (idle_turns_.empty()) {
+    turn = std::make_unique<SerialTurn>(serial_, home_);
+  } else {
+    turn = std::move(idle_turns_.back());
+    idle_turns_.pop_back();
+  }
+  turn->begin(std::move(hold));
+  ctx.set_turn(turn.get());
+  const Status outcome = (co_await as_result(body(ctx))).status();
+  ctx.set_turn(nullptr);
+  turn->end();
+  idle_turns_.push_back(std::move(turn));
+  co_return outcome;
 }
 
 Task<Serial::Hold> SerialRunner::enter(Ctx& ctx) {
-  if (serial_.waiting() >= limits_.max_waiting) {
+  if (waiting_ >= limits_.max_waiting) {
     refused_.inc();
-    co_return Status(
-        Errc::resource_exhausted,
-        std::to_string(serial_.waiting()) + " calls wait for " + std::string(service_) + " already")
+    co_return Status(Errc::resource_exhausted, std::to_string(waiting_) + " calls wait for " +
+                                                   std::string(service_) + " already")
         .not_executed();
   }
   const TimePoint begin = home_.read_clock();
-  const Deadline patience(begin + limits_.max_wait);
-  Result<Serial::Hold> hold = Status();
-  {
-    Ctx waits(ctx, patience);
-    hold = co_await as_result(serial_.enter(waits));
-  }
+  ++waiting_;
+  Result<Serial::Hold> hold = co_await as_result(wait_for_turn(ctx));
+  --waiting_;
   const TimePoint now = home_.read_clock();
   waited_.observe(std::chrono::duration<double>(now - begin).count());
-  if (hold.is_ok() && !ctx.cancelled() && !ctx.deadline().passed(now)) co_return *std::move(hold);
   if (ctx.cancelled()) co_return ctx.status().not_executed();
   if (ctx.deadline().passed(now))
     co_return Status(Errc::deadline_exceeded,
                      "its deadline passed while it waited for " + std::string(service_))
         .not_executed();
+  if (hold.is_ok()) co_return *std::move(hold);
   refused_.inc();
   co_return Status(Errc::resource_exhausted,
                    "it waited too long for " + std::string(service_) + " (serial.max_wait)")
       .not_executed();
+}
+
+Task<Serial::Hold> SerialRunner::wait_for_turn(Ctx& ctx) {
+  Ctx waits(ctx, Deadline(home_.read_clock() + limits_.max_wait));
+  co_return co_await serial_.enter(waits);
 }
 
 }  // namespace m3

@@ -4,16 +4,16 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string_view>
+#include <vector>
 
 #include "m3/async/core.h"
-#include "m3/async/serial.h"
+#include "m3/async/serial_turn.h"
 #include "m3/obs/metric.h"
 #include "m3/rpc/service.h"
 
 namespace m3 {
-
-class SerialTurn;
 
 /// How much may wait for the turn of a serial service.
 struct SerialLimits {
@@ -33,22 +33,30 @@ class SerialRunner final : public CallRunner {
  public:
   /// `home`: where the handlers run. `service`: the label of its metrics.
   SerialRunner(Core& home, SerialLimits limits, std::string_view service, MetricRegistry& metrics);
+  ~SerialRunner();
 
   Task<> run(Ctx& ctx, IncomingCall& call) override;
-  /// `body` on its core and in turn, without a limit: for hooks.
+  /// `body` on its core and in turn, without a limit: for hooks. When ctx is over already, `body`
+  /// runs where it is, as any other service's hook does.
   Task<> in_turn(Ctx& ctx, std::function<Task<>(Ctx&)> body);
 
  private:
+  using Body = std::function<Task<>(Ctx&)>;
   Task<> run_here(Ctx& ctx, IncomingCall& call);
-  static Task<> run_with(SerialTurn& turn, Ctx& ctx, const std::function<Task<>(Ctx&)>& body);
+  Task<> run_in_turn(Ctx& ctx, Serial::Hold hold, const Body& body);
   Task<Serial::Hold> enter(Ctx& ctx);
+  Task<Serial::Hold> wait_for_turn(Ctx& ctx);
 
   Core& home_;
   const SerialLimits limits_;
   const std::string_view service_;
-  Serial serial_;
   Histogram waited_;
   Counter refused_;
+  // Of the home core:
+  Serial serial_;
+  std::size_t waiting_ = 0;  // calls that have not begun
+  /// Kept for the next calls: what escapes from a handler may refer to its turn for ever.
+  std::vector<std::unique_ptr<SerialTurn>> idle_turns_;
 };
 
 }  // namespace m3

@@ -211,6 +211,11 @@ Task<> refuses_what_cannot_be(Ctx& ctx, Database& database) {
         (co_await as_result(database.create(ctx, row.first, row.second, {field(1, "a")}))).status();
     co_await expect(Errc::invalid_argument, refused, what + " is invalid_argument");
   }
+  StoredFields foreign{{3, field(2, "of another field").bytes}};
+  const Status wrong = (co_await as_result(database.create(ctx, kTable, fresh_key(ctx, "bytes"),
+                                                           std::move(foreign))))
+                           .status();
+  co_await expect(Errc::invalid_argument, wrong, "bytes of another field are refused");
   const Status reserved = (co_await as_result(database.create(
                                ctx, kTable, fresh_key(ctx, "reserved"), {field(19001, "a")})))
                               .status();

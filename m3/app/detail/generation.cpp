@@ -27,40 +27,53 @@ StoredFields encode(const store::AppStart& start) {
 void Generation::steps(Steps& steps) {
   if (app_.databases.empty()) return;
   steps.add(Stage::mesh, "generation", [this](Ctx& ctx) { return agree(ctx); });
-  steps.add(Stage::listen, "address", [this](Ctx& ctx) { return write_address(ctx); });
+  steps.add(Stage::listen, "generation's address", [this](Ctx& ctx) { return confirm(ctx); });
 }
 
 Task<> Generation::agree(Ctx& ctx) {
   for (int tries = 0; tries < kMostTries; ++tries) {
-    versions_.clear();
-    std::string address;
+    std::vector<std::uint64_t> versions;
+    Found newest;
     for (Database* database : app_.databases) {
-      const auto row = co_await as_result(database->read(ctx, kTable, app_.id.to_string()));
-      if (!row.is_ok() && row.status() != Errc::not_found) co_return row.status();
-      store::AppStart last;
-      if (row.is_ok() && !last.ParseFromString(join(row->fields)))
-        co_return Status(Errc::data_loss, fmt::format("the row of {} in {} cannot be read",
-                                                      app_.id.to_string(), kTable));
-      versions_.push_back(row.is_ok() ? row->head.version : 0);
-      if (last.run() == app_.run_id) continue;  // of an earlier attempt of this start
-      if (last.generation() >= number_) address = last.address();
-      if (address.empty()) address = last.address();
-      number_ = std::max(number_, last.generation() + 1);
+      Found last = co_await read(ctx, *database);
+      versions.push_back(last.version);
+      if (last.is_mine) continue;  // written by a try before this one
+      number_ = std::max(number_, last.generation + 1);
+      // A database that was restored may name an older start.
+      if (last.generation >= newest.generation) newest = std::move(last);
     }
-    if (!address.empty()) co_await refuse_twin(ctx, std::move(address));
-    const Status written = (co_await as_result(write(ctx))).status();
+    if (!newest.address.empty()) co_await refuse_twin(ctx, std::move(newest.address));
+    Status written;
+    for (std::size_t i = 0; i < versions.size() && written; ++i)
+      written = (co_await as_result(write(ctx, *app_.databases[i], versions[i]))).status();
     if (written != Errc::aborted) {
       if (written) app_.set_number(number_);
       co_return written;
     }
   }
   co_return Status(Errc::already_exists,
-                   fmt::format("{} is being started several times at once: give each its own id",
+                   fmt::format("{} is being started several times at once: give each an id of its "
+                               "own",
                                app_.id.to_string()));
 }
 
-/// The last start of this id stored its address. If an app with this id answers there, it is still
-/// running.
+Task<Generation::Found> Generation::read(Ctx& ctx, Database& database) {
+  const auto row = co_await as_result(database.read(ctx, kTable, app_.id.to_string()));
+  Found found;
+  if (row.status() == Errc::not_found) co_return found;
+  if (!row.is_ok()) co_return row.status();
+  store::AppStart last;
+  if (!last.ParseFromString(join(row->fields)))
+    co_return Status(Errc::data_loss, fmt::format("the row of {} in the table {} cannot be read",
+                                                  app_.id.to_string(), kTable));
+  found.version = row->head.version;
+  found.generation = last.generation();
+  found.address = last.address();
+  found.is_mine = last.run() == app_.run_id;
+  co_return found;
+}
+
+/// The last start of this id left its address. Whoever answers there under this id is alive.
 Task<> Generation::refuse_twin(Ctx& ctx, std::string address) {
   Result<HostPort> where = HostPort::parse(address);
   if (!where.is_ok() || where->port == 0) co_return ok;
@@ -74,46 +87,46 @@ Task<> Generation::refuse_twin(Ctx& ctx, std::string address) {
                                app_.id.to_string(), address));
 }
 
-Task<> Generation::write(Ctx& ctx) {
+std::string Generation::address() const {
+  const HostPort address = app_.address();
+  return address.port == 0 ? "" : address.to_string();
+}
+
+Task<> Generation::write(Ctx& ctx, Database& database, std::uint64_t version) {
   store::AppStart start;
   start.set_id(app_.id.to_string());
   start.set_generation(number_);
   start.set_run(app_.run_id);
-  const HostPort address = app_.address();
-  told_address_ = address.port == 0 ? "" : address.to_string();
-  start.set_address(told_address_);
-  for (std::size_t i = 0; i < app_.databases.size(); ++i) {
-    Database& database = *app_.databases[i];
-    StoredFields fields = encode(start);
+  start.set_address(address());
+  Status written;
+  if (version == 0)
+    written =
+        (co_await as_result(database.create(ctx, kTable, start.id(), encode(start)))).status();
+  else
+    written = (co_await as_result(database.update(ctx, kTable, start.id(), encode(start), version)))
+                  .status();
+  const bool was_changed =
+      written == Errc::aborted || written == Errc::already_exists || written == Errc::not_found;
+  if (was_changed) co_return Status(Errc::aborted, "another start was written");
+  co_return written;
+}
+
+/// Now the port is known, and others can ask this start whether it is alive. Whoever has started
+/// under this id in between did not find it, and is the later one.
+Task<> Generation::confirm(Ctx& ctx) {
+  for (Database* database : app_.databases) {
+    const Found last = co_await read(ctx, *database);
     Status written;
-    if (versions_[i] == 0) {
-      const auto made =
-          co_await as_result(database.create(ctx, kTable, start.id(), std::move(fields)));
-      written = made.status();
-      if (made.is_ok()) versions_[i] = *made;
-    } else {
-      const auto made = co_await as_result(
-          database.update(ctx, kTable, start.id(), std::move(fields), versions_[i]));
-      written = made.status();
-      if (made.is_ok()) versions_[i] = *made;
-    }
-    const bool was_changed =
-        written == Errc::aborted || written == Errc::already_exists || written == Errc::not_found;
-    if (was_changed) co_return Status(Errc::aborted, "another start was written");
+    if (last.is_mine && last.address != address())
+      written = (co_await as_result(write(ctx, *database, last.version))).status();
+    if (!last.is_mine || written == Errc::aborted)
+      co_return Status(Errc::already_exists,
+                       fmt::format("{} was started a second time meanwhile: give each an id of "
+                                   "its own",
+                                   app_.id.to_string()));
     if (!written) co_return written;
   }
   co_return ok;
-}
-
-/// Stores the address again once the port is known, which the system may have chosen.
-Task<> Generation::write_address(Ctx& ctx) {
-  const HostPort address = app_.address();
-  if (address.port == 0 || address.to_string() == told_address_) co_return ok;
-  const Status written = (co_await as_result(write(ctx))).status();
-  if (written == Errc::aborted)
-    co_return Status(Errc::already_exists,
-                     app_.id.to_string() + " was started again meanwhile: give each its own id");
-  co_return written;
 }
 
 }  // namespace m3::app_detail

@@ -36,16 +36,24 @@ class Generation final : public Part {
   void steps(Steps& steps) override;
 
  private:
+  /// What a database says of the last start, and the version of its row; 0: it has none.
+  struct Found {
+    std::uint64_t version = 0;
+    std::uint64_t generation = 0;
+    std::string address;
+    bool is_mine = false;  // written by this start
+  };
+
   Task<> agree(Ctx& ctx);
+  Task<Found> read(Ctx& ctx, Database& database);
   Task<> refuse_twin(Ctx& ctx, std::string address);
-  /// aborted: another start was stored meanwhile.
-  Task<> write(Ctx& ctx);
-  Task<> write_address(Ctx& ctx);
+  /// aborted: another start was written meanwhile.
+  Task<> write(Ctx& ctx, Database& database, std::uint64_t version);
+  Task<> confirm(Ctx& ctx);
+  std::string address() const;
 
   const App app_;
   std::uint64_t number_;
-  std::vector<std::uint64_t> versions_;  // of the row in each database; 0: there is none
-  std::string told_address_;
 };
 
 }  // namespace m3::app_detail

@@ -27,6 +27,11 @@ Status ServiceList::add(const Maker& make, RpcNode& node) {
   if (const auto& missing = slot->not_overridden; !missing.empty())
     log::warn("{} is served without {}: override it, or its callers get unimplemented",
               service.service_name(), fmt::join(missing, ", "));
+  if (slot->is_serial && service.takes_over())
+    return Status(Errc::failed_precondition,
+                  fmt::format("{} is served with m3::serial and runs its calls itself "
+                              "(takes_over): it can do one of them",
+                              service.service_name()));
   if (slot->is_serial) {
     // By name, so that several of them do not share one core.
     Core& home = app_.runtime().core(method_hash(service.service_name()) % app_.runtime().size());

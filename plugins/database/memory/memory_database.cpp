@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "plugins/database/memory/memory_database.h"
 
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <string>
@@ -11,37 +12,39 @@ namespace m3 {
 /// The tables of all apps that share them; any thread.
 class MemoryDatabase::Tables {
  public:
-  RowAnswer run(const RowRequest& request) {
+  Result<RowAnswer> run(const RowRequest& request) {
     const std::lock_guard lock(mutex_);
-    Rows& rows = tables_[request.table];
-    auto at = rows.find(request.key);
-    const bool is_new = at == rows.end();
+    Entry* entry = find(request);
     RowAnswer answer;
-    if (!is_new) answer.head = at->second.head;
+    if (entry) answer.head = entry->head;
     answer.verdict = judge(request, answer.head);
     if (answer.verdict != RowVerdict::done) return answer;
     if (request.writes()) {
-      if (is_new) at = rows.try_emplace(request.key).first;
-      at->second.head = answer.head;
-      apply(request, at->second.fields);
+      Entry after{answer.head, entry ? entry->fields : StoredFields()};
+      if (Status fits = apply(request, after.fields); !fits) return fits;
+      entry = &(tables_[request.table][request.key] = std::move(after));
     }
-    if (request.reads_fields()) answer.fields = selected(at->second.fields, request.select);
+    if (request.reads_fields()) answer.fields = selected(entry->fields, request.select);
     return answer;
   }
 
   RowPage scan(const RowScan& scan) {
     const std::lock_guard lock(mutex_);
     RowPage page;
-    std::size_t bytes = 0;
-    const Rows& rows = tables_[scan.table];
+    const auto table = tables_.find(scan.table);
+    if (table == tables_.end()) return page;
+    const Rows& rows = table->second;
+    std::size_t seen = 0, bytes = 0;
     for (auto at = rows.upper_bound(scan.after); at != rows.end(); ++at) {
-      if (!at->second.head.exists) continue;
-      if (page.rows.size() == scan.limit || bytes >= RowScan::kLargestPageBytes) {
-        page.next = page.rows.back().key;
+      // The lock is held for so many rows, whether they have an entity or not.
+      if (seen++ == scan.limit || bytes >= RowScan::kLargestPageBytes) {
+        page.next = std::prev(at)->first;
         break;
       }
+      if (!at->second.head.exists) continue;
       for (const StoredField& field : at->second.fields) bytes += field.bytes.size();
-      page.rows.push_back({at->first, at->second.head, selected(at->second.fields, scan.select)});
+      page.rows.push_back(
+          {at->first, at->second.head, selected(at->second.fields, scan.select), false});
     }
     return page;
   }
@@ -52,6 +55,13 @@ class MemoryDatabase::Tables {
     StoredFields fields;
   };
   using Rows = std::map<std::string, Entry, std::less<>>;
+
+  Entry* find(const RowRequest& request) {
+    const auto table = tables_.find(request.table);
+    if (table == tables_.end()) return nullptr;
+    const auto row = table->second.find(request.key);
+    return row == table->second.end() ? nullptr : &row->second;
+  }
 
   std::mutex mutex_;
   std::map<std::string, Rows, std::less<>> tables_;

@@ -65,13 +65,12 @@ Errc code_of(int sqlite) {
     case SQLITE_IOERR:
     case SQLITE_READONLY:
     case SQLITE_NOMEM:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
       return Errc::unavailable;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return Errc::data_loss;
-    case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-      return Errc::not_found;
     default:
       return Errc::internal;
   }
@@ -108,7 +107,8 @@ void SqliteFile::Closer::operator()(sqlite3_stmt* statement) const noexcept {
 SqliteFile::SqliteFile(Options options) : options_(std::move(options)) {}
 SqliteFile::~SqliteFile() { close(); }
 
-Status SqliteFile::error(int code, std::string_view what) const {
+Status SqliteFile::error(int code, std::string_view what) {
+  broken_ = true;
   return Status(code_of(code),
                 fmt::format("{}: {}: {}{}", options_.path, what,
                             db_ ? sqlite3_errmsg(db_) : sqlite3_errstr(code), advice(code)))
@@ -143,14 +143,16 @@ Status SqliteFile::open() {
   if (code != SQLITE_OK) {
     Status failed = error(code, "cannot be opened");
     close();
+    // Waiting for a folder that is not there helps nobody.
+    if ((code & 0xff) == SQLITE_CANTOPEN) return Status(Errc::not_found, failed.text());
     return failed;
   }
   sqlite3_extended_result_codes(db_, 1);
   sqlite3_busy_timeout(db_, static_cast<int>(options_.busy_timeout.count()));
   Status good = check_owner();
   // The log is written into the file by checkpoint(), when the thread has time.
-  for (const char* pragma : {"PRAGMA journal_mode = WAL", "PRAGMA wal_autocheckpoint = 0"})
-    if (good) good = execute(pragma);
+  if (good) good = use_log();
+  if (good) good = execute("PRAGMA wal_autocheckpoint = 0");
   if (good)
     good = execute(std::string("PRAGMA synchronous = ") +
                    (options_.synchronous == Synchronous::full ? "FULL" : "NORMAL"));
@@ -174,8 +176,29 @@ Status SqliteFile::open() {
   return good;
 }
 
-/// A new file becomes m3's; one with other tables in it is not changed.
+/// Where WAL cannot be had (a network file system), SQLite goes on without it and reports no error.
+Status SqliteFile::use_log() {
+  Result<Statement> pragma = prepare("PRAGMA journal_mode = WAL");
+  if (!pragma.is_ok()) return std::move(pragma).status();
+  const int code = sqlite3_step(pragma->get());
+  if (code != SQLITE_ROW) return error(code, "PRAGMA journal_mode = WAL");
+  const std::string mode = bytes_at(pragma->get(), 0);
+  if (mode == "wal") return ok;
+  return Status(Errc::failed_precondition,
+                options_.path + ": SQLite cannot use a write-ahead log there (it uses '" + mode +
+                    "'): put the file on a local disk");
+}
+
+/// In one transaction: two programs may be starting with a new file.
 Status SqliteFile::check_owner() {
+  if (Status begun = execute("BEGIN IMMEDIATE"); !begun) return begun;
+  const Status good = claim();
+  const Status ended = execute(good ? "COMMIT" : "ROLLBACK");
+  return good ? ended : good;
+}
+
+/// A new file becomes m3's; one with other tables in it is not changed.
+Status SqliteFile::claim() {
   const Result<std::int64_t> application = number("PRAGMA application_id");
   if (!application.is_ok()) return application.status();
   const Result<std::int64_t> schema = number("PRAGMA user_version");
@@ -205,6 +228,7 @@ void SqliteFile::close() {
 }
 
 Status SqliteFile::begin(bool writes) {
+  broken_ = false;
   const int code = run_once((writes ? begin_write_ : begin_read_).get());
   return code == SQLITE_OK ? Status() : error(code, "cannot be written");
 }
@@ -214,6 +238,8 @@ Status SqliteFile::commit() {
   if (code == SQLITE_OK) return ok;
   Status failed = error(code, "cannot be written");
   rollback();
+  // What is in the log, but not known to be on the disk, may be found there after a crash.
+  if ((code & 0xff) == SQLITE_IOERR) return Status(failed.code(), failed.text());
   return failed;
 }
 
@@ -248,7 +274,7 @@ Result<SqliteFile::Table*> SqliteFile::table(const std::string& name, bool creat
                   fmt::format("UPDATE \"{}\" SET epoch = ?2, version = ?3, live = ?4, owner = ?5, "
                               "generation = ?6, address = ?7, entity = ?8 WHERE rowid = ?1",
                               name)),
-        std::pair(&fresh.scan, fmt::format("SELECT key, {} FROM \"{}\" WHERE key > ?1 AND live = 1 "
+        std::pair(&fresh.scan, fmt::format("SELECT key, {} FROM \"{}\" WHERE key > ?1 "
                                            "ORDER BY key LIMIT ?2",
                                            kColumns, name))}) {
     Result<Statement> statement = prepare(sql);
@@ -279,11 +305,6 @@ Status SqliteFile::load(Table& table, const std::string& key, Stored& stored) {
 Status SqliteFile::store(Table& table, const RowRequest& request, const RowHead& head,
                          const Stored& stored) {
   const std::string entity = join(stored.fields);
-  if (entity.size() > kLargestRow)
-    return Status(Errc::invalid_argument,
-                  fmt::format("{} '{}' would grow to {} bytes: at most {}", request.table,
-                              request.key, entity.size(), kLargestRow))
-        .not_executed();
   const bool is_new = stored.rowid == 0;
   sqlite3_stmt* write = (is_new ? table.insert : table.update).get();
   if (is_new)
@@ -312,7 +333,7 @@ Result<RowAnswer> SqliteFile::run(const RowRequest& request) {
   answer.verdict = judge(request, answer.head);
   if (answer.verdict != RowVerdict::done) return answer;
   if (request.writes()) {
-    apply(request, stored.fields);
+    if (Status fits = apply(request, stored.fields); !fits) return fits;
     if (Status written = store(**found, request, answer.head, stored); !written) return written;
   }
   if (request.reads_fields()) answer.fields = selected(stored.fields, request.select);
@@ -328,25 +349,27 @@ Result<RowPage> SqliteFile::scan(const RowScan& scan) {
   // One more row shows whether there is another page.
   sqlite3_bind_int64(statement, 2, static_cast<std::int64_t>(scan.limit) + 1);
   RowPage page;
-  Status read;
-  std::size_t bytes = 0;
+  std::string last;
+  std::size_t seen = 0, bytes = 0;
   int code = SQLITE_ROW;
-  while (read && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-    if (page.rows.size() == scan.limit || bytes >= RowScan::kLargestPageBytes) {
-      page.next = page.rows.back().key;
+  while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    // The thread is busy for so many rows, whether they have an entity or not.
+    if (seen++ == scan.limit || bytes >= RowScan::kLargestPageBytes) {
+      page.next = last;
       break;
     }
-    ScannedRow row{bytes_at(statement, 0), head_at(statement, 1), {}};
+    last = bytes_at(statement, 0);
+    ScannedRow row{last, head_at(statement, 1), {}, false};
+    if (!row.head.exists) continue;
     const std::string entity = bytes_at(statement, 7);
     bytes += entity.size();
     StoredFields fields;
-    read = split(entity, fields);
-    if (!read) read = std::move(read).add_context(scan.table + " '" + row.key + "'");
-    row.fields = selected(fields, scan.select);
+    row.is_damaged = !split(entity, fields);
+    if (!row.is_damaged) row.fields = selected(fields, scan.select);
     page.rows.push_back(std::move(row));
   }
-  const bool ended = code == SQLITE_ROW || code == SQLITE_DONE;
-  if (read && !ended) read = error(code, "cannot be read");
+  Status read;
+  if (code != SQLITE_ROW && code != SQLITE_DONE) read = error(code, "cannot be read");
   sqlite3_reset(statement);
   if (!read) return read;
   return page;

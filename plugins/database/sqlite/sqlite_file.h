@@ -43,13 +43,16 @@ class SqliteFile {
 
   /// run() and scan() are called between them. resource_exhausted: the disk is full; unavailable:
   /// it cannot be written, or another process has it for longer than busy_timeout. After an error
-  /// of commit() nothing of the transaction has happened.
+  /// of commit() nothing of the transaction has happened, or, if the Status says maybe_executed, it
+  /// may be there after a crash.
   Status begin(bool writes);
   Status commit();
   void rollback();
+  /// SQLite has reported an error since begin(): the transaction must be rolled back.
+  bool is_broken() const noexcept { return broken_; }
 
-  /// One step in the transaction. data_loss: this row cannot be read, and is as it was. After
-  /// another error the transaction must be rolled back.
+  /// One step in the transaction. Unless is_broken(), an error is this row's own (it cannot be
+  /// read, or would grow too large), and the row is as it was.
   Result<RowAnswer> run(const RowRequest& request);
   Result<RowPage> scan(const RowScan& scan);
 
@@ -68,13 +71,15 @@ class SqliteFile {
   };
   struct Stored;
 
-  Status error(int code, std::string_view what) const;
+  Status error(int code, std::string_view what);
   Status execute(const std::string& sql);
   Result<std::int64_t> number(const std::string& sql);
   Result<Statement> prepare(const std::string& sql);
   /// Creates it if it is missing; or, with `create` false, returns null.
   Result<Table*> table(const std::string& name, bool create);
+  Status use_log();
   Status check_owner();
+  Status claim();
   Status load(Table& table, const std::string& key, Stored& stored);
   Status store(Table& table, const RowRequest& request, const RowHead& head, const Stored& stored);
 
@@ -83,6 +88,7 @@ class SqliteFile {
   Statement begin_read_, begin_write_, commit_, rollback_;
   std::map<std::string, Table, std::less<>> tables_;
   int log_pages_ = 0;
+  bool broken_ = false;
 };
 
 }  // namespace m3::sqlite_detail

@@ -17,6 +17,8 @@ namespace {
 
 /// Steps that share a transaction. More make the first of them wait without being faster.
 constexpr std::size_t kLargestBatch = 1024;
+/// Bytes of answers that are kept until their transaction has ended.
+constexpr std::size_t kLargestAnswers = 16u << 20;
 /// Pages in the log (of 4 KiB): above the first number it is written into the file when nothing is
 /// waiting, above the second one in any case.
 constexpr int kPagesWhenIdle = 1000;
@@ -41,17 +43,19 @@ bool Job::writes() const noexcept {
 }
 
 bool Job::run(SqliteFile& file) {
+  answer_bytes_ = 0;
   if (const auto* row = std::get_if<RowRequest>(&request_)) {
     Result<RowAnswer> answer = file.run(*row);
     status_ = answer.is_ok() ? Status() : answer.status();
     if (answer.is_ok()) answer_ = *std::move(answer);
+    for (const StoredField& field : answer_.fields) answer_bytes_ += field.bytes.size();
   } else {
     Result<RowPage> page = file.scan(std::get<RowScan>(request_));
     status_ = page.is_ok() ? Status() : page.status();
     if (page.is_ok()) page_ = *std::move(page);
+    answer_bytes_ = page_.rows.empty() ? 0 : RowScan::kLargestPageBytes;
   }
-  // A row that cannot be read, or would grow too large, does not fail the other steps.
-  return status_.is_ok() || status_ == Errc::data_loss || status_ == Errc::invalid_argument;
+  return !file.is_broken();
 }
 
 void Job::send_home(std::shared_ptr<Job> self) {
@@ -101,16 +105,21 @@ SqliteWorker::~SqliteWorker() { stop(); }
 
 Status SqliteWorker::start() {
   if (Status opened = file_.open(); !opened) return opened;
+  const std::lock_guard lock(mutex_);
+  if (stopped_) {  // meanwhile: the start was given up
+    file_.close();
+    return Status(Errc::cancelled, "the database was stopped while it opened its file");
+  }
   // Signals are for the threads that expect them.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   Status started;
+  open_ = true;
   try {
     thread_ = std::thread([this] { serve(); });
-    const std::lock_guard lock(mutex_);
-    open_ = true;
   } catch (const std::system_error& e) {
+    open_ = false;
     started = Status(Errc::resource_exhausted, std::string("no thread: ") + e.what());
     file_.close();
   }
@@ -119,12 +128,15 @@ Status SqliteWorker::start() {
 }
 
 void SqliteWorker::stop() {
+  std::thread ending;
   {
     const std::lock_guard lock(mutex_);
     open_ = false;
+    stopped_ = true;
+    ending = std::move(thread_);
   }
   changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  if (ending.joinable()) ending.join();
 }
 
 Status SqliteWorker::submit(std::shared_ptr<Job> job) {
@@ -165,8 +177,7 @@ void SqliteWorker::serve() {
   for (;;) {
     Batch batch = next_batch();
     if (!batch.empty()) {
-      run(batch);
-      for (auto& job : batch) Job::send_home(std::move(job));
+      run(std::move(batch));
       checkpoint_if(kPagesAtMost);
       continue;
     }
@@ -177,38 +188,65 @@ void SqliteWorker::serve() {
   file_.close();
 }
 
-void SqliteWorker::run(const Batch& batch) {
-  const bool writes =
-      std::any_of(batch.begin(), batch.end(), [](const auto& job) { return job->writes(); });
-  Status status = file_.begin(writes);
-  const bool begun = status.is_ok();
-  if (begun) status = run_together(batch);
-  if (status) return;
-  log::warn_limited("{}", status.to_string());
-  // Steps that fail together may succeed alone: a read while the disk is full, or all but one of
-  // them. When no transaction can begin, each further attempt would wait for the lock as long as
-  // the first.
-  const bool alone = begun && batch.size() > 1;
-  bool locked = false;
-  for (const auto& job : batch) {
-    if (alone && !locked) {
-      status = file_.begin(job->writes());
-      locked = !status;
-      if (status) status = run_together({job});
-    }
-    if (!status) job->fail(status);
+/// Runs all of them, in as many transactions as their answers need.
+void SqliteWorker::run(Batch batch) {
+  for (std::size_t from = 0; from < batch.size();) {
+    const std::size_t end = run_some(batch, from);
+    for (; from < end; ++from) Job::send_home(std::move(batch[from]));
   }
 }
 
-/// In the transaction that was begun. An error: nothing has happened.
-Status SqliteWorker::run_together(const Batch& batch) {
+/// From batch[from] on; returns the first one that was left out, because the answers grew large.
+std::size_t SqliteWorker::run_some(const Batch& batch, std::size_t from) {
+  const auto first = batch.begin() + static_cast<std::ptrdiff_t>(from);
+  const bool writes =
+      std::any_of(first, batch.end(), [](const auto& job) { return job->writes(); });
+  std::size_t end = from;
+  Status status = file_.begin(writes);
+  const bool begun = status.is_ok();
+  if (begun) {
+    status = run_together(batch, from, end);
+    if (status) return end;
+    log::warn_limited("{}", status.to_string());
+  } else {
+    end = batch.size();
+    log::warn_limited("{}", status.to_string());
+  }
+  // What fails together may work alone: a read while the disk is full or another process has the
+  // write lock, all except one of them. When no write can begin, each further one would wait for
+  // the lock as long as the first.
+  bool locked = !begun;
+  const bool alone = !begun || end - from > 1;
+  for (std::size_t i = from; i < end; ++i) {
+    Job& job = *batch[i];
+    if (alone && !(locked && job.writes())) {
+      std::size_t after = i;
+      Status own = file_.begin(job.writes());
+      if (!own && job.writes()) locked = true;
+      if (own) own = run_together(batch, i, after, i + 1);
+      if (!own) job.fail(std::move(own));
+    } else {
+      job.fail(status);
+    }
+  }
+  return end;
+}
+
+/// In the transaction that was begun; `end` is behind the last one that was run. An error: nothing
+/// of it counts.
+Status SqliteWorker::run_together(const Batch& batch, std::size_t from, std::size_t& end,
+                                  std::size_t most) {
   const auto begin = std::chrono::steady_clock::now();
   transactions_.inc();
-  steps_.add(batch.size());
-  for (const auto& job : batch) {
-    if (job->run(file_)) continue;
-    file_.rollback();
-    return job->status();
+  std::size_t bytes = 0;
+  for (end = from; end < std::min(batch.size(), most) && bytes < kLargestAnswers;) {
+    Job& job = *batch[end++];
+    steps_.inc();
+    if (!job.run(file_)) {
+      file_.rollback();
+      return job.status();
+    }
+    bytes += job.answer_bytes();
   }
   Status committed = file_.commit();
   commit_seconds_.observe(

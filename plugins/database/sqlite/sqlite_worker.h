@@ -41,6 +41,7 @@ class Job final : public async_detail::Runnable {
   bool take() noexcept { return claim(State::taken); }
   /// Runs it in a transaction. False: the transaction must be rolled back.
   bool run(SqliteFile& file);
+  std::size_t answer_bytes() const noexcept { return answer_bytes_; }
   /// It has not happened.
   void fail(Status why) { status_ = std::move(why); }
   static void send_home(std::shared_ptr<Job> self);
@@ -65,6 +66,7 @@ class Job final : public async_detail::Runnable {
   Core& home_;
   const Request request_;
   const std::size_t bytes_;
+  std::size_t answer_bytes_ = 0;
   std::atomic<State> state_{State::waiting};
   Status status_;
   RowAnswer answer_;
@@ -97,8 +99,10 @@ class SqliteWorker {
   using Batch = std::vector<std::shared_ptr<Job>>;
   void serve();
   Batch next_batch();
-  void run(const Batch& batch);
-  Status run_together(const Batch& batch);
+  void run(Batch batch);
+  std::size_t run_some(const Batch& batch, std::size_t from);
+  Status run_together(const Batch& batch, std::size_t from, std::size_t& end,
+                      std::size_t most = SIZE_MAX);
   void checkpoint_if(int pages);
 
   const std::size_t max_pending_;
@@ -111,6 +115,7 @@ class SqliteWorker {
   std::deque<std::shared_ptr<Job>> waiting_;
   std::size_t pending_ = 0;  // bytes in waiting_
   bool open_ = false;
+  bool stopped_ = false;
   std::thread thread_;
 };
 
@@ -133,7 +138,7 @@ class JobOp final : public async_detail::CtxOp {
 
   SqliteWorker& worker_;
   std::shared_ptr<Job> job_;
-  bool never_ran_ = false;
+  bool never_ran_ = true;  // as long as it was not submitted
 };
 
 }  // namespace m3::sqlite_detail

@@ -111,3 +111,20 @@ CO_TEST("generation: the address of a last start that is gone keeps nobody from 
   co_await app.stop(ctx);
   co_await keeper.stop(ctx);
 }
+
+CO_TEST("generation: a start that was overtaken before it could be asked ends") {
+  Town town(sim);
+  App keeper("talk");
+  co_await keeper.start(ctx, town.house("dev.w.talk.9", ""));
+  App first("talk");
+  first.serve<Talk>(std::make_shared<Names>());
+  // Before it listens, another start of the id writes its row.
+  first.on_start(
+      [&](Ctx& own) { return write_start(own, keeper, "dev.w.talk.1", kFarAhead, "sim:77"); });
+  const Status status =
+      (co_await as_result(first.start(ctx, town.house("dev.w.talk.1", "listen = \"sim:1\"\n"))))
+          .status();
+  CHECK(status == Errc::already_exists);
+  CHECK(contains(status.text(), "was started a second time meanwhile"));
+  co_await keeper.stop(ctx);
+}

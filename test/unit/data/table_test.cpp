@@ -64,10 +64,21 @@ TEST_CASE("table: keys are texts and integers") {
   REQUIRE(m3::set_key(meta, numbered, "4294967295").is_ok());
   CHECK(numbered.id() == 4294967295u);
   CHECK(m3::key_of(meta, numbered) == "4294967295");
-  for (const char* bad : {"4294967296", "-1", "1x", "", " 1", "0x1"}) {
+  for (const char* bad : {"4294967296", "-1", "1x", "", " 1", "0x1", "007"}) {
     CHECK(m3::set_key(meta, numbered, bad).text() ==
           "'" + std::string(bad) +
               "' is not a key of data_test.ByNumber: its id is an integer "
               "(uint32)");
   }
+}
+
+TEST_CASE("table: a text key is UTF-8") {
+  const m3::TableMeta& meta = m3::table_meta<data_test::RoleDb>();
+  data_test::RoleDb role;
+  for (const char* good :
+       {"ann", "\xc3\xa4", "\xe7\x8e\x8b", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"})
+    CHECK(m3::set_key(meta, role, good).is_ok());
+  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80",
+                          "\xf5\x80\x80\x80", "\xf4\x90\x80\x80", "a\xff", "\xe7\x8e"})
+    CHECK(m3::set_key(meta, role, bad).text() == "a key of data_test.RoleDb is not UTF-8");
 }

@@ -68,3 +68,33 @@ TEST_CASE("view: m3game's flags") {
   CHECK(self.name().name() == "ann");
   CHECK(self.info().level() == 3);
 }
+
+TEST_CASE("view: what is hidden is hidden also inside of what is shown") {
+  data_test::Chest chest;
+  chest.set_id("1");
+  chest.mutable_drawer()->set_label("top");
+  chest.mutable_drawer()->set_pin("1234");
+  chest.mutable_drawer()->add_inside()->set_pin("5678");
+  chest.mutable_drawer()->mutable_inside(0)->set_label("box");
+  chest.add_numbers(3);
+  chest.add_numbers(0);
+  chest.add_blobs("x");
+  data_test::Chest expected;
+  expected.mutable_drawer()->set_label("top");
+  expected.mutable_drawer()->add_inside()->set_label("box");
+  expected.add_numbers(3);
+  expected.add_numbers(0);
+  const View view(*data_test::Chest::descriptor(), "public");
+  CHECK(view.of(chest).DebugString() == expected.DebugString());
+  const auto friends = View(*data_test::Chest::descriptor(), "friends").of(chest);
+  CHECK(friends.blobs_size() == 1);
+  CHECK_FALSE(friends.has_drawer());
+}
+
+TEST_CASE("view: a message of another type has nothing in it") {
+  const View view(*data_test::Chest::descriptor(), "public");
+  const RoleDb role = full();
+  CHECK(view.of(role).ByteSizeLong() == 0);
+  const google::protobuf::Message& any = role;
+  CHECK(view.of(any)->ByteSizeLong() == 0);
+}

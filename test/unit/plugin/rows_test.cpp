@@ -43,6 +43,17 @@ TEST_CASE("rows: a message is split into its fields and joined again") {
   CHECK(fields.empty());
 }
 
+TEST_CASE("rows: a group, which old messages have, is one field") {
+  // 1: { 2: 5, 3: { 1: "x" } }, and 4: 1
+  const std::string group = bytes({0x0b, 0x10, 5, 0x1b, 0x0a, 1, 'x', 0x1c, 0x0c}),
+                    four = bytes({0x20, 1});
+  StoredFields fields;
+  REQUIRE(m3::split(group + four, fields).is_ok());
+  CHECK(fields == StoredFields{{1, group}, {4, four}});
+  CHECK(m3::split(bytes({0x0b, 0x14}), fields) == Errc::data_loss);  // ends another one
+  CHECK(m3::split(bytes({0x0b, 0x10, 5}), fields) == Errc::data_loss);
+}
+
 TEST_CASE("rows: bytes that are not a message are data_loss") {
   StoredFields fields;
   for (const std::string& bad :
@@ -120,15 +131,39 @@ TEST_CASE("rows: fields come by number, and a save keeps what it does not name")
   RowRequest request;
   request.kind = Kind::save;
   request.fields = {{1, ""}, {2, "b"}, {3, "C"}, {4, "d"}};
-  m3::apply(request, row);
+  REQUIRE(m3::apply(request, row).is_ok());
   CHECK(row == StoredFields{{2, "b"}, {3, "C"}, {4, "d"}});
   request.kind = Kind::activate;
-  m3::apply(request, row);
+  REQUIRE(m3::apply(request, row).is_ok());
   CHECK(row.size() == 3);
   request.kind = Kind::save;
   request.exists = false;
-  m3::apply(request, row);
+  REQUIRE(m3::apply(request, row).is_ok());
   CHECK(row.empty());
+}
+
+TEST_CASE("rows: an erase keeps what is the row's own, and takes the owner's last word of it") {
+  StoredFields row{{1, "a"}, {19001, "done"}, {19002, "outbox"}};
+  RowRequest request;
+  request.kind = Kind::save;
+  request.exists = false;
+  request.fields = {{1, "ignored"}, {19001, "more"}};
+  REQUIRE(m3::apply(request, row).is_ok());
+  CHECK(row == StoredFields{{19001, "more"}, {19002, "outbox"}});
+}
+
+TEST_CASE("rows: a row does not grow beyond its bound") {
+  StoredFields row{{1, std::string(m3::kLargestRow - 10, 'x')}};
+  RowRequest request;
+  request.kind = Kind::update;
+  request.table = "t";
+  request.key = "k";
+  request.fields = {{2, std::string(10, 'x')}};
+  CHECK(m3::apply(request, row).is_ok());
+  request.fields = {{3, "x"}};
+  CHECK(m3::apply(request, row).text() == "t 'k' would grow to 16777217 bytes: at most 16777216");
+  request.fields = {{1, ""}, {3, "x"}};
+  CHECK(m3::apply(request, row).is_ok());
 }
 
 TEST_CASE("rows: requests that fit no row are refused before a database sees them") {
@@ -154,10 +189,17 @@ TEST_CASE("rows: requests that fit no row are refused before a database sees the
     request.kind = Kind::create;
     for (const StoredFields& fields :
          {StoredFields{{2, "a"}, {1, "b"}}, StoredFields{{1, "a"}, {1, "b"}},
-          StoredFields{{0, "a"}}, StoredFields{{19001, "a"}}}) {
+          StoredFields{{0, "a"}}, StoredFields{{19001, "a"}}, StoredFields{{1, "plain"}},
+          StoredFields{{2, bytes({0x0a, 1, 'a'})}},
+          StoredFields{{1, bytes({0x0a, 1, 'a', 0x10, 1})}}}) {
       request.fields = fields;
       CHECK(m3::check_request(request) == Errc::invalid_argument);
     }
+  }
+  SECTION("bytes of the field itself, once or several times, are good") {
+    request.kind = Kind::create;
+    request.fields = {{1, bytes({0x0a, 1, 'a', 0x0a, 1, 'b'})}, {2, bytes({0x10, 1})}, {3, ""}};
+    CHECK(m3::check_request(request).is_ok());
   }
   SECTION("who owns it, and which version it has") {
     request.kind = Kind::save;

@@ -25,7 +25,8 @@ namespace {
 
 /// Notes what its handlers do: "ann+" begins, "ann-" ends. The text says what happens in between:
 /// "sleep…" waits for a timer, "call…" for another app, "keep…" likewise with its turn, "yield…"
-/// for a timer without it, "both…" for two calls at once.
+/// for a timer without it, "free…" for a call and then a timer without it, "both…" for two calls at
+/// once.
 class Desk final : public EchoService {
  public:
   Task<> echo(Ctx& ctx, const EchoReq& req, EchoRsp& rsp) override {
@@ -47,7 +48,10 @@ class Desk final : public EchoService {
   Task<> work(Ctx& ctx, std::string what, std::uint32_t ms) {
     const auto time = std::chrono::milliseconds(ms);
     if (what.starts_with("sleep")) co_await m3::sleep(ctx, time);
-    if (what.starts_with("yield")) co_await m3::yield_turn(ctx, nap(ctx, time));
+    if (what.starts_with("yield"))
+      co_await m3::yield_turn(ctx, [&](Ctx& free) { return nap(free, time); });
+    if (what.starts_with("free"))
+      co_await m3::yield_turn(ctx, [&](Ctx& free) { return call_and_nap(free, ms); });
     if (what.starts_with("call")) co_await ask(ctx, ms);
     if (what.starts_with("keep")) co_await ask(m3::KeepTurn(ctx), ms);
     if (what.starts_with("both")) co_await m3::when_all(ctx.core(), ask(ctx, ms), ask(ctx, 2 * ms));
@@ -56,6 +60,13 @@ class Desk final : public EchoService {
   static Task<> nap(Ctx& ctx, m3::Nanos time) {
     co_await m3::sleep(ctx, time);
     co_return m3::ok;
+  }
+  Task<> call_and_nap(Ctx& ctx, std::uint32_t ms) {
+    co_await ask(ctx, ms);
+    --inside;
+    const auto napped = co_await as_result(m3::sleep(ctx, std::chrono::milliseconds(ms)));
+    ++inside;
+    co_return napped.status();
   }
   Task<> ask(Ctx& ctx, std::uint32_t ms) {
     // While the others are in, this one is not.
@@ -161,8 +172,15 @@ CO_TEST("serial: a turn is kept where the handler says so, and yielded where it 
   office.begin("yield3", 50);
   co_await m3::sleep(ctx, 5ms);
   office.begin("sleep4", 1);
-  co_await office.end(ctx);
+  co_await m3::sleep(ctx, 100ms);
   CHECK(office.desk.notes == Notes{"yield3+", "sleep4+", "sleep4-", "yield3-"});
+  // A call inside does not take the turn back early.
+  office.desk.notes.clear();
+  office.begin("free5", 50);
+  co_await m3::sleep(ctx, 70ms);
+  office.begin("sleep6", 1);
+  co_await office.end(ctx);
+  CHECK(office.desk.notes == Notes{"free5+", "sleep6+", "sleep6-", "free5-"});
 }
 
 CO_TEST("serial: two calls at once yield the turn, and it comes back once") {
