@@ -44,7 +44,7 @@ class ServiceList;
 ///
 /// Or it is embedded, several in one process: start() and stop() from any thread that is not a
 /// core. Everything is declared before run() or start(), which may be called once. Hooks and
-/// reloads run on core 0, one at a time.
+/// reloads run on core 0, one at a time; the hooks of a serial service on its own core.
 class App final : public Host {
  public:
   using Hook = std::function<Task<>(Ctx&)>;
