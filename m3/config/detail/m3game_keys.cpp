@@ -80,7 +80,7 @@ constexpr auto kOldKeys = std::to_array<OldKey>({
     {"server.actor", kNoActor},
     {"server.multi", kMulti},
     {"server.mutil", kMulti},
-    {"server.async", "gone: main() chooses with serve<T>(), and T holds an m3::Serial"},
+    {"server.async", "gone: main() chooses with serve<T>(m3::serial)"},
 
     {"app.preparetime", "gone: an app is announced when it is ready, and nothing sleeps"},
 });

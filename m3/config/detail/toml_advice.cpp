@@ -213,7 +213,7 @@ std::string bare_advice(std::string_view key, std::string_view value) {
     std::string_view text = value.substr(first);
     for (std::size_t i = 0; i < text.size(); ++i)
       if (typographic_quote(text.substr(i)) > 0 || is_quote(text[i])) text = text.substr(0, i);
-    return "these are not the quotes of TOML: " + write(key, quoted(key, text));
+    return "these quotes are not those of TOML: " + write(key, quoted(key, text));
   }
   if (value.find(';') != std::string_view::npos || value.back() == ',') {
     const std::string_view text = trimmed(value.substr(0, value.find_first_of(";,")));
@@ -231,7 +231,7 @@ std::string bare_advice(std::string_view key, std::string_view value) {
 
 std::string value_advice(std::string_view key, std::string_view value,
                          std::string_view parser_text) {
-  if (value.empty()) return "there is no value: " + write(key, "\"…\"") + ", or remove the line";
+  if (value.empty()) return "the value is missing: " + write(key, "\"…\"") + ", or remove the line";
   if (is_quote(value.front())) return string_advice(key, value, parser_text);
   if (value.front() == '[') return list_advice(key, value, parser_text);
   if (value.front() == '{') return without_prefix(parser_text);
@@ -261,9 +261,9 @@ Advice header_advice(const Lines& lines, std::size_t number, std::string_view pa
       return header(other) == name && is_list_header(other) == is_list_header(line);
     });
     if (first.empty())
-      return {std::string(name), "it was something else before: remove one of the two"};
+      return {std::string(name), "it was defined as something else before: remove one of the two"};
     return {std::string(name),
-            "the section is there twice" + first + ": put its keys below one header"};
+            "the section is defined twice" + first + ": put its keys below one header"};
   }
   const std::size_t begin = line.find_first_not_of('[');
   const std::string_view inside =
@@ -319,9 +319,10 @@ Advice advise(const Lines& lines, std::size_t number, std::string_view parser_te
         const auto there = split(other);
         return there && there->key == parts->key;
       };
-      return {key,
-              "the key is there twice" + first_line(lines, number, true, is_same) + ": remove one",
-              true};
+      return {
+          key,
+          "the key is defined twice" + first_line(lines, number, true, is_same) + ": remove one",
+          true};
     }
     const bool one_line = parts->value.find_first_of("[{") != 0 &&
                           !parts->value.starts_with("\"\"\"") && !parts->value.starts_with("'''");
@@ -336,10 +337,10 @@ Advice advise(const Lines& lines, std::size_t number, std::string_view parser_te
           : line.substr(std::min(line.find_first_not_of(": \t", end), line.size()));
   if (!is_key(key)) return {"", without_prefix(parser_text), !line.empty()};
   if (rest.empty())
-    return {section + std::string(key), "there is no value: " + write(key, "\"…\""), true};
+    return {section + std::string(key), "the value is missing: " + write(key, "\"…\""), true};
   const bool stands = is_plain(rest) || (is_quote(rest.front()) && string_end(rest) == rest.size());
   return {section + std::string(key),
-          "there is no = between the key and its value: " +
+          "the = between the key and its value is missing: " +
               write(key, stands && !is_secret(key) ? std::string(rest) : quoted(key, rest)),
           true};
 }

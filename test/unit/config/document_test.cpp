@@ -93,9 +93,9 @@ TEST_CASE("config: each line that is not TOML is reported with what to write") {
         "a.toml:4: s.password: the value is not in quotes: write password = \"…\"\n"
         "a.toml:5: s.c: a boolean is true or false: write c = false\n");
   CHECK(syntax_errors("[[app]]\nx = 1\n[[app]]\nx = 1\nx = 2\n") ==
-        "a.toml:5: app[1].x: the key is there twice, first in line 4: remove one\n");
+        "a.toml:5: app[1].x: the key is defined twice, first in line 4: remove one\n");
   CHECK(syntax_errors("x = 1\n[x]\n") ==
-        "a.toml:2: x: it was something else before: remove one of the two\n");
+        "a.toml:2: x: it was defined as something else before: remove one of the two\n");
   CHECK(syntax_errors("l = [\n  \"a\"\n  \"b\"\n]\n") ==
         "a.toml:3: two items of the list have no comma between them, or the list has no closing "
         "]\n");
