@@ -150,7 +150,7 @@ CO_TEST("app: the second of one id refuses to start, and says where the first is
   co_await m3::sleep(ctx, 5ms);
   auto second = co_await as_result(two.app.start(ctx, town.house("dev.w.talk.1", at(2))));
   CHECK(second.status() == Errc::already_exists);
-  CHECK(contains(second.status().text(), "dev.w.talk.1 is already running, at sim:1"));
+  CHECK(contains(second.status().text(), "dev.w.talk.1 is already running at sim:1"));
   // One that is gone without a word is replaced.
   town.wire.unlisten({"sim", 1});
   town.wire.cut_all();
