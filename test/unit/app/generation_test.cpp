@@ -75,6 +75,7 @@ CO_TEST("generation: each start has a higher one, also when the clock was ahead 
     CHECK(start.generation() == kFarAhead + i);
     CHECK(start.address() == "sim:1");
     co_await app.stop(ctx);
+    town.wire.unlisten({"sim", 1});
   }
   co_await keeper.stop(ctx);
 }
