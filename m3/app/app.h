@@ -155,6 +155,8 @@ class App final : public Host {
     /// Replace TCP for reaching peers and for being reached.
     std::function<std::unique_ptr<Transport>(Core&)> transport;
     std::function<Status(RpcNode&, HostPort)> listen;
+    /// Ends what `listen` began, before the RpcNode is destroyed. May be empty.
+    std::function<void(RpcNode&, const HostPort&)> unlisten;
     /// The same object for apps that should find each other in this process; unset: it is alone.
     std::shared_ptr<SharedParts> shared;
   };

@@ -179,7 +179,8 @@ Status App::Impl::make_services() {
 }
 
 Status App::Impl::make_calls() {
-  calls = std::make_unique<app_detail::Calls>(core(), config, *node, embedding.listen, &app);
+  calls = std::make_unique<app_detail::Calls>(
+      core(), config, *node, app_detail::Calls::Way{embedding.listen, embedding.unlisten}, &app);
   return calls->open();
 }
 

@@ -15,8 +15,8 @@ constexpr Nanos kCancelledMayTake = std::chrono::seconds(2);
 
 }  // namespace
 
-Calls::Calls(Core& core, const AppConfig& config, RpcNode& node, Listen listen, Host* host)
-    : core_(core), config_(config), node_(node), listen_(std::move(listen)), host_(host) {}
+Calls::Calls(Core& core, const AppConfig& config, RpcNode& node, Way way, Host* host)
+    : core_(core), config_(config), node_(node), way_(std::move(way)), host_(host) {}
 
 Status Calls::open() {
   if (config_.listen.empty()) return ok;
@@ -35,7 +35,10 @@ void Calls::steps(Steps& steps) {
 
 Task<> Calls::listen(Ctx& ctx) {
   if (config_.listen.empty()) co_return ok;
-  if (listen_) co_return listen_(node_, address_);
+  if (way_.listen) {
+    listens_otherwise_ = true;
+    co_return way_.listen(node_, address_);
+  }
   Result<std::uint16_t> port = co_await as_result(node_.listen(ctx, address_));
   if (!port.is_ok())
     co_return std::move(port).status().add_context("listen = \"" + config_.listen + "\"");
@@ -55,6 +58,7 @@ Task<> Calls::finish(Ctx& ctx) {
 
 /// Cancelled handlers end at once, unless they ignore the cancellation: those are left behind.
 Task<> Calls::stop() {
+  if (std::exchange(listens_otherwise_, false) && way_.unlisten) way_.unlisten(node_, address_);
   Ctx soon(core_, Deadline(core_.read_clock() + kCancelledMayTake), host_);
   co_await node_.stop(soon);
   co_return ok;

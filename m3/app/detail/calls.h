@@ -12,10 +12,14 @@ namespace m3::app_detail {
 /// The calls of an app: its port, and stopping running handlers. Core 0.
 class Calls final : public Part {
  public:
-  using Listen = std::function<Status(RpcNode&, HostPort)>;
+  /// Another way than TCP to be reached; both may be empty.
+  struct Way {
+    std::function<Status(RpcNode&, HostPort)> listen;
+    std::function<void(RpcNode&, const HostPort&)> unlisten;
+  };
 
-  /// `config` and `node` must outlive it. `listen`: replaces TCP for being reached; may be empty.
-  Calls(Core& core, const AppConfig& config, RpcNode& node, Listen listen, Host* host);
+  /// `config` and `node` must outlive it.
+  Calls(Core& core, const AppConfig& config, RpcNode& node, Way way, Host* host);
 
   /// Before steps(). invalid_argument: the configuration's address is wrong.
   Status open();
@@ -34,9 +38,10 @@ class Calls final : public Part {
   Core& core_;
   const AppConfig& config_;
   RpcNode& node_;
-  const Listen listen_;
+  const Way way_;
   Host* const host_;
   HostPort address_;
+  bool listens_otherwise_ = false;  // by way_
 };
 
 }  // namespace m3::app_detail

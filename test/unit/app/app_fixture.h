@@ -13,9 +13,8 @@
 #include "m3/app/app.h"
 #include "m3/app/app_config.h"
 #include "m3/async/timer.h"
-#include "m3/net/loopback.h"
-#include "m3/rpc/node.h"
 #include "m3/testing/co_test.h"
+#include "m3/testing/sim_net.h"
 
 namespace app_test {
 
@@ -68,28 +67,19 @@ class CounterOf final : public CounterService {
   unsigned questions_;
 };
 
-/// Simulated cores and network for whole apps.
+/// Whole apps on virtual time, each alone: they know of each other what their configuration says.
 struct World {
-  explicit World(m3::testing::SimRuntime& runtime) : sim(runtime) {}
+  explicit World(m3::testing::SimRuntime& runtime) : net(runtime) {}
 
   m3::App::Embedding embedding(const std::string& id, std::string config) {
-    m3::App::Embedding out;
-    if (!id.empty()) out.id = *m3::AppId::parse(id);
-    out.config = std::move(config);
-    out.runtime = &sim.runtime();
-    out.transport = [this](m3::Core& core) {
-      return std::make_unique<m3::LoopbackTransport>(core, wire);
-    };
-    out.listen = [this](m3::RpcNode& node, m3::HostPort address) -> m3::Status {
-      wire.listen(sim.core(), address,
-                  [&node](std::unique_ptr<m3::Stream> stream) { node.accept(std::move(stream)); });
-      return m3::ok;
-    };
+    m3::App::Embedding out = net.embedding(id, std::move(config));
+    out.shared = nullptr;
     return out;
   }
 
-  m3::testing::SimRuntime& sim;
-  m3::LoopbackNet wire;
+  m3::testing::SimNet net;
+  m3::testing::SimRuntime& sim = net.sim();
+  m3::LoopbackNet& wire = net.wire();
 };
 
 /// A configuration file that can be written again.

@@ -30,11 +30,8 @@ namespace {
 struct Town : World {
   explicit Town(m3::testing::SimRuntime& runtime) : World(runtime) {}
   App::Embedding house(const std::string& id, const std::string& config) {
-    App::Embedding out = embedding(id, config);
-    out.shared = shared;
-    return out;
+    return net.embedding(id, config);
   }
-  std::shared_ptr<m3::SharedParts> shared = std::make_shared<m3::SharedParts>();
 };
 
 struct TalkApp {
