@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Installs m3 into an empty folder and builds against that and nothing else of this tree: apps/simple, which is started and
-called; and the plugin of docs/guide/plugin.md, through which two apps find each other.
+"""Installs m3 into an empty folder and builds against that and nothing else of this tree: the service of apps/simple with the
+plugin of docs/guide/plugin.md, through which two apps find each other.
 
 out_of_tree.py BUILD     BUILD is the build folder of m3, with everything built
 """
-import json
-import os
 import pathlib
 import re
 import shutil
@@ -17,18 +15,20 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-from cases import eventually, free_port  # noqa: E402
+from cases import free_port  # noqa: E402
+from installed import SOURCE, environment, find, install, options_of, run  # noqa: E402
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
 GUIDE = SOURCE / "docs/guide/plugin.md"
 PROJECT = """project('elsewhere', 'cpp', default_options: ['cpp_std=c++20'])
 subdir('m3')
-subdir('simple')
 subdir('folder')
 """
-FOLDER = """gen = m3_gen.process('proto/simple.proto', preserve_path_from: meson.current_source_dir())
-executable('folder-simple', 'main.cpp', 'folder_router.cpp', 'simple_ser.cpp', gen, dependencies: m3_app)
-executable('folder-caller', 'caller.cpp', 'folder_router.cpp', gen, dependencies: m3_app)
+FOLDER = """proto = static_library('simple-proto',
+  m3_gen.process('proto/simple.proto', preserve_path_from: meson.current_source_dir()), dependencies: m3_app)
+router = static_library('folder-router', 'folder_router.cpp', dependencies: m3_app)
+simple = declare_dependency(link_with: [proto, router], include_directories: proto.private_dir_include(), dependencies: m3_app)
+executable('folder-simple', 'main.cpp', 'simple_ser.cpp', dependencies: simple)
+executable('folder-caller', 'caller.cpp', dependencies: simple)
 """
 CALLER = """#include <cstdio>
 #include "client.h"
@@ -49,43 +49,6 @@ int main(int argc, char** argv) {
   return app.run(argc, argv);
 }
 """
-
-
-def run(*command, **options):
-    print("+", *command, flush=True)
-    subprocess.run(command, check=True, **options)
-
-
-def find(folder, name):
-    found = list(folder.rglob(name))
-    assert len(found) == 1, f"{name} was installed {len(found)} times: {found}"
-    return found[0]
-
-
-def options_of(build):
-    """The options that m3 was built with and that an app linked to it must share."""
-    text = subprocess.run(["meson", "introspect", "--buildoptions", str(build)], capture_output=True, text=True,
-                          check=True).stdout
-    values = {option["name"]: option["value"] for option in json.loads(text)}
-    shared = [f"-D{name}={values[name]}" for name in ("debug", "optimization", "b_sanitize")]
-    return shared + ["-Db_lundef=false"]
-
-
-def compiler_of(build):
-    text = subprocess.run(["meson", "introspect", "--compilers", str(build)], capture_output=True, text=True, check=False)
-    if text.returncode == 0 and text.stdout.strip():
-        return json.loads(text.stdout)["host"]["cpp"]["exelist"]
-    commands = json.loads((build / "compile_commands.json").read_text())
-    return commands[0]["command"].split(" -")[0].split()
-
-
-def call(m3ctl, port, process, method, request):
-    """What m3ctl says of a call, once the app listens."""
-    def answer():
-        done = subprocess.run([m3ctl, "call", f":{port}", method, request], capture_output=True, text=True, check=False)
-        assert process.poll() is None, f"the app ended with {process.returncode}"
-        return done.stdout + done.stderr if done.returncode != 4 else None
-    return eventually("an answer", answer)
 
 
 def page(port, path):
@@ -154,30 +117,14 @@ def main(build):
     with tempfile.TemporaryDirectory(prefix="m3-out-of-tree-") as folder:
         folder = pathlib.Path(folder)
         installed = folder / "installed"
-        run("meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--destdir", str(installed))
+        install(build, installed)
         elsewhere = folder / "elsewhere"
-        shutil.copytree(SOURCE / "apps/simple", elsewhere / "simple")
+        (elsewhere / "m3").mkdir(parents=True)
+        shutil.copy(find(installed, "meson.build"), elsewhere / "m3")
         write_plugin(elsewhere / "folder")
-        (elsewhere / "m3").mkdir()
-        glue = [path for path in installed.rglob("meson.build")]
-        assert len(glue) == 1, glue
-        shutil.copy(glue[0], elsewhere / "m3")
         (elsewhere / "meson.build").write_text(PROJECT)
-        env = dict(os.environ, CXX=" ".join(compiler_of(build)), PKG_CONFIG_PATH=str(find(installed, "m3.pc").parent))
-        run("meson", "setup", "b", *options_of(build), cwd=elsewhere, env=env)
+        run("meson", "setup", "b", *options_of(build), cwd=elsewhere, env=environment(build, installed))
         run("ninja", "-C", "b", cwd=elsewhere)
-        port = free_port()
-        config = folder / "simple.toml"
-        config.write_text(f'listen = "127.0.0.1:{port}"\ndrain_wait = "0s"\n')
-        process = subprocess.Popen([elsewhere / "b/simple/simple", "--id", "dev.world1.simple.1", "--config", config])
-        try:
-            answer = call(find(installed, "bin/m3ctl"), port, process, "SimpleSer/HelloWorld", '{"Req": "ann"}')
-        finally:
-            process.terminate()
-        print(answer)
-        assert "ann" in answer, answer
-        assert process.wait(timeout=60) == 0, f"simple ended with {process.returncode}"
-        print("built, called and stopped outside the tree")
         use_plugin(elsewhere / "b/folder", folder)
 
 
