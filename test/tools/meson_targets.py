@@ -5,6 +5,7 @@
 meson_targets.py BUILD --suite NAME...   for the tests of these suites
 meson_targets.py BUILD --test NAME...    for these tests
 meson_targets.py BUILD --under FOLDER... for the executables defined under these folders
+meson_targets.py BUILD --installed       for meson install
 """
 import json
 import os
@@ -13,12 +14,15 @@ import sys
 
 
 def main(arguments):
-    if len(arguments) < 3 or arguments[1] not in ("--suite", "--test", "--under"):
+    known = len(arguments) > 2 and arguments[1] in ("--suite", "--test", "--under")
+    if not known and arguments[1:] != ["--installed"]:
         print(__doc__, file=sys.stderr)
         return 2
     build, names = pathlib.Path(arguments[0]).resolve(), arguments[2:]
     targets = json.loads((build / "meson-info/intro-targets.json").read_text())
-    if arguments[1] != "--under":
+    if arguments[1] == "--installed":
+        chosen = [target for target in targets if target["installed"]]
+    elif arguments[1] != "--under":
         wanted = set()
         for test in json.loads((build / "meson-info/intro-tests.json").read_text()):
             suites = [suite.split(":")[-1] for suite in test["suite"]]
