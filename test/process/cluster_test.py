@@ -112,6 +112,16 @@ def everything_that_is_wrong_is_told_with_its_line(folder):
 
 
 @case
+def an_error_in_an_apps_own_file_is_reported_with_its_line_there(folder):
+    folder.write("own.toml", 'weight = 1\nlistem = "x"\n[rpc]\nmax_calls = 0\n')
+    file = folder.write("bad.toml", f'[[app]]\nbinary = "{SIMPLE}"\nconfig = "own.toml"\nset = {{ weight = "heavy" }}\n')
+    printed = folder.run("up", file, "--check")
+    expect(printed, 2, "3 errors", 'own.toml:2: listem: unknown key (did you mean "listen"?)', "own.toml:4: rpc.max_calls: 0 is out",
+           "bad.toml:2: app[0]: local.world1.simple.1: weight: expected an integer")
+    assert "own.toml:1" not in printed[2], f"its value is replaced: {printed}"
+
+
+@case
 def a_service_that_is_not_installed_is_named(folder):
     file = folder.write("a.toml", app(SIMPLE).replace("set =", 'needs = ["nats", "redis", "consul"]\nset ='))
     folder.env.update(PATH=str(folder.path), M3_CONSUL="/nothing/consul")

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -261,7 +262,7 @@ class Planner {
 
   void configure(std::size_t index) {
     const ClusterFile::App& app = file_.apps[index];
-    const ConfigValue own = load_app_config(file_, app, errors_);
+    const ConfigValue& own = owns_[index] = load_app_config(file_, app, errors_);
     for (std::size_t i = firsts_[index]; i < plan_.entries.size(); ++i) {
       const ClusterEntry& entry = plan_.entries[i];
       if (entry.group != index + 1) break;
@@ -315,9 +316,28 @@ class Planner {
                    fmt::format("{} --check-config {} without output: is it an m3 app?",
                                app.binary.text, ended->to_string()));
     std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);)
-      error(app.binary.line, file_.key(app, ""),
-            entry.name + ": " + without_place(line, config_of(entry)));
+    for (std::string line; std::getline(lines, line);) {
+      const std::string what = without_place(line, config_of(entry));
+      const std::string key = what.substr(0, what.find(": "));
+      if (const int own_line = line_in_own_file(app, owns_[index], key); own_line > 0)
+        errors_.add({file_.beside(app.config.text), own_line, "", what});
+      else
+        error(app.binary.line, file_.key(app, ""), entry.name + ": " + what);
+    }
+  }
+
+  /// Where the app's own file has the key; 0: it does not have it, or `set` replaces it.
+  static int line_in_own_file(const ClusterFile::App& app, const ConfigValue& own,
+                              const std::string& key) {
+    const auto above = [](const std::string& a, const std::string& b) {  // b is a, or inside of a
+      return b.starts_with(a) && (b.size() == a.size() || b[a.size()] == '.' || b[a.size()] == '[');
+    };
+    for (const auto& [name, value] : app.set)
+      if (above(name, key) || above(key, name)) return 0;
+    const ConfigValue* at = &own;
+    std::istringstream parts(key.substr(0, key.find('[')));
+    for (std::string part; at && std::getline(parts, part, '.');) at = at->find(part);
+    return at && at != &own ? at->line : 0;
   }
 
   /// "FILE:3: listen: …" without the file and line, which are of the generated file.
@@ -337,9 +357,10 @@ class Planner {
   std::set<std::uint16_t> reserved_;
   std::set<std::string> ids_;
   std::vector<std::string> peers_;
-  std::set<std::size_t> wrong_;       // apps with errors
-  std::vector<std::size_t> firsts_;   // of each app: its first entry
-  std::vector<ConfigValue> configs_;  // of each app: its first entry's
+  std::set<std::size_t> wrong_;              // apps with errors
+  std::vector<std::size_t> firsts_;          // of each app: its first entry
+  std::vector<ConfigValue> configs_;         // of each app: its first entry's
+  std::map<std::size_t, ConfigValue> owns_;  // of each app: its own file's
 };
 
 }  // namespace
