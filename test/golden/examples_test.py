@@ -40,6 +40,8 @@ HEADER = "/// Adds:\n///\n///   struct Plus {\n///     int sum = 1 + 1;\n///   }
 CLEAN = {
     examples.CONTEXTS: CONTEXTS,
     "README.md": HELLO + "\n<!-- example: statements -->\n```cpp\nhello::Req req;\nreturn 2 * value;\n```\n",
+    "apps/hello/hello.proto": "// SPDX-License-Identifier: BSL-1.0\nsyntax = \"proto3\";\npackage hello;\nmessage Req { string name = 1; }\n",
+    "docs/hello.md": HELLO + "\n```cpp\nplayed elsewhere\n```\n",
     "docs/files.md": "```cpp\n// one.h\n#pragma once\n#include <string>\nstd::string one();\n```\n"
                      "```cpp\n// one.cpp\n#include \"one.h\"\nstd::string one() { return \"{\"; }\n```\n",
     "docs/rpc.md": "- a list\n\n<!-- example: an rpc -->\n```proto\nrpc Say(Req) returns (Req);\n```\n"
@@ -71,7 +73,9 @@ PLANTED = [
      ("docs/rpc.md", "joke -->\n", "joke -->\n\n", "docs/rpc.md:7: no fence follows this mark"),
      (examples.CONTEXTS, "void second() {\nEXAMPLE\n", "void second() {\n", "has one line EXAMPLE")],
     [("README.md", "hello::Req req;\n", "hello::Req req;\n#include \"none.h\"\n", "README.md:11: 'none.h' file not found")],
-    [("README.md", "string name", "strin name", "README.md:5: \"strin\" is not defined.")],
+    [("README.md", "string name", "strin name", "README.md:5: \"strin\" is not defined."),
+     ("README.md", "strin name", "strin name", "README.md:5: this is not what apps/hello/hello.proto says"),
+     ("docs/hello.md", "// hello.proto", "// hallo.proto", "docs/hello.md:1: no fence is apps/hello/hello.proto")],
 ]
 
 # The same with an app that is a script.
@@ -108,7 +112,7 @@ def main():
     compiling = examples.parse(sys.argv[1:])
     configuring = examples.parse(["--app", "x", "--m3ctl", "x"])
     failed = 0
-    for arguments, planted, places in ((compiling, PLANTED, 4), (configuring, PLANTED_TOML, 1)):
+    for arguments, planted, places in ((compiling, PLANTED, 5), (configuring, PLANTED_TOML, 1)):
         clean = check(arguments, CLEAN)
         failed += report(f"examples: nothing in the clean tree, {places} files looked at",
                          len(clean) == places and not any(clean.values()), clean)

@@ -13,6 +13,9 @@ What is not a list of declarations has a context of example_contexts.inc around 
 `<!-- example: statements of a handler -->`; for the examples of a header, its path is the name, or its path and which of
 them: `m3/async/leaf.h 2`. A .proto example whose first line is `// name.proto` can be included by C++ ones: "name.m3.h".
 `<!-- not compiled: why -->` excuses one.
+
+The pages of PLAYED are left to test/process/pages_test.py. Those of SHOWN print the files of an app: each file of the folder is in a
+fence that begins with its name, word for word.
 """
 import argparse
 import concurrent.futures
@@ -31,6 +34,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTEXTS = "test/tools/example_contexts.inc"
 APP = ("apps/simple", "proto/simple.proto")  # whose service and client the pages use
 CHECKED = ("cpp", "proto", "toml")
+PLAYED = ("docs/hello.md", "docs/tutorial.md")
+SHOWN = {"README.md": "apps/hello", "docs/hello.md": "apps/hello"}
 MISSPELT = {"c++": "cpp", "cc": "cpp", "cxx": "cpp", "protobuf": "proto"}
 MARK = re.compile(r"<!-- (example|not compiled): (.+) -->")
 SPACE, BLANK_COMMENT = " " * 4, re.compile(r"\s*///?$")
@@ -168,9 +173,30 @@ def collect(root, findings):
     headers = sorted(path for path in (root / "m3").rglob("*.h") if "detail" not in path.parts)
     for path in [path for path in pages if path.exists()] + headers:
         place = str(path.relative_to(root))
+        if place in PLAYED:
+            continue
         text = path.read_text(encoding="utf-8")
         out += header_examples(place, text) if path.suffix == ".h" else page_examples(place, text, findings)
     return out
+
+
+def check_shown(root, findings):
+    """The pages that print an app's files have them as they are."""
+    for place, folder in SHOWN.items():
+        files = [path for path in sorted((root / folder).glob("*")) if path.suffix in (".cpp", ".proto", ".toml")]
+        text = (root / place).read_text(encoding="utf-8") if files else ""
+        for path in files:
+            findings.looked_at(place)
+            content = re.sub(r"\A(//|#) SPDX-License-Identifier: .*\n", "", path.read_text(encoding="utf-8"))
+            mark = "#" if path.suffix == ".toml" else "//"
+            head = f"```{path.suffix[1:]}\n{mark} {path.name}\n"
+            before, found, printed = text.partition(head)
+            line = before.count("\n") + 1
+            if not found:
+                findings.add(place, 1, f"no fence is {folder}/{path.name}: it begins with {mark} {path.name}")
+            elif not printed.startswith(content + "```\n"):
+                same = os.path.commonprefix([printed, content + "```\n"]).count("\n")
+                findings.add(place, line + 2 + same, f"this is not what {folder}/{path.name} says")
 
 
 def run(command, **options):
@@ -304,6 +330,7 @@ def check(arguments, root):
             check_toml(arguments, root, folder, of["toml"], findings)
             return findings.by_place
         compiler = Compiler(arguments, root, folder, findings)
+        check_shown(root, findings)
         if compiler.protos(contexts.files() + of["proto"], contexts):
             compiler.cpp(of["cpp"], contexts)
             contexts.report_unused(findings)
