@@ -3,10 +3,12 @@
 
 Apps are compiled without optimisation: what they are to show is that they build, and that is soonest known so.
 """
+import fcntl
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 from cases import eventually
@@ -25,9 +27,17 @@ def find(folder, name):
     return found[0]
 
 
-def install(build, folder):
-    """m3, as `meson install` leaves it below the folder."""
-    run("meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--destdir", str(folder))
+def install(build):
+    """The folder that holds m3 as `meson install` leaves it: one for all tests of the build folder, as it was built last."""
+    folder = build / "test" / "installed"
+    with open(build / "test" / "installed.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        listed = json.loads((build / "meson-info/intro-installed.json").read_text())
+        wanted = {pathlib.Path(f"{folder}{target}") for target in listed.values()}
+        if any(path.is_file() and path not in wanted for path in folder.rglob("*")):
+            shutil.rmtree(folder)  # a file that is no longer installed must not help
+        run("meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--only-changed", "--destdir", str(folder))
+    return folder
 
 
 def sanitizers_of(build):

@@ -16,8 +16,7 @@ from installed import environment, find, greet, install, options_of, run  # noqa
 def main(build):
     with tempfile.TemporaryDirectory(prefix="m3ctl-new-") as folder:
         folder = pathlib.Path(folder)
-        installed = folder / "installed"
-        install(build, installed)
+        installed = install(build)
         m3ctl = find(installed, "bin/m3ctl")
         for shell, file in (("bash", "bash-completion/completions/m3ctl"), ("zsh", "zsh/site-functions/_m3ctl")):
             script = subprocess.run([m3ctl, "completion", shell], capture_output=True, text=True, check=True).stdout

@@ -116,8 +116,7 @@ def use_plugin(programs, folder):
 def main(build):
     with tempfile.TemporaryDirectory(prefix="m3-out-of-tree-") as folder:
         folder = pathlib.Path(folder)
-        installed = folder / "installed"
-        install(build, installed)
+        installed = install(build)
         elsewhere = folder / "elsewhere"
         (elsewhere / "m3").mkdir(parents=True)
         shutil.copy(find(installed, "meson.build"), elsewhere / "m3")
