@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Plays README.md and docs/hello.md as a reader would (test/tools/page.py says how), with m3 installed.
+"""Plays README.md, docs/hello.md and docs/tutorial.md as a reader would (test/tools/page.py says how), with m3 installed.
 
 pages_test.py BUILD HELLO [CASE...]     BUILD is the build folder of m3, with everything built; HELLO is apps/hello
 """
@@ -64,6 +64,13 @@ def hello_is_built_and_answers(folder):
             assert (int(told[1]), int(told[2])) == counted, f"{name}: {section}: {counted} commands and lines, it says {told[0]}"
             for other in others:
                 reader.play(name, text, other)
+        reader.stop()
+
+
+@case
+def the_tutorial_is_true(folder):
+    with player(folder) as reader:
+        reader.play("docs/tutorial.md", page("docs/tutorial.md"))
         reader.stop()
 
 
