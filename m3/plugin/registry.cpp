@@ -69,7 +69,7 @@ class Sorter {
     std::string text;
     for (auto at = begin; at != path_.end(); ++at)
       text += (text.empty() ? "" : " needs ") + choices_[*at].type->title();
-    sections_[again].report(errors_, "a circle: " + text);
+    sections_[again].report(errors_, "a cycle: " + text);
   }
 
   std::vector<PluginChoice> choices_;
