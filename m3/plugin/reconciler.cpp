@@ -44,6 +44,8 @@ Task<> Reconciler::start(Ctx& ctx) {
 
 Task<> Reconciler::stop(Ctx&) {
   Ctx patient(core_);
+  running_ = false;
+  wake_connected();
   co_await scope_.close(patient);
   co_await leave(Status(Errc::unavailable, "stopped"));
   co_return ok;
@@ -58,6 +60,7 @@ Task<> Reconciler::join(Ctx& ctx) {
   status_ = ok;
   joined_ = core_.read_clock();
   wishes_.connected();
+  wake_connected();
   co_return ok;
 }
 
@@ -136,6 +139,24 @@ Task<> Reconciler::wait_for_news(Ctx& ctx) {
 
 void Reconciler::news() {
   (void)news_.try_send(0).is_ok();  // full: the pump knows already
+}
+
+Task<> Reconciler::connected(Ctx& ctx) {
+  while (!status_) {
+    if (!running_) co_return usable();
+    if (!away_) {
+      away_ = std::make_shared<Countdown>();
+      away_->add();
+    }
+    const std::shared_ptr<Countdown> mine = away_;
+    co_await mine->zero(ctx);
+  }
+  co_return ok;
+}
+
+/// Those who wait look again, from the ready queue.
+void Reconciler::wake_connected() {
+  if (const auto waiting = std::exchange(away_, nullptr)) waiting->done();
 }
 
 // ---- the wishes

@@ -86,6 +86,9 @@ class Reconciler {
   /// connection are ignored.
   void answered(std::uint64_t number, const Status& status);
 
+  /// Ends when there is a connection: at once, or when the next one is made. unavailable: it was
+  /// not started, or is stopped.
+  Task<> connected(Ctx& ctx);
   /// OK while connected; else why not.
   const Status& status() const noexcept { return status_; }
   /// OK while connected; else unavailable, and the reason in its text.
@@ -109,6 +112,7 @@ class Reconciler {
   void news();
   void settle(const std::string& key, const Status& outcome);
   void settle_all(const Status& outcome);
+  void wake_connected();
 
   Core& core_;
   Link& link_;
@@ -116,6 +120,7 @@ class Reconciler {
   Wishes wishes_;
   Status status_;
   bool running_ = false;
+  std::shared_ptr<Countdown> away_;  // of those who wait in connected(); null: nobody does
   Backoff backoff_;
   TimePoint joined_{};
   TimePoint progress_{};  // when an order was answered, or the first of those in flight was sent

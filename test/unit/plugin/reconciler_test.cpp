@@ -171,6 +171,44 @@ CO_TEST("reconciler: wishes added and dropped while it reconnects are not lost")
   co_await pair.stop(ctx);
 }
 
+CO_TEST("reconciler: who waits for a connection goes on with the next one") {
+  Pair pair(sim.core());
+  const Status early = (co_await m3::as_result(pair.reconciler.connected(ctx))).status();
+  CHECK(early == Errc::unavailable);
+  co_await pair.reconciler.start(ctx);
+  co_await pair.reconciler.connected(ctx);
+  pair.service.reachable = false;
+  pair.service.die();
+  co_await m3::sleep(ctx, 1ms);
+  const auto in_vain = co_await m3::as_result(
+      m3::within(ctx, 5s, [&](Ctx& soon) { return pair.reconciler.connected(soon); }));
+  CHECK(in_vain.status() == Errc::deadline_exceeded);
+  int connected = 0;
+  Status stopped;
+  for (int i = 0; i < 2; ++i)
+    pair.service.scope.spawn("waits", [&](Ctx& own) -> Task<> {
+      co_await pair.reconciler.connected(own);
+      ++connected;
+      co_return m3::ok;
+    });
+  co_await m3::sleep(ctx, 5s);
+  CHECK(connected == 0);
+  pair.service.reachable = true;
+  co_await m3::sleep(ctx, 1s);
+  CHECK(connected == 2);
+  pair.service.reachable = false;
+  pair.service.die();
+  co_await m3::sleep(ctx, 1ms);
+  pair.service.scope.spawn("waits", [&](Ctx& own) -> Task<> {
+    stopped = (co_await m3::as_result(pair.reconciler.connected(own))).status();
+    co_return m3::ok;
+  });
+  co_await pair.reconciler.stop(ctx);
+  co_await m3::sleep(ctx, 1ms);
+  CHECK(stopped == Errc::unavailable);
+  co_await pair.stop(ctx);
+}
+
 CO_TEST("reconciler: a refused wish is its own error, and is met once it is allowed") {
   Pair pair(sim.core());
   pair.service.refuses = {"secret"};
