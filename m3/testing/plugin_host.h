@@ -18,9 +18,9 @@
 
 namespace m3::testing {
 
-/// One plugin, as an app would have it, on its own core and without the app: to test it against the
-/// real service. The constructor creates and starts it, the destructor stops it. For a thread that
-/// is not a core.
+/// One plugin, as an app would have it, on cores of its own and without the app: to test it against
+/// the real service. The constructor creates and starts it, the destructor stops it. For a thread
+/// that is not a core.
 ///
 ///     PluginHost<m3::Broker> host("[broker.redis]\naddress = \"127.0.0.1:6379\"\n");
 ///     REQUIRE(host.started.is_ok());
@@ -32,13 +32,14 @@ class PluginHost {
     std::string id = "dev.w.test.1";
     Nanos start_timeout = std::chrono::seconds(20);
     std::shared_ptr<SharedParts> shared = std::make_shared<SharedParts>();
+    unsigned cores = 1;
   };
 
   /// `config` has the section that chooses it among the built-in ones and those of `registry`.
   /// std::invalid_argument: `config` is wrong, or chooses none of this kind.
   explicit PluginHost(const std::string& config, Options options = {}, Registry registry = {})
       : id_(*AppId::parse(options.id)),
-        runtime_(one_core()),
+        runtime_(config_of(options.cores)),
         env_(Env::App{id_, runtime_, metrics_, std::move(options.shared)}) {
     add_builtin(registry);
     ErrorList errors;
@@ -65,7 +66,8 @@ class PluginHost {
 
   P& plugin() { return static_cast<P&>(*plugin_); }
   const AppId& id() const noexcept { return id_; }
-  /// On its core; ends when the task has.
+  Runtime& runtime() noexcept { return runtime_; }
+  /// On its first core; ends when the task has.
   template <class Body>
   auto ask(Body body) {
     return runtime_.block_on(runtime_.core(0), body);
@@ -90,9 +92,9 @@ class PluginHost {
   Status started;
 
  private:
-  static RuntimeConfig one_core() {
+  static RuntimeConfig config_of(unsigned cores) {
     RuntimeConfig config;
-    config.cores = 1;
+    config.cores = cores;
     config.blocking_threads = 1;
     return config;
   }
