@@ -25,9 +25,14 @@ RedisClient::RedisClient(Core& core, std::string name, RedisOptions options, Eve
 RedisClient::~RedisClient() = default;
 
 Task<> RedisClient::connect(Ctx& ctx) {
-  auto made = co_await as_result(within(ctx, options_.connect_timeout, [this](Ctx& soon) {
-    return RedisConnection::connect(soon, transport_, options_, events_.on_message);
-  }));
+  using Made = std::unique_ptr<RedisConnection>;
+  auto made =
+      co_await as_result(within(ctx, options_.connect_timeout, [this](Ctx& soon) -> Task<Made> {
+        Made fresh =
+            co_await RedisConnection::connect(soon, transport_, options_, events_.on_message);
+        if (events_.prepare) co_await events_.prepare(soon, *fresh);
+        co_return fresh;
+      }));
   if (!made.is_ok()) {
     Status why = std::move(made).status();
     if (why == Errc::deadline_exceeded && !ctx.cancelled())
@@ -76,6 +81,11 @@ Task<> RedisClient::subscribe(Ctx& ctx, std::string channel) {
 Task<RedisReply> RedisClient::command(Ctx& ctx, std::vector<std::string> words) {
   if (Status can = reconciler_.usable(); !can) co_return can;
   co_return co_await connection_->command(ctx, std::move(words));
+}
+
+Task<RedisReply> RedisClient::ask(Ctx& ctx, std::span<const std::string_view> words) {
+  if (Status can = reconciler_.usable(); !can) co_return can;
+  co_return co_await connection_->ask(ctx, words);
 }
 
 Status RedisClient::can_send(std::size_t more) const {

@@ -26,6 +26,9 @@ class RedisClient final : private Reconciler::Link {
     std::function<void(const std::string& channel)> on_subscribed;
     /// A connection has ended before everything that send() accepted was sent; this weight is lost.
     std::function<void(std::uint64_t weight)> on_lost;
+    /// Runs on each new connection before anything else is sent over it. An error ends the
+    /// connection, as one of connect() would.
+    std::function<Task<>(Ctx& ctx, RedisConnection& connection)> prepare = {};
   };
   RedisClient(Core& core, std::string name, RedisOptions options, Events events);
   RedisClient(Core& core, std::string name, RedisOptions options)
@@ -39,6 +42,14 @@ class RedisClient final : private Reconciler::Link {
   Task<> stop(Ctx& ctx) { return reconciler_.stop(ctx); }
 
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
+  /// As RedisConnection::ask().
+  Task<RedisReply> ask(Ctx& ctx, std::span<const std::string_view> words);
+  /// As Reconciler::connected().
+  Task<> connected(Ctx& ctx) { return reconciler_.connected(ctx); }
+  /// Leaves this connection, if there is one, and makes the next.
+  void leave(const Status& why) {
+    if (connection_) connection_->close(why);
+  }
   /// What send() would return if `more` bytes were sent before.
   Status can_send(std::size_t more) const;
   Status send(std::span<const std::string_view> words, RedisConnection::Answered refused = {},

@@ -24,19 +24,24 @@ Status error_reply(std::string_view text) {
     std::string_view word;
     Errc code;
   };
+  // All of them refuse a command before it has changed anything.
   static constexpr std::array kKnown{
       Known{"WRONGPASS", Errc::unauthenticated}, Known{"NOAUTH", Errc::unauthenticated},
       Known{"NOPERM", Errc::permission_denied},  Known{"LOADING", Errc::unavailable},
       Known{"READONLY", Errc::unavailable},      Known{"MASTERDOWN", Errc::unavailable},
       Known{"BUSY", Errc::unavailable},          Known{"TRYAGAIN", Errc::unavailable},
       Known{"CLUSTERDOWN", Errc::unavailable},   Known{"OOM", Errc::resource_exhausted},
+      Known{"NOREPLICAS", Errc::unavailable},    Known{"MISCONF", Errc::unavailable},
+      Known{"MOVED", Errc::unavailable},         Known{"ASK", Errc::unavailable},
+      Known{"NOSCRIPT", Errc::unavailable},      Known{"WRONGTYPE", Errc::data_loss},
   };
   // A server at its limit of clients reports that once and closes.
   if (text.find("max number of clients") != std::string_view::npos)
-    return Status(Errc::unavailable, "redis: " + cut_text(text, kMostErrorText));
+    return Status(Errc::unavailable, "redis: " + cut_text(text, kMostErrorText)).not_executed();
   const std::string_view word = text.substr(0, text.find(' '));
   for (const Known& known : kKnown)
-    if (word == known.word) return Status(known.code, "redis: " + cut_text(text, kMostErrorText));
+    if (word == known.word)
+      return Status(known.code, "redis: " + cut_text(text, kMostErrorText)).not_executed();
   const bool password = text.find("AUTH") != std::string_view::npos ||
                         text.find("invalid password") != std::string_view::npos;
   return Status(password ? Errc::unauthenticated : Errc::invalid_argument,
@@ -131,26 +136,29 @@ struct RedisConnection::Impl final : StreamHandler {
 class RedisConnection::Impl::ReplyOp final : public async_detail::CtxOp {
  public:
   using value_type = RedisReply;
-  ReplyOp(Ctx& ctx, Impl& impl, const std::vector<std::string>& words)
-      : CtxOp(ctx), impl_(impl), words_(words) {}
+  enum class Errors : bool { fail, are_replies };
+  ReplyOp(Ctx& ctx, Impl& impl, std::span<const std::string_view> words, Errors errors)
+      : CtxOp(ctx), impl_(impl), words_(words), errors_(errors) {}
   ReplyOp(ReplyOp&& other) noexcept
-      : CtxOp(other.ctx()), impl_(other.impl_), words_(other.words_) {}
+      : CtxOp(other.ctx()), impl_(other.impl_), words_(other.words_), errors_(other.errors_) {}
   bool start(async_detail::Waiter& waiter) {
-    if (refused()) return true;
+    if (refused()) {
+      (void)std::move(error()).not_executed();
+      return true;
+    }
     if (!impl_.alive) {
       error() = Status(impl_.why).not_executed();
       return true;
     }
-    const std::vector<std::string_view> views(words_.begin(), words_.end());
     mine_ = std::make_shared<ReplyOp*>(this);
     impl_.asked.push_back({mine_, {}, false});
-    impl_.write(views);
+    impl_.write(words_);
     suspend(waiter);
     return false;
   }
   RedisReply take() { return std::move(reply_); }
   void came(const redisReply& reply) {
-    if (reply.type == REDIS_REPLY_ERROR)
+    if (reply.type == REDIS_REPLY_ERROR && errors_ == Errors::fail)
       return finish(error_reply({reply.str, static_cast<std::size_t>(reply.len)}));
     reply_ = to_reply(reply);
     finish();
@@ -160,7 +168,8 @@ class RedisConnection::Impl::ReplyOp final : public async_detail::CtxOp {
  private:
   void detach() noexcept override { *mine_ = nullptr; }
   Impl& impl_;
-  const std::vector<std::string>& words_;
+  const std::span<const std::string_view> words_;
+  const Errors errors_;
   std::shared_ptr<ReplyOp*> mine_;
   RedisReply reply_;
 };
@@ -263,6 +272,8 @@ void RedisConnection::Impl::channel_command(std::string_view verb, std::string_v
   write(words);
 }
 
+Status to_status(const RedisReply& error) { return error_reply(error.text); }
+
 RedisConnection::RedisConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RedisConnection::~RedisConnection() { close(Status(Errc::cancelled, "shutting down")); }
 void RedisConnection::close(const Status& why) { impl_->end(why); }
@@ -304,7 +315,12 @@ Task<std::unique_ptr<RedisConnection>> RedisConnection::connect(Ctx& ctx, Transp
 }
 
 Task<RedisReply> RedisConnection::command(Ctx& ctx, std::vector<std::string> words) {
-  co_return co_await Impl::ReplyOp(ctx, *impl_, words);
+  const std::vector<std::string_view> views(words.begin(), words.end());
+  co_return co_await Impl::ReplyOp(ctx, *impl_, views, Impl::ReplyOp::Errors::fail);
+}
+
+Task<RedisReply> RedisConnection::ask(Ctx& ctx, std::span<const std::string_view> words) {
+  co_return co_await Impl::ReplyOp(ctx, *impl_, words, Impl::ReplyOp::Errors::are_replies);
 }
 
 Task<> RedisConnection::ping(Ctx& ctx) {

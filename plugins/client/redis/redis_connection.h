@@ -17,6 +17,9 @@
 
 namespace m3 {
 
+/// What an error reply means. not_executed when Redis refused the command before it did anything.
+Status to_status(const RedisReply& error);
+
 struct RedisOptions {
   HostPort address;
   std::string user;  ///< of Redis's ACL; empty: the default user
@@ -56,6 +59,8 @@ class RedisConnection {
 
   /// unavailable + maybe_executed: lost before the answer. Redis's own errors keep their text.
   Task<RedisReply> command(Ctx& ctx, std::vector<std::string> words);
+  /// The same, but an error reply is a reply. `words` stay as they are until it has ended.
+  Task<RedisReply> ask(Ctx& ctx, std::span<const std::string_view> words);
   /// Returns when the server has answered, even with an error.
   Task<> ping(Ctx& ctx);
   /// resource_exhausted: with `more` bytes, the unsent backlog would exceed max_pending.
