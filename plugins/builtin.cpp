@@ -6,6 +6,7 @@
 #include "plugins/broker/nats/nats_broker.h"
 #include "plugins/broker/redis/redis_broker.h"
 #include "plugins/database/memory/memory_database.h"
+#include "plugins/database/redis/redis_database.h"
 #include "plugins/database/sqlite/sqlite_database.h"
 #include "plugins/router/consul/consul_router.h"
 #include "plugins/router/local/local_router.h"
@@ -18,6 +19,7 @@ void add_builtin(Registry& registry) {
   registry.add<NatsBroker>();
   registry.add<RedisBroker>();
   registry.add<MemoryDatabase>();
+  registry.add<RedisDatabase>();
   registry.add<SqliteDatabase>();
   registry.add<ConsulRouter>();
   registry.add<LocalRouter>();

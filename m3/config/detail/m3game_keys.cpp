@@ -18,8 +18,7 @@ constexpr std::string_view kListen = "write listen = \"host:port\" at the top of
 constexpr std::string_view kNoTables = "gone: m3 has no game tables yet";
 constexpr std::string_view kNoRules =
     "gone: m3 has no traffic rules yet; a plugin with an m3::Admission refuses calls";
-constexpr std::string_view kOneMachine =
-    "gone: m3 does not store there; [database.sqlite] path = \"FILE\" stores on one machine";
+constexpr std::string_view kOneConnection = "gone: each core has one connection and pipelines";
 constexpr std::string_view kNoLease = "gone: m3 has no leases yet";
 constexpr std::string_view kNoTrace = "gone: m3 has no trace exporters yet";
 constexpr std::string_view kNoGate = "gone: m3 has no gates for game clients yet";
@@ -54,8 +53,12 @@ constexpr auto kOldKeys = std::to_array<OldKey>({
      "gone: calls go directly between apps; topics go through [broker.nats] servers = [{}]"},
 
     {"plugin.db.db_cache", "now [database.memory]"},
-    {"plugin.db.db_redis", kOneMachine},
-    {"plugin.db.db_mongo", kOneMachine},
+    {"plugin.db.db_redis.host", "now [database.redis] address = \"{text}:port\""},
+    {"plugin.db.db_redis.port", "now [database.redis] address = \"host:{n}\""},
+    {"plugin.db.db_redis.auth", "now [database.redis] password = \"${REDIS_PASSWORD}\""},
+    {"plugin.db.db_redis.maxidle", kOneConnection},
+    {"plugin.db.db_redis.maxactive", kOneConnection},
+    {"plugin.db.db_mongo", "gone: m3 does not store there; use [database.redis]"},
     {"plugin.lease.lease_etcd", kNoLease},
 
     {"plugin.log.log_zap.loglevel", "now log_level = \"{name}\" at the top of the file"},
