@@ -116,6 +116,9 @@ def main():
         stage = pathlib.Path(folder) / "stage"
         out_of("meson", "install", "-C", str(given.build), "--no-rebuild", "--quiet", "--strip", "--destdir", str(stage))
         prefix = next(stage.rglob("bin/protoc-gen-m3")).parents[1]
+        libraries = next(stage.rglob("m3.pc")).relative_to(prefix).parts[0]
+        if libraries != "lib":
+            sys.exit(f"error: m3.pc is below {libraries}, where pkg-config does not look on Debian: configure with --libdir=lib")
         legal = prefix / "share/doc" / NAME
         legal.mkdir(parents=True)
         shutil.copy(ROOT / "LICENSE", legal / "copyright")
