@@ -64,8 +64,8 @@ class SerialTurn {
   bool over_ = true;
 };
 
-/// The context for a call that does not yield the turn of its handler. It ends with the statement:
-///   const Price price = co_await shop.price(m3::KeepTurn(ctx), req);
+/// The context for a call that does not yield the turn of its handler, and ends with its statement:
+/// `const Price price = co_await shop.price(m3::KeepTurn(ctx), req);`
 class KeepTurn {
  public:
   explicit KeepTurn(Ctx& ctx) : kept_(ctx, ctx.deadline()) { kept_.set_turn(nullptr); }

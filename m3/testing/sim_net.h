@@ -23,7 +23,7 @@ namespace m3::testing {
 ///     m3::App app("shop");
 ///     app.serve<Shop>();
 ///     co_await app.start(ctx, net.embedding("dev.world1.shop.1", "listen = \"shop:1\"\n"));
-///     ...
+///     // … call it
 ///     co_await app.stop(ctx);
 ///   }
 class SimNet {
