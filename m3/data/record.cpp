@@ -102,8 +102,8 @@ StoredFields RecordBase::dirty_bytes() {
     const FieldDescriptor* field = field_at(*entity_, number);
     if (!field) continue;
     // protobuf swaps a oneof as a whole, whichever of its fields is named.
-    const bool is_other = field->real_containing_oneof() &&
-                          !entity_->GetReflection()->HasField(*entity_, field);
+    const bool is_other =
+        field->real_containing_oneof() && !entity_->GetReflection()->HasField(*entity_, field);
     fields.push_back({number, is_other ? "" : bytes_of(*entity_, *scratch_, *field)});
   }
   return fields;
