@@ -45,7 +45,7 @@ def check_answers(declared, source):
     known = keys_of(declared)
     wrong = wrong_answers(answers, known)
     # The check itself: it must see what is not there.
-    bad = ["now [broker.nats] sirvers = [{}]", "now [database.redis]", "now [database.sqlite] file = {}", "now lissten = {} at the top of the file",
+    bad = ["now [broker.nats] sirvers = [{}]", "now [database.mongo]", "now [database.sqlite] file = {}", "now lissten = {} at the top of the file",
            "now [admin] port = {}", "write [lease.consul] or [broker.nats]"]
     blind = len(answers) < 20 or "listen" not in known[""] or wrong_answers(bad, known) != bad
     for answer in wrong:

@@ -25,7 +25,7 @@ case = Cases()
 def routes_shows_who_is_known_and_who_answers(folder):
     with folder.up(app(SIMPLE) + peers(2)) as cluster:
         state = cluster.ready()
-        out = expect(folder.run("routes"), 0, "3 instances, says router.static of cluster town")
+        out = expect(folder.run("routes"), 0, "3 instances, from router.static of cluster town")
         rows = [line.split() for line in out.splitlines()[3:]]
         assert [row[0] for row in rows] == ["local.world1.peer.1", "local.world1.peer.2", "local.world1.simple.1"], out
         assert all(row[2:4] == ["serving", "yes"] and row[4].endswith("s") for row in rows), out
@@ -39,7 +39,7 @@ def routes_shows_who_is_known_and_who_answers(folder):
         expect(folder.run("routes", "127.0.0.1:1"), 2, "m3ctl ping")
         expect(folder.run("routes", "--cluster", "town", "--config", "x.toml"), 2, "give only one of them")
         config = pathlib.Path(state["folder"], "local.world1.simple.1.toml")
-        expect(folder.run("routes", "--config", config), 0, f"3 instances, says router.static of {config}")
+        expect(folder.run("routes", "--config", config), 0, f"3 instances, from router.static of {config}")
         cluster.stop()
     expect(folder.run("routes"), 2, "no cluster and no configuration given")
 

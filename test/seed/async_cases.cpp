@@ -33,7 +33,7 @@ struct Channel {
 
 }  // namespace
 
-TEST_CASE("seed: S23: a broadcast is heard, and a slow pull keeps its turn") {
+TEST_CASE("S23: a broadcast is heard, and a slow pull keeps its turn") {
   Channel channel;
   const auto outcome = channel.app.block_on([&](Ctx& ctx) -> Task<> {
     async::Client client(channel.app);

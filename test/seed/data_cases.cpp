@@ -50,7 +50,7 @@ struct Store {
 
 }  // namespace
 
-TEST_CASE("seed: S26: an entity is a message whose option names its key") {
+TEST_CASE("S26: an entity is a message whose option names its key") {
   // Its fields besides the key are messages of distinct types; what is not so is refused with file
   // and line (test/golden/refused/entities.proto).
   const m3::TableMeta& meta = m3::table_meta<ActorDB>();
@@ -58,7 +58,7 @@ TEST_CASE("seed: S26: an entity is a message whose option names its key") {
   CHECK(meta.find("ActorID")->is_key);
 }
 
-TEST_CASE("seed: S27: name, table, key field, all fields and the maker of an entity are known") {
+TEST_CASE("S27: name, table, key field, all fields and the maker of an entity are known") {
   const m3::Result<m3::TableMeta> meta =
       m3::make_table_meta(ActorDB::default_instance(), "actor_table");
   REQUIRE(meta.is_ok());
@@ -72,7 +72,7 @@ TEST_CASE("seed: S27: name, table, key field, all fields and the maker of an ent
   CHECK(made->GetTypeName() == "seed.ActorDB");
 }
 
-TEST_CASE("seed: S28: stateless services read, update, create and delete, field by field") {
+TEST_CASE("S28: stateless services read, update, create and delete, field by field") {
   Store store;
   const m3::Status done = store.run([](Ctx& ctx, Database& db) -> Task<> {
     Record<ActorDB> actor("ActorID123");
@@ -94,7 +94,7 @@ TEST_CASE("seed: S28: stateless services read, update, create and delete, field 
   CHECK(done.to_string() == "ok");
 }
 
-TEST_CASE("seed: S30: the wrapper sets and gets by type, and writes only what is dirty") {
+TEST_CASE("S30: the wrapper sets and gets by type, and writes only what is dirty") {
   Store store;
   const m3::Status done = store.run([](Ctx& ctx, Database& db) -> Task<> {
     Record<ActorDB> wrapper("ActorID123");

@@ -105,6 +105,7 @@ std::string env(const char* name) {
 
 std::string simple_program() { return env("M3_SIMPLE"); }
 std::string multi_program() { return env("M3_MULTI"); }
+std::string async_program() { return env("M3_ASYNC"); }
 std::string m3ctl_program() { return env("M3_M3CTL"); }
 std::string source(const std::string& path) { return env("M3_SOURCE") + "/" + path; }
 

@@ -60,6 +60,7 @@ std::string read_file(const std::string& path);
 std::string env(const char* name);
 std::string simple_program();
 std::string multi_program();
+std::string async_program();
 std::string m3ctl_program();
 std::string source(const std::string& path);  ///< a file of the source tree
 

@@ -95,9 +95,11 @@ TEST_CASE("S38: every file in configs/ is good") {
     if (entry.path().extension() != ".toml") continue;
     if (entry.path().parent_path().filename() == "local")
       continue;  // of clusters: cluster_cases.cpp
-    const bool multi = entry.path().filename().string().starts_with("multi");
-    const Finished checked = run({multi ? multi_program() : simple_program(), "--check-config",
-                                  "--config", entry.path().string()});
+    const std::string name = entry.path().filename().string();
+    const std::string program = name.starts_with("multi")   ? multi_program()
+                                : name.starts_with("async") ? async_program()
+                                                            : simple_program();
+    const Finished checked = run({program, "--check-config", "--config", entry.path().string()});
     INFO(checked.output);
     CHECK(checked.code == 0);
     ++files;
