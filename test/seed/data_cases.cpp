@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // The seed's chapter on data: entities, what is known of them, the database, the wrapper.
+#include <unistd.h>
+
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -7,6 +10,7 @@
 #include "m3/data/app_database.h"
 #include "m3/data/record.h"
 #include "m3/testing/catch.h"
+#include "m3/testing/require_service.h"
 #include "seed.pb.h"
 
 namespace {
@@ -28,9 +32,9 @@ seed::ActorName named(const std::string& name) {
 
 /// As the database plugin that a service would find.
 struct Store {
-  Store() : app("actor") {
+  explicit Store(const std::string& section = "[database.memory]\n") : app("actor") {
     m3::App::Embedding embedding;
-    embedding.config = "id = \"dev.w.actor.1\"\ncores = 1\n[database.memory]\n";
+    embedding.config = "id = \"dev.w.actor.1\"\ncores = 1\n" + section;
     REQUIRE(app.start(std::move(embedding)).to_string() == "ok");
   }
   ~Store() { (void)app.stop(); }
@@ -92,6 +96,42 @@ TEST_CASE("S28: stateless services read, update, create and delete, field by fie
     co_return m3::ok;
   });
   CHECK(done.to_string() == "ok");
+}
+
+namespace {
+
+/// Writes an entity with one app, and reads it with the next.
+std::string keeps_an_entity(const std::string& section) {
+  const m3::Status written = Store(section).run([](Ctx& ctx, Database& db) -> Task<> {
+    Record<ActorDB> actor("ActorID123");
+    actor.set(named("ann"));
+    co_await actor.create(ctx, db);
+    co_return m3::ok;
+  });
+  if (!written) return written.to_string();
+  std::string name;
+  const m3::Status read = Store(section).run([&](Ctx& ctx, Database& db) -> Task<> {
+    Record<ActorDB> actor("ActorID123");
+    co_await actor.read(ctx, db);
+    name = actor.get<ActorName>().name();
+    co_return m3::ok;
+  });
+  return read ? name : read.to_string();
+}
+
+}  // namespace
+
+TEST_CASE("S29: a memory database, an embedded one that survives, and Redis") {
+  // Each passes the same suite: test/unit/plugins/database_test.cpp, test/service/database.
+  CHECK(keeps_an_entity("[database.memory]\n") ==
+        "not_found: there is no actor_db 'ActorID123'");  // gone with its process, as in the seed
+  const std::string file =
+      (std::filesystem::temp_directory_path() / ("m3-seed-" + std::to_string(::getpid()))).string();
+  CHECK(keeps_an_entity("[database.sqlite]\npath = \"" + file + "\"\n") == "ann");
+  for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(file + end);
+  const auto redis = m3::testing::require_service(m3::testing::RealService::Kind::redis);
+  CHECK(keeps_an_entity("[database.redis]\naddress = \"" + redis->address().to_string() + "\"\n") ==
+        "ann");
 }
 
 TEST_CASE("S30: the wrapper sets and gets by type, and writes only what is dirty") {
