@@ -23,18 +23,8 @@ std::string fresh_key(Ctx& ctx, const std::string& name) {
   return name + "-" + std::to_string(ctx.core().random()());
 }
 
-/// A field as protobuf writes a string: what back ends that look into it can read.
 StoredField field(std::uint32_t number, const std::string& text) {
-  std::string bytes;
-  for (std::uint32_t tag = number << 3 | 2u;; tag >>= 7) {
-    bytes.push_back(static_cast<char>((tag & 0x7fu) | (tag > 0x7fu ? 0x80u : 0u)));
-    if (tag <= 0x7fu) break;
-  }
-  for (auto size = static_cast<std::uint32_t>(text.size());; size >>= 7) {
-    bytes.push_back(static_cast<char>((size & 0x7fu) | (size > 0x7fu ? 0x80u : 0u)));
-    if (size <= 0x7fu) break;
-  }
-  return {number, bytes + text};
+  return text_field(number, text);
 }
 StoredField gone(std::uint32_t number) { return {number, ""}; }
 
@@ -446,6 +436,19 @@ Task<> grants_one_of_many(Ctx& ctx, Database& database) {
 }
 
 }  // namespace
+
+StoredField text_field(std::uint32_t number, const std::string& text) {
+  std::string bytes;
+  for (std::uint32_t tag = number << 3 | 2u;; tag >>= 7) {
+    bytes.push_back(static_cast<char>((tag & 0x7fu) | (tag > 0x7fu ? 0x80u : 0u)));
+    if (tag <= 0x7fu) break;
+  }
+  for (auto size = static_cast<std::uint32_t>(text.size());; size >>= 7) {
+    bytes.push_back(static_cast<char>((size & 0x7fu) | (size > 0x7fu ? 0x80u : 0u)));
+    if (size <= 0x7fu) break;
+  }
+  return {number, bytes + text};
+}
 
 const std::vector<DatabaseCase>& database_cases() {
   static const std::vector<DatabaseCase> cases{

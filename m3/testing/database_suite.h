@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "m3/plugin/database.h"
 
 namespace m3::testing {
+
+/// A field as protobuf writes a string: what a row may have in it.
+StoredField text_field(std::uint32_t number, const std::string& text);
 
 /// One promise of m3/plugin/database.h, as a test of any back end: an error says which promise the
 /// database breaks. Each case writes keys of its own, so that all of them can share a database.

@@ -82,13 +82,17 @@ local function in_parts(command, list)
   end
 end
 
+local function is_reserved(name)
+  local n = tonumber(name)
+  return n and n >= 19000 and n <= 19999
+end
+
 local function with_fields()
   local out = answer(0)
   if #ARGV == 8 then
     local all = redis.call('HGETALL', row)
     for i = 1, #all, 2 do
-      local n = tonumber(all[i])
-      if n and (n < 19000 or n > 19999) then
+      if tonumber(all[i]) and not is_reserved(all[i]) then
         out[#out + 1] = all[i]
         out[#out + 1] = all[i + 1]
       end
@@ -107,10 +111,10 @@ local function with_fields()
   return out
 end
 
-local function names_without(kept)
-  local out = {}
+local function names_without(kept, out)
   for _, name in ipairs(redis.call('HKEYS', row)) do
-    if string.byte(name) ~= 95 and not kept[name] then out[#out + 1] = name end
+    local is_entity = string.byte(name) ~= 95 and not is_reserved(name)
+    if is_entity and not kept[name] then out[#out + 1] = name end
   end
   return out
 end
@@ -154,22 +158,28 @@ end
 
 if x and not indexed and not has('i') then return {7} end
 v = next_of(v)
-if not x then
-  in_parts('HDEL', names_without({}))
-  redis.call('HSET', row, '_v', v, '_x', '0')
-  return answer(0)
+local kept, set, gone = {}, {'_v', v, '_x', x and '1' or '0'}, {}
+if x then
+  set[#set + 1] = '_i'
+  set[#set + 1] = '1'
 end
-local kept, set, gone = {}, {'_v', v, '_x', '1', '_i', '1'}, {}
 for i = 9, #ARGV, 2 do
-  if ARGV[i + 1] ~= '' then
-    kept[ARGV[i]] = true
-    set[#set + 1] = ARGV[i]
-    set[#set + 1] = ARGV[i + 1]
-  else
-    gone[#gone + 1] = ARGV[i]
+  if x or is_reserved(ARGV[i]) then
+    if ARGV[i + 1] ~= '' then
+      kept[ARGV[i]] = true
+      set[#set + 1] = ARGV[i]
+      set[#set + 1] = ARGV[i + 1]
+    else
+      gone[#gone + 1] = ARGV[i]
+    end
   end
 end
-if has('w') then gone = names_without(kept) end
+if has('w') or not x then names_without(kept, gone) end
+if not x then
+  in_parts('HDEL', gone)
+  in_parts('HSET', set)
+  return answer(0)
+end
 in_parts('HSET', set)
 in_parts('HDEL', gone)
 return answer(0)

@@ -120,7 +120,7 @@ TEST_CASE("consul: another process is seen, and noticed when it is killed") {
   INFO(second.output);
   CHECK(second.code == 1);
   CHECK(second.output.find("already_exists") != std::string::npos);
-  CHECK(second.output.find("dev.w.multi.1 is already running, at 127.0.0.1:" +
+  CHECK(second.output.find("dev.w.multi.1 is already running at 127.0.0.1:" +
                            std::to_string(ear.members("dev.w.multi").at(0).address.port)) !=
         std::string::npos);
 

@@ -136,7 +136,7 @@ RowRequest fitting(Kind kind) {
 void prepare(App& app) {
   REQUIRE(app.started.to_string() == "ok");
   RowRequest open = request(Kind::create, "open");
-  open.fields = {{1, "one"}, {2, "two"}};
+  open.fields = {m3::testing::text_field(1, "one"), m3::testing::text_field(2, "two")};
   REQUIRE(step(app, open).is_ok());
   REQUIRE(step(app, request(Kind::activate, "own")).is_ok());
 }
@@ -433,7 +433,7 @@ TEST_CASE("database: more than max_pending does not wait for redis") {
     for (int i = 0; i < 3; ++i)
       scope.spawn("step", [&](Ctx& own) -> Task<> {
         RowRequest large = request(Kind::create, "new");
-        large.fields = {{1, std::string(500u << 10, 'x')}};
+        large.fields = {m3::testing::text_field(1, std::string(500u << 10, 'x'))};
         outcomes.push_back((co_await as_result(m3::within(own, 100ms, [&](Ctx& in_time) {
                              return app.plugin().step(in_time, large);
                            }))).status());

@@ -12,6 +12,7 @@
 #include "m3/async/timer.h"
 #include "m3/plugin/database.h"
 #include "m3/testing/catch.h"
+#include "m3/testing/database_suite.h"
 #include "m3/testing/eventually.h"
 #include "m3/testing/plugin_host.h"
 #include "m3/testing/require_service.h"

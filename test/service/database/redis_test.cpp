@@ -29,7 +29,7 @@ class Requests {
     if (out.kind == Kind::create || out.kind == Kind::update || out.kind == Kind::save)
       for (std::uint32_t n = 1; n < 6; ++n)
         if (below(3) == 0)
-          out.fields.push_back({n == 5 && out.kind == Kind::save ? 19001u : n, bytes()});
+          out.fields.push_back(some_field(n == 5 && out.kind == Kind::save ? 19001u : n));
     if (out.kind == Kind::save || below(3) == 0) out.version = near(row.head.version);
     out.whole = below(4) == 0;
     out.exists = below(4) != 0;
@@ -59,11 +59,11 @@ class Requests {
   std::uint32_t number() {
     return below(4) == 0 ? 19001 : static_cast<std::uint32_t>(1 + below(5));
   }
-  std::string bytes() {
-    if (below(4) == 0) return "";
-    std::string out(below(6) == 0 ? 3000 : 5, '\0');
-    for (char& c : out) c = static_cast<char>(random_());
-    return out;
+  m3::StoredField some_field(std::uint32_t number) {
+    if (below(4) == 0) return {number, ""};
+    std::string text(below(6) == 0 ? 3000 : 5, '\0');
+    for (char& c : text) c = static_cast<char>(random_());
+    return m3::testing::text_field(number, text);
   }
 
   std::mt19937_64 random_;
@@ -240,7 +240,8 @@ TEST_CASE("database: a row of redis may have many fields") {
   App app(config(redis->address()));
   REQUIRE(app.started.is_ok());
   RowRequest create = request(Kind::create, "wide");
-  for (std::uint32_t n = 1; n <= 9000; ++n) create.fields.push_back({n, "b" + std::to_string(n)});
+  for (std::uint32_t n = 1; n <= 9000; ++n)
+    create.fields.push_back(m3::testing::text_field(n, "b" + std::to_string(n)));
   REQUIRE(step(app, create).status().to_string() == "ok");
   RowRequest read = request(Kind::read, "wide");
   auto row = step(app, read);
@@ -252,7 +253,7 @@ TEST_CASE("database: a row of redis may have many fields") {
   CHECK(row->fields == create.fields);
   RowRequest whole = request(Kind::update, "wide");
   whole.whole = true;
-  whole.fields = {{7, "seven"}};
+  whole.fields = {m3::testing::text_field(7, "seven")};
   REQUIRE(step(app, whole).status().to_string() == "ok");
   row = step(app, request(Kind::read, "wide"));
   REQUIRE(row.is_ok());
