@@ -305,7 +305,7 @@ TEST_CASE("database: a redis that has become a replica proves nothing, and is le
   CHECK(step(app, fitting(Kind::save)).is_ok());
   REQUIRE(operate(*redis, {"REPLICAOF", "127.0.0.1", "1"}) == "OK");
   App::Options hasty;
-  hasty.start_timeout = 300ms;
+  hasty.start_timeout = 2s;
   const App waits(config(redis->address()), hasty);
   CHECK(waits.started == Errc::deadline_exceeded);
   CHECK(waits.started.text().find("READONLY") != std::string::npos);
@@ -454,7 +454,7 @@ TEST_CASE("database: more than max_pending does not wait for redis") {
 
 TEST_CASE("database: a start waits for its redis, and says what a server refuses") {
   App::Options hasty;
-  hasty.start_timeout = 300ms;
+  hasty.start_timeout = 2s;
   SECTION("it is not there yet") {
     auto made = RealService::prepare(RealService::Kind::redis);
     REQUIRE(made.is_ok());
