@@ -177,7 +177,7 @@ Task<> erases(Ctx& ctx, Database& database) {
 }
 
 Task<> keeps_bytes(Ctx& ctx, Database& database) {
-  std::string odd("\0\xff\r\n'\"{}\\", 10);
+  std::string odd("\0\xff\r\n'\"{}\\", 9);
   odd += std::string(100'000, 'x');
   Pen pen(database, fresh_key(ctx, "bytes '\"\\{}\r\n\xc3\xa4"));
   co_await database.create(ctx, kTable, pen.key(), {field(1, odd)});

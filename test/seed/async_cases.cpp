@@ -25,7 +25,8 @@ struct Channel {
         "id = \"example.world1.async.1\"\nlisten = \"127.0.0.1:0\"\ncores = 2\ndrain_wait = "
         "\"0s\"\n"
         "[app]\npull_takes = \"100ms\"\n";
-    REQUIRE(app.start(std::move(embedding)).to_string() == "ok");
+    const m3::Status started = app.start(std::move(embedding));
+    REQUIRE(started.to_string() == "ok");
   }
   ~Channel() { (void)app.stop(); }
   m3::App app;

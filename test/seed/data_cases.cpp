@@ -35,7 +35,8 @@ struct Store {
   explicit Store(const std::string& section = "[database.memory]\n") : app("actor") {
     m3::App::Embedding embedding;
     embedding.config = "id = \"dev.w.actor.1\"\ncores = 1\n" + section;
-    REQUIRE(app.start(std::move(embedding)).to_string() == "ok");
+    const m3::Status started = app.start(std::move(embedding));
+    REQUIRE(started.to_string() == "ok");
   }
   ~Store() { (void)app.stop(); }
   template <class Body>

@@ -264,7 +264,7 @@ Result<SqliteFile::Table*> SqliteFile::table(const std::string& name, bool creat
       name));
   if (!made) return made;
   Table fresh;
-  for (auto [into, sql] :
+  for (const auto& [into, sql] :
        {std::pair(&fresh.select,
                   fmt::format("SELECT rowid, {} FROM \"{}\" WHERE key = ?1", kColumns, name)),
         std::pair(&fresh.insert, fmt::format("INSERT INTO \"{}\" (key, {}) VALUES (?1, ?2, ?3, ?4, "

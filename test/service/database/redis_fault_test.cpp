@@ -186,7 +186,8 @@ TEST_CASE("database: no save is lost or applied twice while redis is killed and 
   CHECK(eventually([&] { return tally.saved > before + 300 || tally.stop; }));
   tally.stop = true;
   writers.join();
-  CHECK(tally.wrong == Lines{});
+  CAPTURE(tally.wrong);
+  CHECK(tally.wrong.empty());
 }
 
 TEST_CASE("database: what may run twice is sent again when redis dies under it") {
@@ -398,7 +399,8 @@ TEST_CASE("database: steps of one row keep their order when redis refuses or los
     for (int turn = 0; turn < 2; ++turn) CHECK(app.on_core([] {}).is_ok());
     meanwhile();
     steps.join();
-    CHECK(wrong == Lines{});
+    CAPTURE(wrong);
+    CHECK(wrong.empty());
     CHECK(std::is_sorted(order.begin(), order.end()));
     CHECK(order.size() == kSteps);
     version += writes_before(kSteps, writes);

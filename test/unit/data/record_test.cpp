@@ -17,7 +17,6 @@ using m3::Database;
 using m3::Errc;
 using m3::Record;
 using m3::Status;
-using m3::Task;
 using Numbers = std::vector<std::uint32_t>;
 
 struct Store : m3::testing::PluginHost<Database> {

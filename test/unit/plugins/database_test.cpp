@@ -22,7 +22,6 @@ namespace {
 using m3::Ctx;
 using m3::Database;
 using m3::Errc;
-using m3::RowAnswer;
 using m3::RowRequest;
 using m3::RowVerdict;
 using m3::Status;

@@ -14,7 +14,6 @@
 using namespace rpc_test;
 using m3::as_result;
 using m3::Ctx;
-using m3::Errc;
 using m3::Scope;
 using m3::SerialLimits;
 using m3::SerialRunner;
@@ -30,7 +29,7 @@ namespace {
 class Desk final : public EchoService {
  public:
   Task<> echo(Ctx& ctx, const EchoReq& req, EchoRsp& rsp) override {
-    const std::string what = req.text();
+    const std::string& what = req.text();
     notes.push_back(what + "+");
     at_once = std::max(at_once, ++inside);
     const Status status = (co_await as_result(work(ctx, what, req.wait_ms()))).status();
