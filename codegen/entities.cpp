@@ -8,8 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "codegen/names.h"
 #include "codegen/rpc_options.h"
 #include "m3/base/near_names.h"
+#include "m3/base/snake_case.h"
+#include "m3/base/table_meta.h"
 #include "m3/options.pb.h"
 #include "options.pb.h"
 
@@ -23,14 +26,6 @@ using google::protobuf::FileDescriptor;
 
 Place place_of_field(const FieldDescriptor& field) {
   return place_of(*field.containing_type()).at({DescriptorProto::kFieldFieldNumber, field.index()});
-}
-
-/// 1 to 64 lower-case letters, digits and '_', a letter first; not SQLite's own.
-bool is_table_name(const std::string& name) {
-  const bool starts_well = !name.empty() && name.size() <= 64 && name[0] >= 'a' && name[0] <= 'z';
-  return starts_well &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos &&
-         name.rfind("sqlite_", 0) != 0;
 }
 
 class EntityCheck {
@@ -51,9 +46,10 @@ class EntityCheck {
   }
 
   void check_ours(const TableOptions& table) {
-    if (table.has_name() && !is_table_name(table.name()))
+    const std::string name = table.name().empty() ? snake_case(message_.name()) : table.name();
+    if (!is_table_name(name) || name.front() == '_')
       errors_.error(option({m3::kTableFieldNumber, TableOptions::kNameFieldNumber}),
-                    "(m3.table).name '" + table.name() +
+                    "(m3.table).name '" + name +
                         "' is not a name of a table: use 1 to 64 lower-case letters, digits and "
                         "'_', a letter first");
     const Place place = option({m3::kTableFieldNumber, TableOptions::kKeyFieldNumber});

@@ -12,6 +12,7 @@
 #include "codegen/rpc_options.h"
 #include "m3/base/app_id.h"
 #include "m3/base/method_hash.h"
+#include "m3/base/snake_case.h"
 #include "m3/options.pb.h"
 #include "options.pb.h"
 

@@ -7,8 +7,6 @@
 
 namespace m3::codegen_detail {
 
-/// "SSPullChannel" -> "ss_pull_channel", "GetHTTPInfo" -> "get_http_info", "P2PCall" -> "p2p_call".
-std::string snake_case(std::string_view name);
 /// A keyword or reserved word of C++20.
 bool is_cpp_keyword(std::string_view word);
 /// A lower-case word that common system headers define as a macro: "assert", "errno".

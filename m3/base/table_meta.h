@@ -12,6 +12,10 @@ class Message;
 
 namespace m3 {
 
+/// A table's name is 1 to 64 lower-case letters, digits and '_', the first one a letter (or '_',
+/// for m3's own tables). It does not begin with "sqlite_".
+bool is_table_name(std::string_view name) noexcept;
+
 /// A top-level field of an entity.
 struct FieldMeta {
   std::uint32_t number = 0;  ///< its number in the .proto, under which it is stored

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "m3/base/snake_case.h"
 #include "m3/options.pb.h"
 #include "m3/plugin/rows.h"
 #include "options.pb.h"
@@ -24,21 +25,6 @@ using google::protobuf::Reflection;
 Status bad(const Descriptor& type, std::string text) {
   return Status(Errc::invalid_argument,
                 "message " + std::string(type.full_name()) + " " + std::move(text));
-}
-
-/// "RoleDb" -> "role_db", "HTTPLog2" -> "http_log2".
-std::string snake_case(const std::string& name) {
-  std::string out;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const char c = name[i];
-    const bool upper = c >= 'A' && c <= 'Z';
-    const bool next_lower = i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
-    const bool before_lower = i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z') ||
-                                        (name[i - 1] >= '0' && name[i - 1] <= '9'));
-    if (upper && i > 0 && out.back() != '_' && (before_lower || next_lower)) out += '_';
-    out += upper ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return out;
 }
 
 /// The name of the key field; empty: the type says none.

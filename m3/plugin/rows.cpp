@@ -133,6 +133,12 @@ bool is_field(std::uint32_t number, std::string_view bytes) {
   return true;
 }
 
+bool has(const StoredFields& fields, std::uint32_t number) {
+  return std::binary_search(
+      fields.begin(), fields.end(), StoredField{number, {}},
+      [](const StoredField& a, const StoredField& b) { return a.number < b.number; });
+}
+
 StoredFields::iterator place_of(StoredFields& fields, std::uint32_t number) {
   return std::lower_bound(fields.begin(), fields.end(), number,
                           [](const StoredField& f, std::uint32_t n) { return f.number < n; });
@@ -149,16 +155,6 @@ std::string_view row_verdict_name(RowVerdict verdict) noexcept {
   constexpr std::string_view kNames[] = {"done",  "not_found", "already_exists", "version_differs",
                                          "owned", "held",      "fenced"};
   return kNames[static_cast<std::size_t>(verdict)];
-}
-
-bool is_table_name(std::string_view name) noexcept {
-  constexpr std::size_t kLongest = 64;
-  if (name.empty() || name.size() > kLongest) return false;
-  if (name.front() >= '0' && name.front() <= '9') return false;
-  if (name.starts_with("sqlite_")) return false;  // SQLite keeps these to itself
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  });
 }
 
 Status check_request(const RowRequest& request) {
@@ -213,31 +209,37 @@ RowVerdict judge(const RowRequest& request, RowHead& head) {
 Status apply(const RowRequest& request, StoredFields& fields) {
   if (request.kind == Kind::activate || request.kind == Kind::release || !request.writes())
     return ok;
-  StoredFields after = std::move(fields);
   const bool gone = request.kind == Kind::erase || (request.kind == Kind::save && !request.exists);
   // A row without an entity may have fields from before it was erased: none of them is restored.
   // What is the row's own, and not the entity's, stays.
-  if (gone || request.whole || request.kind == Kind::create)
-    std::erase_if(after, [](const StoredField& field) { return !is_reserved(field.number); });
+  const bool clears = gone || request.whole || request.kind == Kind::create;
+  const auto is_written = [&](std::uint32_t number) { return !gone || is_reserved(number); };
+  std::size_t bytes = 0;
+  for (const StoredField& field : request.fields)
+    if (is_written(field.number)) bytes += field.bytes.size();
+  for (const StoredField& field : fields) {
+    const bool stays = !clears || is_reserved(field.number);
+    if (stays && !has(request.fields, field.number)) bytes += field.bytes.size();
+  }
+  if (bytes > kLargestRow)
+    return bad(request.table + " '" + request.key + "' would grow to " + std::to_string(bytes) +
+               " bytes: at most " + std::to_string(kLargestRow))
+        .not_executed();
+  if (clears)
+    std::erase_if(fields, [](const StoredField& field) { return !is_reserved(field.number); });
   for (const StoredField& field : request.fields) {
-    if (gone && !is_reserved(field.number)) continue;
-    const auto at = place_of(after, field.number);
-    const bool found = at != after.end() && at->number == field.number;
+    if (!is_written(field.number)) continue;
+    const auto at = place_of(fields, field.number);
+    const bool found = at != fields.end() && at->number == field.number;
     if (field.bytes.empty()) {
-      if (found) after.erase(at);
+      if (found) fields.erase(at);
     } else if (found) {
       at->bytes = field.bytes;
     } else {
-      after.insert(at, field);
+      fields.insert(at, field);
     }
   }
-  std::size_t bytes = 0;
-  for (const StoredField& field : after) bytes += field.bytes.size();
-  fields = std::move(after);
-  if (bytes <= kLargestRow) return ok;
-  return bad(request.table + " '" + request.key + "' would grow to " + std::to_string(bytes) +
-             " bytes: at most " + std::to_string(kLargestRow))
-      .not_executed();
+  return ok;
 }
 
 StoredFields selected(const StoredFields& fields, const std::vector<std::uint32_t>& select) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "m3/base/status.h"
+#include "m3/base/table_meta.h"
 
 // The stored form of an entity, and the rules by which a row changes. The rules are plain
 // functions, so that back ends in this process (memory, SQLite) share them, and others (Redis runs
@@ -108,10 +109,6 @@ inline constexpr std::size_t kLargestRow = 16u << 20;
 inline constexpr std::uint32_t kFirstReserved = 19000;
 inline constexpr std::uint32_t kLastReserved = 19999;
 
-/// A table's name is 1 to 64 lower-case letters, digits and '_', the first one a letter (or '_',
-/// for m3's own tables). It does not begin with "sqlite_".
-bool is_table_name(std::string_view name) noexcept;
-
 /// invalid_argument when the request is not valid for any row: checked by the caller, before a back
 /// end sees it.
 Status check_request(const RowRequest& request);
@@ -121,7 +118,7 @@ Status check_request(const RowRequest& request);
 RowVerdict judge(const RowRequest& request, RowHead& head);
 
 /// Makes `fields` what they are after a request that judge() has accepted. invalid_argument: the
-/// row would grow beyond kLargestRow, and must stay as it was.
+/// row would grow beyond kLargestRow; `fields` are as they were.
 Status apply(const RowRequest& request, StoredFields& fields);
 
 /// The fields in `select`; all except the reserved ones when it is empty.

@@ -20,9 +20,10 @@ class MemoryDatabase::Tables {
     answer.verdict = judge(request, answer.head);
     if (answer.verdict != RowVerdict::done) return answer;
     if (request.writes()) {
-      Entry after{answer.head, entry ? entry->fields : StoredFields()};
-      if (Status fits = apply(request, after.fields); !fits) return fits;
-      entry = &(tables_[request.table][request.key] = std::move(after));
+      StoredFields fresh;
+      if (Status fits = apply(request, entry ? entry->fields : fresh); !fits) return fits;
+      if (!entry) entry = &(tables_[request.table][request.key] = {{}, std::move(fresh)});
+      entry->head = answer.head;
     }
     if (request.reads_fields()) answer.fields = selected(entry->fields, request.select);
     return answer;
