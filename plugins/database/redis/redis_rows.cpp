@@ -232,16 +232,30 @@ Task<std::vector<std::string>> RedisRows::keys_after(Ctx& ctx, std::string table
   co_return keys;
 }
 
+/// A row that cannot be read must not hide the others.
+Task<ScannedRow> RedisRows::scan_one(Ctx& ctx, RowRequest request) {
+  ScannedRow row{request.key, {}, {}, false};
+  Result<RowAnswer> read = co_await as_result(run(ctx, std::move(request)));
+  row.is_damaged = read.status() == Errc::data_loss;
+  if (!read.is_ok() && !row.is_damaged) co_return std::move(read).status();
+  if (read.is_ok()) {
+    row.head = std::move(read->head);
+    row.fields = std::move(read->fields);
+  }
+  co_return row;
+}
+
 Task<RowPage> RedisRows::scan(Ctx& ctx, RowScan scan) {
   if (sha_.empty())
     co_return Status(Errc::unavailable, "database.redis: not started").not_executed();
   const Pending pending(*this, 0);
   RowPage page;
+  std::size_t bytes = 0;
   std::string after = scan.after;
   for (;;) {
     const std::size_t wanted = std::min(scan.limit - page.rows.size(), kLargestChunk);
     std::vector<std::string> keys = co_await keys_after(ctx, scan.table, after, wanted);
-    std::vector<Task<RowAnswer>> reads;
+    std::vector<Task<ScannedRow>> reads;
     reads.reserve(keys.size());
     for (const std::string& key : keys) {
       RowRequest request;
@@ -249,15 +263,16 @@ Task<RowPage> RedisRows::scan(Ctx& ctx, RowScan scan) {
       request.table = scan.table;
       request.key = key;
       request.select = scan.select;
-      reads.push_back(run(ctx, std::move(request)));
+      reads.push_back(scan_one(ctx, std::move(request)));
     }
-    std::vector<RowAnswer> rows = co_await when_all(core_, std::move(reads));
-    for (std::size_t i = 0; i < keys.size(); ++i)
-      if (rows[i].verdict == RowVerdict::done)
-        page.rows.push_back({keys[i], std::move(rows[i].head), std::move(rows[i].fields)});
+    for (ScannedRow& row : co_await when_all(core_, std::move(reads))) {
+      if (!row.head.exists && !row.is_damaged) continue;
+      for (const StoredField& field : row.fields) bytes += field.bytes.size();
+      page.rows.push_back(std::move(row));
+    }
     if (keys.size() < wanted) co_return page;
     after = keys.back();
-    if (page.rows.size() == scan.limit) {
+    if (page.rows.size() == scan.limit || bytes >= RowScan::kLargestPageBytes) {
       page.next = after;
       co_return page;
     }

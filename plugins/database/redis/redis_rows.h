@@ -54,6 +54,7 @@ class RedisRows {
   Task<> add_to_index(Ctx& ctx, std::string_view table, std::string_view key);
   Task<std::vector<std::string>> keys_after(Ctx& ctx, std::string table, std::string after,
                                             std::size_t limit);
+  Task<ScannedRow> scan_one(Ctx& ctx, RowRequest request);
   void leave_when_idle(const Status& why);
 
   Core& core_;
