@@ -90,7 +90,11 @@ Status reload(const Options& options, std::vector<Reloaded>& out) {
 
 std::string as_json(const std::vector<Reloaded>& instances, const Status& outcome) {
   if (instances.empty() && !outcome) return error_line(outcome);
-  std::string out = fmt::format(R"({{"ok":{},"instances":[)", outcome.is_ok());
+  // Nothing is claimed of an instance whose log does not show the result.
+  const bool all_reloaded =
+      outcome.is_ok() && std::all_of(instances.begin(), instances.end(),
+                                     [](const Reloaded& one) { return one.outcome == "reloaded"; });
+  std::string out = fmt::format(R"({{"ok":{},"instances":[)", all_reloaded);
   for (std::size_t i = 0; i < instances.size(); ++i) {
     const Reloaded& one = instances[i];
     out += fmt::format(R"({}{{"id":{},"outcome":"{}","log":[)", i ? "," : "", json_string(one.id),
