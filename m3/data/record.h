@@ -57,13 +57,6 @@ class RecordBase {
   /// Erases the row; the entity here stays as it is, and is dirty as a whole. not_found.
   Task<> erase(Ctx& ctx, Database& database);
 
-  // ---- for owners of rows (actors), who write by steps of their own
-  /// Takes over what a row has; `fields` as for read().
-  Status take(const Database::Row& row, const std::vector<std::uint32_t>& fields = {});
-  /// What a row gets: the dirty fields, or all.
-  StoredFields dirty_bytes();
-  StoredFields all_bytes() const;
-
  protected:
   google::protobuf::Message& mutable_entity() noexcept { return *entity_; }
   /// The top-level field that has this type. Throws std::logic_error when none or several have it.
@@ -72,6 +65,10 @@ class RecordBase {
  private:
   class Taken;
   Task<> update_at(Ctx& ctx, Database& database, std::optional<std::uint64_t> version);
+  /// Takes over what a row has; `fields` as for read().
+  Status take(const Database::Row& row, const std::vector<std::uint32_t>& fields);
+  StoredFields dirty_bytes();
+  StoredFields all_bytes() const;
   void clean(const std::vector<std::uint32_t>& numbers);
   void mark_all();
   void mark_one(std::uint32_t number);

@@ -26,11 +26,8 @@ constexpr std::uint64_t kFarAhead = std::uint64_t{4} << 60;  // in the year 2116
 struct Town : World {
   explicit Town(m3::testing::SimRuntime& runtime) : World(runtime) {}
   App::Embedding house(const std::string& id, const std::string& config) {
-    App::Embedding out = embedding(id, config + "[database.memory]\n");
-    out.shared = shared;
-    return out;
+    return net.embedding(id, config + "[database.memory]\n");
   }
-  std::shared_ptr<m3::SharedParts> shared = std::make_shared<m3::SharedParts>();
 };
 
 /// What the app's database says of the last start of `id`.
@@ -75,7 +72,6 @@ CO_TEST("generation: each start has a higher one, also when the clock was ahead 
     CHECK(start.generation() == kFarAhead + i);
     CHECK(start.address() == "sim:1");
     co_await app.stop(ctx);
-    town.wire.unlisten({"sim", 1});
   }
   co_await keeper.stop(ctx);
 }
